@@ -1,0 +1,267 @@
+#include "cli/client.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "grpcpp/grpcpp.h"
+#include "wallaby/v1/services.grpc.pb.h"
+
+namespace wallaby {
+namespace {
+
+std::chrono::system_clock::time_point Deadline(absl::Duration limit) {
+  return absl::ToChronoTime(absl::Now() + limit);
+}
+
+absl::StatusOr<std::string> ReadCertificates(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot read the certificates of -tls-ca ", path, ": ",
+                                                   errno != 0 ? std::strerror(errno) : "it is empty"));
+  }
+  if (!absl::StrContains(text.str(), "-----BEGIN CERTIFICATE-----")) {
+    return absl::InvalidArgumentError(absl::StrCat("-tls-ca ", path, " holds no certificate in PEM form"));
+  }
+  return text.str();
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const ClientOptions& options) {
+  if (options.insecure) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions ssl;
+  if (!options.tls_ca.empty()) {
+    ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadCertificates(options.tls_ca));
+  }
+  return grpc::SslCredentials(ssl);
+}
+
+bool IsThisMachine(std::string_view endpoint) {
+  return endpoint.starts_with("localhost:") || endpoint.starts_with("127.") || endpoint.starts_with("[::1]") ||
+         endpoint.starts_with("unix:");
+}
+
+// The cause alone, out of gRPC's chain of them.
+std::string Cause(const std::string& message) {
+  constexpr std::string_view kLast = "last error: ";
+  const size_t at = message.rfind(kLast);
+  std::string cause = at == std::string::npos ? message : message.substr(at + kLast.size());
+  for (const std::string_view known : {"Connection refused", "Connection reset by peer", "No route to host",
+                                       "Network is unreachable", "No such file or directory"}) {
+    if (absl::StrContains(cause, known)) return std::string(known);
+  }
+  if (absl::StrContains(cause, "wrong version number")) return "it does not speak TLS";
+  if (absl::StrContains(cause, "certificate verify failed")) return "its certificate is not vouched for; see -tls-ca";
+  return cause;
+}
+
+}  // namespace
+
+struct Client::Connection {
+  std::string endpoint;
+  bool insecure = true;
+  std::string token;
+  std::shared_ptr<grpc::Channel> channel;
+
+  absl::Status Explain(const grpc::Status& status, absl::Duration limit) const;
+
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                std::unique_ptr<Stub> stub, const Request& request, absl::Duration limit) const {
+    grpc::ClientContext context;
+    context.set_deadline(Deadline(limit));
+    if (!token.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
+    Response response;
+    const grpc::Status status = ((*stub).*method)(&context, request, &response);
+    if (!status.ok()) return Explain(status, limit);
+    return response;
+  }
+};
+
+absl::Status Client::Connection::Explain(const grpc::Status& status, absl::Duration limit) const {
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  const std::string& text = status.error_message();
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      if (channel->GetState(false) == GRPC_CHANNEL_READY) break;
+      return absl::UnavailableError(
+          absl::StrCat("no server answers at ", endpoint, " (", Cause(text),
+                       "); start one with `wallaby`, or say with ", "-endpoint or WALLABY_ENDPOINT where it is",
+                       insecure ? "; a server with TLS needs -tls-ca or -insecure=false" : ""));
+    case absl::StatusCode::kDeadlineExceeded:
+      return absl::DeadlineExceededError(absl::StrCat("the server at ", endpoint, " did not answer within ",
+                                                      absl::FormatDuration(limit), "; look at its log"));
+    case absl::StatusCode::kCancelled:
+      return absl::UnavailableError(
+          absl::StrCat("the server at ", endpoint, " ended while it was asked; try again when it is back"));
+    case absl::StatusCode::kUnauthenticated:
+      return absl::UnauthenticatedError(
+          absl::StrCat(text, token.empty() ? "; give -token" : "; -token is not accepted"));
+    case absl::StatusCode::kUnimplemented:
+      if (!text.empty()) break;
+      return absl::UnimplementedError(
+          absl::StrCat("the server at ", endpoint, " does not know this request; is it a `wallaby` of this version?"));
+    default:
+      break;
+  }
+  return absl::Status(code, text.empty() ? absl::StrCat("the server at ", endpoint, " gave no reason (",
+                                                        absl::StatusCodeToString(code), "); look at its log")
+                                         : text);
+}
+
+absl::StatusOr<std::string> NormalEndpoint(const std::string& endpoint) {
+  if (endpoint.starts_with("unix:")) return endpoint;
+  const size_t colon = endpoint.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos || absl::StrContains(endpoint, "/") ||
+      !absl::SimpleAtoi(endpoint.substr(colon + 1), &port) || port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("-endpoint is '", endpoint, "'; allowed: HOST:PORT, as localhost:8080"));
+  }
+  return colon == 0 ? absl::StrCat("localhost", endpoint) : endpoint;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const ClientOptions& options) {
+  // gRPC would write its own lines to stderr, where ours are to stand alone.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  auto connection = std::make_unique<Connection>();
+  ASSIGN_OR_RETURN(connection->endpoint, NormalEndpoint(options.endpoint));
+  connection->insecure = options.insecure;
+  connection->token = options.token;
+  ASSIGN_OR_RETURN(const auto credentials, Credentials(options));
+  grpc::ChannelArguments arguments;
+  if (IsThisMachine(connection->endpoint)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  connection->channel = grpc::CreateCustomChannel(connection->endpoint, credentials, arguments);
+
+  const auto deadline = Deadline(kConnectLimit);
+  grpc_connectivity_state state = connection->channel->GetState(/*try_to_connect=*/true);
+  // In failure the first call fails at once, and with the cause.
+  while (state != GRPC_CHANNEL_READY && state != GRPC_CHANNEL_TRANSIENT_FAILURE) {
+    if (!connection->channel->WaitForStateChange(state, deadline)) {
+      return connection->Explain(
+          grpc::Status(grpc::StatusCode::UNAVAILABLE, absl::StrCat("not within ", absl::FormatDuration(kConnectLimit))),
+          kConnectLimit);
+    }
+    state = connection->channel->GetState(/*try_to_connect=*/true);
+  }
+  return std::unique_ptr<Client>(new Client(std::move(connection)));
+}
+
+Client::Client(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+Client::~Client() = default;
+
+// ---- methods ----
+
+absl::StatusOr<v1::Flow> Client::Call(const v1::CreateFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::CreateFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::Flow> Client::Call(const v1::UpdateFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::UpdateFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::Flow> Client::Call(const v1::StartFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::StartFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::Flow> Client::Call(const v1::StopFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::StopFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::Flow> Client::Call(const v1::ResumeFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::ResumeFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::Flow> Client::Call(const v1::PauseFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::PauseFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::Flow> Client::Call(const v1::GetFlowRequest& request, absl::Duration limit) {
+  return connection_->Call(&v1::FlowService::Stub::GetFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           limit);
+}
+
+absl::StatusOr<v1::RunFlowOnceResponse> Client::Call(const v1::RunFlowOnceRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::RunFlowOnce, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::ListFlowsResponse> Client::Call(const v1::ListFlowsRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::ListFlows, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::DeleteFlowResponse> Client::Call(const v1::DeleteFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::DeleteFlow, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::ValidateFlowResponse> Client::Call(const v1::ValidateFlowRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::ValidateFlow, v1::FlowService::NewStub(connection_->channel),
+                           request, kLongLimit);
+}
+
+absl::StatusOr<v1::FlowCheckpoint> Client::Call(const v1::GetCheckpointRequest& request) {
+  return connection_->Call(&v1::CheckpointService::Stub::GetCheckpoint,
+                           v1::CheckpointService::NewStub(connection_->channel), request, kLimit);
+}
+
+absl::StatusOr<v1::ListCheckpointsResponse> Client::Call(const v1::ListCheckpointsRequest& request) {
+  return connection_->Call(&v1::CheckpointService::Stub::ListCheckpoints,
+                           v1::CheckpointService::NewStub(connection_->channel), request, kLimit);
+}
+
+absl::StatusOr<v1::ListSlotsResponse> Client::Call(const v1::ListSlotsRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::ListSlots, v1::SourceService::NewStub(connection_->channel),
+                           request, kLimit);
+}
+
+absl::StatusOr<v1::SlotStatus> Client::Call(const v1::GetSlotRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::GetSlot, v1::SourceService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::DropSlotResponse> Client::Call(const v1::DropSlotRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::DropSlot, v1::SourceService::NewStub(connection_->channel),
+                           request, kLimit);
+}
+
+absl::StatusOr<v1::ListPublicationTablesResponse> Client::Call(const v1::ListPublicationTablesRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::ListPublicationTables,
+                           v1::SourceService::NewStub(connection_->channel), request, kLongLimit);
+}
+
+absl::StatusOr<v1::SyncPublicationResponse> Client::Call(const v1::SyncPublicationRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::SyncPublication, v1::SourceService::NewStub(connection_->channel),
+                           request, kLongLimit);
+}
+
+absl::StatusOr<v1::ListFlowsResponse> Client::AllFlows() {
+  v1::ListFlowsResponse all;
+  v1::ListFlowsRequest request;
+  do {
+    ASSIGN_OR_RETURN(v1::ListFlowsResponse page, Call(request));
+    for (v1::Flow& flow : *page.mutable_flows()) all.add_flows()->Swap(&flow);
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+}  // namespace wallaby

@@ -1,0 +1,71 @@
+// Client: the control plane as the commands see it. All of gRPC is in client.cc.
+#ifndef WALLABY_CLI_CLIENT_H_
+#define WALLABY_CLI_CLIENT_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "wallaby/v1/services.pb.h"
+
+namespace wallaby {
+
+struct ClientOptions {
+  std::string endpoint;  // HOST:PORT, :PORT (this machine) or unix:PATH
+  bool insecure = true;  // without TLS
+  std::string tls_ca;    // PEM file; empty: the system's authorities
+  std::string token;     // sent as "authorization: Bearer TOKEN"; empty: nothing is sent
+};
+
+// "localhost:8080" of ":8080"; INVALID_ARGUMENT for what is not an address.
+absl::StatusOr<std::string> NormalEndpoint(const std::string& endpoint);
+
+// One channel, kept open. Each call ends at its limit, at the latest. Errors keep the server's code and text; where the
+// server was not reached they say what to do.
+class Client {
+ public:
+  static constexpr absl::Duration kConnectLimit = absl::Seconds(5);
+  static constexpr absl::Duration kLimit = absl::Seconds(30);
+  // For requests that look at every table of the source.
+  static constexpr absl::Duration kLongLimit = absl::Seconds(90);
+
+  // Waits until the server is there, at most kConnectLimit; a server that refuses is known at once.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(const ClientOptions& options);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // The request's type says which method.
+  absl::StatusOr<v1::Flow> Call(const v1::CreateFlowRequest& request);
+  absl::StatusOr<v1::Flow> Call(const v1::UpdateFlowRequest& request);
+  absl::StatusOr<v1::Flow> Call(const v1::StartFlowRequest& request);
+  absl::StatusOr<v1::Flow> Call(const v1::StopFlowRequest& request);
+  absl::StatusOr<v1::Flow> Call(const v1::ResumeFlowRequest& request);
+  absl::StatusOr<v1::Flow> Call(const v1::PauseFlowRequest& request);
+  absl::StatusOr<v1::Flow> Call(const v1::GetFlowRequest& request, absl::Duration limit = kLimit);
+  absl::StatusOr<v1::RunFlowOnceResponse> Call(const v1::RunFlowOnceRequest& request);
+  absl::StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
+  absl::StatusOr<v1::DeleteFlowResponse> Call(const v1::DeleteFlowRequest& request);
+  absl::StatusOr<v1::ValidateFlowResponse> Call(const v1::ValidateFlowRequest& request);
+  absl::StatusOr<v1::FlowCheckpoint> Call(const v1::GetCheckpointRequest& request);
+  absl::StatusOr<v1::ListCheckpointsResponse> Call(const v1::ListCheckpointsRequest& request);
+  absl::StatusOr<v1::ListSlotsResponse> Call(const v1::ListSlotsRequest& request);
+  absl::StatusOr<v1::SlotStatus> Call(const v1::GetSlotRequest& request);
+  absl::StatusOr<v1::DropSlotResponse> Call(const v1::DropSlotRequest& request);
+  absl::StatusOr<v1::ListPublicationTablesResponse> Call(const v1::ListPublicationTablesRequest& request);
+  absl::StatusOr<v1::SyncPublicationResponse> Call(const v1::SyncPublicationRequest& request);
+
+  // All pages.
+  absl::StatusOr<v1::ListFlowsResponse> AllFlows();
+
+ private:
+  struct Connection;
+  explicit Client(std::unique_ptr<Connection> connection);
+
+  const std::unique_ptr<Connection> connection_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_CLI_CLIENT_H_

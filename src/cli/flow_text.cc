@@ -1,0 +1,131 @@
+#include "cli/flow_text.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/render.h"
+#include "flow/flow.h"
+#include "service/flow_convert.h"
+
+namespace wallaby {
+namespace {
+
+std::string EndpointText(const v1::Endpoint& endpoint) {
+  const std::string_view type = EndpointTypeName(endpoint.type());
+  const std::string_view shown = type.empty() ? "unknown type" : type;
+  return endpoint.name().empty() ? std::string(shown) : absl::StrCat(endpoint.name(), " (", shown, ")");
+}
+
+std::string ActiveText(const v1::SlotStatus& slot) {
+  if (!slot.error().empty()) return absl::StrCat("unknown: ", slot.error());
+  if (!slot.exists()) return "no, it does not exist";
+  if (!slot.active()) return "no";
+  return slot.active_pid() > 0 ? absl::StrCat("yes (pid ", slot.active_pid(), ")") : "yes";
+}
+
+std::string RetainedText(const v1::SlotStatus& slot) {
+  if (!slot.error().empty() || !slot.exists()) return std::string(kNothing);
+  std::string text = SizeText(slot.retained_bytes());
+  if (!slot.wal_status().empty() && slot.wal_status() != "reserved") absl::StrAppend(&text, ", ", slot.wal_status());
+  if (!slot.invalidation_reason().empty()) absl::StrAppend(&text, ", invalid: ", slot.invalidation_reason());
+  return text;
+}
+
+std::string LagText(const v1::Flow& flow) {
+  if (!flow.has_lag() || (flow.lag().bytes() < 0 && flow.lag().seconds() < 0)) return std::string(kNothing);
+  if (flow.lag().seconds() < 0) return SizeText(flow.lag().bytes());
+  if (flow.lag().bytes() < 0) return SecondsText(flow.lag().seconds());
+  return absl::StrCat(SizeText(flow.lag().bytes()), ", ", SecondsText(flow.lag().seconds()));
+}
+
+// By rows; where the source has no estimate, by parts.
+std::string ProgressText(const v1::TableProgress& table) {
+  if (table.state() == "done") return "100%";
+  if (table.rows_estimated() <= 0) return PercentText(table.parts_done(), table.parts_total());
+  // An estimate: all rows copied does not mean done.
+  return PercentText(std::min(table.rows_copied(), table.rows_estimated() - 1), table.rows_estimated());
+}
+
+std::string TablesText(const v1::Flow& flow) {
+  Table out({"TABLE", "STATE", ">PARTS", ">ROWS", ">DONE"});
+  for (const v1::TableProgress& table : flow.tables()) {
+    out.Add({table.table(), table.state(),
+             table.parts_total() > 0 ? absl::StrCat(table.parts_done(), "/", table.parts_total()) : "",
+             absl::StrCat(table.rows_copied()), ProgressText(table)});
+  }
+  return out.Text();
+}
+
+}  // namespace
+
+std::string StateText(v1::FlowState state) {
+  const std::string_view name = v1::FlowState_IsValid(state) ? FlowStateName(FlowStateFromProto(state)) : "";
+  return name.empty() ? "unknown" : std::string(name);
+}
+
+std::string CheckpointText(const v1::Checkpoint& checkpoint) {
+  return checkpoint.lsn().empty() ? std::string(kNothing) : checkpoint.lsn();
+}
+
+std::string CheckpointAge(const v1::Checkpoint& checkpoint, absl::Time now) {
+  if (checkpoint.timestamp_unix_millis() <= 0) return std::string(kNothing);
+  const absl::Duration age = now - absl::FromUnixMillis(checkpoint.timestamp_unix_millis());
+  // Clocks of two machines.
+  return SecondsText(std::max(0.0, absl::ToDoubleSeconds(age)));
+}
+
+std::string FlowText(const v1::Flow& flow, absl::Time now) {
+  std::vector<std::string> destinations;
+  for (const v1::Endpoint& destination : flow.destinations()) destinations.push_back(EndpointText(destination));
+  std::string checkpoint = CheckpointText(flow.checkpoint());
+  if (flow.checkpoint().timestamp_unix_millis() > 0) {
+    absl::StrAppend(&checkpoint, " at ", TimeText(absl::FromUnixMillis(flow.checkpoint().timestamp_unix_millis())),
+                    " (", CheckpointAge(flow.checkpoint(), now), " ago)");
+  }
+  Fields fields;
+  fields.Add("id", flow.id());
+  fields.Add("name", flow.name());
+  fields.Add("state", StateText(flow.state()));
+  fields.Add("reason", flow.reason());
+  fields.Add("source", EndpointText(flow.source()));
+  fields.Add("destinations", absl::StrJoin(destinations, ", "));
+  fields.Add("last checkpoint", checkpoint);
+  fields.Add("slot name", flow.slot().name());
+  fields.Add("slot active", flow.has_slot() ? ActiveText(flow.slot()) : "");
+  fields.Add("retained WAL", RetainedText(flow.slot()));
+  fields.Add("lag", LagText(flow));
+  fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
+  fields.Add("activity", flow.activity());
+  fields.Add("last error", flow.error());
+  const bool copying = std::any_of(flow.tables().begin(), flow.tables().end(),
+                                   [](const v1::TableProgress& table) { return table.state() != "done"; });
+  return copying ? absl::StrCat(fields.Text(), "\n", TablesText(flow)) : fields.Text();
+}
+
+std::string FlowsText(const v1::ListFlowsResponse& flows, absl::Time now) {
+  if (flows.flows().empty()) return "There are no flows; make one with `wallaby-admin flow create -file FILE`.\n";
+  Table out({"ID", "NAME", "STATE", "LAG", "CHECKPOINT", "AGE", "REASON"});
+  for (const v1::Flow& flow : flows.flows()) {
+    out.Add({flow.id(), flow.name(), StateText(flow.state()), LagText(flow), CheckpointText(flow.checkpoint()),
+             CheckpointAge(flow.checkpoint(), now), flow.reason()});
+  }
+  return out.Text();
+}
+
+std::string FlowLine(const v1::Flow& flow) {
+  return absl::StrCat(flow.id(), ": ", StateText(flow.state()),
+                      flow.reason().empty() ? "" : absl::StrCat(" (", flow.reason(), ")"), "\n");
+}
+
+std::string FindingsText(const v1::ValidateFlowResponse& response) {
+  std::string out;
+  for (const auto& finding : response.findings()) {
+    absl::StrAppend(&out, finding.severity(), ": ", finding.subject(), finding.subject().empty() ? "" : ": ",
+                    finding.message(), "\n");
+    if (!finding.remedy().empty()) absl::StrAppend(&out, "  remedy: ", finding.remedy(), "\n");
+  }
+  return absl::StrCat(out, response.valid() ? "The flow is valid.\n" : "The flow is not valid.\n");
+}
+
+}  // namespace wallaby

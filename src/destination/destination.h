@@ -1,0 +1,135 @@
+// Destination: where committed changes go. One object per flow and destination, used by one thread.
+//
+// Exactly once: what was written and the progress it stands for become durable together in Commit(), or not at all.
+// After a crash Open() tells the progress, and the worker skips what is at or below it.
+//
+// Errors: transient ones (base/status.h IsTransient) make the worker close the destination, wait and open it again,
+// then resend from the progress. Any other fails the flow, with a text that names table, column and remedy.
+// FAILED_PRECONDITION beginning with "fenced" means that a worker of a newer generation has taken over.
+#ifndef WALLABY_DESTINATION_DESTINATION_H_
+#define WALLABY_DESTINATION_DESTINATION_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/lsn.h"
+#include "change/change_batch.h"
+
+namespace wallaby {
+
+enum class WriteMode {
+  kTarget,  // the table mirrors the source: upsert and delete by key
+  kAppend,  // every change is a row; two when an update changes the key (destination/append_rows.h)
+};
+
+// Columns which `append` mode adds behind the source's own, in this order. An update that changes the key is two rows
+// with the same lsn and seq: d with the old row as sent, then u with the new one. So is every update of a table without
+// a key, where the whole row is the identity. The last row of each key by (lsn, seq) is the table.
+//   _wallaby_op           text    c insert, u update, d delete (key columns or whole old row), t truncate, r snapshot
+//   row _wallaby_lsn          integer (64 bit) commit LSN of the transaction _wallaby_seq          integer (64 bit)
+//   ordinal of the change in the transaction _wallaby_commit_time  timestamp with time zone _wallaby_unchanged    text
+//   comma-separated names of columns whose unchanged value was not sent; null when none
+inline constexpr const char* kOpColumn = "_wallaby_op";
+inline constexpr const char* kLsnColumn = "_wallaby_lsn";
+inline constexpr const char* kSeqColumn = "_wallaby_seq";
+inline constexpr const char* kCommitTimeColumn = "_wallaby_commit_time";
+inline constexpr const char* kUnchangedColumn = "_wallaby_unchanged";
+
+struct DestinationConfig {
+  std::string flow_id;
+  std::string name;  // of the destination within the flow
+  std::map<std::string, std::string> options;
+  // The lease's generation. A destination remembers the highest it has seen and refuses a lower one ("fenced").
+  int64_t generation = 0;
+  // Bytes that the destination may hold in memory of its own accord.
+  int64_t memory_limit = 64 << 20;
+};
+
+// What a destination holds durably for a flow.
+struct Progress {
+  // Everything up to the end of the transaction with this commit LSN is in. 0/0: nothing streamed yet.
+  Lsn commit;
+  // End of that transaction's commit record.
+  Lsn end;
+  // Parts of table snapshots that are complete (ChangeBatch::snapshot_part()).
+  std::set<std::string> snapshot_parts;
+};
+
+// What a Commit() makes durable besides the rows.
+struct CommitPoint {
+  // Last whole transaction among what was written; {0/0, 0/0} leaves the stored position as it is.
+  Lsn commit;
+  Lsn end;
+  // Snapshot parts whose last rows are among what was written.
+  std::vector<std::string> finished_parts;
+};
+
+struct Capabilities {
+  // How long and how much may gather before Commit(); zero: commit as soon as the queue is empty.
+  absl::Duration linger = absl::ZeroDuration();
+  int64_t linger_bytes = 0;
+  // ResetPart() works, so that an interrupted snapshot of a table can go on.
+  bool resets_parts = false;
+};
+
+// Rows with from <= column < to; open where there is no bound. The column is an integer.
+struct KeyRange {
+  std::string column;
+  std::optional<int64_t> from;
+  std::optional<int64_t> to;
+};
+
+class Destination {
+ public:
+  virtual ~Destination() = default;
+
+  virtual Capabilities capabilities() const { return {}; }
+
+  // Connects, makes the place where progress is kept, takes over for `generation`, removes what a crash left
+  // half-written. May be called again after an error.
+  virtual absl::StatusOr<Progress> Open() = 0;
+
+  // Checks, without changing anything, that the table can be carried: name, types, key for the write mode, an existing
+  // table's columns. Called for every published table before data is read.
+  virtual absl::Status CheckTable(const Relation& relation) = 0;
+
+  // Adds the changes to the destination's open transaction, which begins by itself. Tables that are missing are
+  // created and columns that are missing added. Batches arrive in commit order; a transaction may span several.
+  virtual absl::Status Write(const ChangeBatch& batch) = 0;
+
+  // Publishes all written since the last Commit. Never called within a transaction of the source.
+  virtual absl::Status Commit(const CommitPoint& point) = 0;
+
+  // Before a table's snapshot starts over: removes what earlier tries left of it (in target mode every row, in append
+  // mode the rows with op 'r') and forgets its parts (names that begin with `part_prefix`). Durable on return.
+  virtual absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) = 0;
+
+  // Before a part of a table's snapshot starts over while others are kept: removes the rows in `range` and forgets the
+  // part. Durable on return. Only with Capabilities::resets_parts.
+  virtual absl::Status ResetPart(const Relation& relation, std::string_view part, const KeyRange& range) {
+    (void)part;
+    (void)range;
+    return absl::UnimplementedError("the snapshot of " + relation.QualifiedName() + " cannot go on by part here");
+  }
+};
+
+// Makes the destination for a type of the flow file ("duckdb", "postgres", "parquet"). Heavy ones are modules that are
+// loaded here from ../lib/wallaby beside the executable (or WALLABY_MODULE_DIR). Does no I/O beyond that. The options
+// are checked: INVALID_ARGUMENT names the option and what is allowed.
+absl::StatusOr<std::unique_ptr<Destination>> MakeDestination(const std::string& type, const DestinationConfig& config);
+
+// What a module exports under the name `wallaby_make_destination`. On failure returns the status and leaves `out`.
+using MakeDestinationFn = absl::Status (*)(const DestinationConfig& config, std::unique_ptr<Destination>* out);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_DESTINATION_DESTINATION_H_

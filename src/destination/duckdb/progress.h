@@ -1,0 +1,44 @@
+// DuckdbProgress: where a flow stands, kept in the database file beside the data and changed in the same transactions.
+//
+//   <meta_schema>.<meta_table>     (flow_id, destination, generation, commit_lsn, end_lsn, updated_at), one row
+//   <meta_schema>.snapshot_parts   (flow_id, destination, part), a row for each finished part of a table's snapshot
+#ifndef WALLABY_DESTINATION_DUCKDB_PROGRESS_H_
+#define WALLABY_DESTINATION_DUCKDB_PROGRESS_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "destination/destination.h"
+#include "destination/duckdb/database.h"
+#include "destination/options.h"
+
+namespace wallaby {
+
+// Leaves committing to the caller.
+class DuckdbProgress {
+ public:
+  DuckdbProgress(const DestinationConfig& config, const TableOptions& options);
+
+  // Makes the tables, takes over for this generation, reads. "fenced" when a newer generation has been here.
+  absl::StatusOr<Progress> TakeOver(DuckdbConnection* connection) const;
+  // Stores the point; "fenced" when the generation is no longer ours.
+  absl::Status Store(DuckdbConnection* connection, const CommitPoint& point) const;
+  absl::Status ForgetParts(DuckdbConnection* connection, std::string_view prefix) const;
+  absl::Status ForgetPart(DuckdbConnection* connection, std::string_view part) const;
+
+ private:
+  absl::Status Fenced(DuckdbConnection* connection) const;
+  std::string Where() const;
+
+  std::string flow_;
+  std::string destination_;
+  int64_t generation_;
+  std::string schema_;
+  std::string table_;
+  std::string parts_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_DESTINATION_DUCKDB_PROGRESS_H_

@@ -1,0 +1,329 @@
+#include "destination/options.h"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "base/units.h"
+
+namespace wallaby {
+namespace {
+
+// ---- what exists ----
+
+// Types of the contract. Those not in `kBuilt` are refused in words, so that a flow file written for them says why.
+constexpr std::string_view kContractTypes[] = {"duckdb",     "ducklake",  "postgres", "kafka",  "bufstream",
+                                               "s3",         "parquet",   "http",     "grpc",   "pgstream",
+                                               "clickhouse", "snowflake", "snowpipe", "iceberg"};
+constexpr std::string_view kBuilt = "duckdb, parquet, postgres";
+
+constexpr OptionSpec kSharedOptions[] = {
+    {.name = "write_mode", .allowed = "target or append"},
+    {.name = "schema", .allowed = "a schema name"},
+    {.name = "table", .allowed = "a table name, for a flow of one table"},
+    {.name = "batch_mode", .allowed = "target"},
+    {.name = "batch_resolution", .allowed = "none"},
+    {.name = "staging_schema", .allowed = "nothing: staging is a temporary table"},
+    {.name = "staging_table", .allowed = "nothing: staging is a temporary table"},
+    {.name = "staging_suffix", .allowed = "nothing: staging is a temporary table"},
+    {.name = "meta_table_enabled", .allowed = "true"},
+    {.name = "meta_schema", .allowed = "a schema name"},
+    {.name = "meta_table", .allowed = "a table name"},
+    {.name = "soft_delete", .allowed = "false"},
+    {.name = "type_mappings", .allowed = "a list like numeric=text,public.orders.total=text"},
+    {.name = "type_mappings_file", .allowed = "a file with a line like numeric=text for each type"},
+    {.name = "format", .allowed = "arrow, parquet, avro, proto or json"},
+};
+
+constexpr OptionSpec kDuckdbOptions[] = {
+    {.name = "dsn", .required = true, .allowed = "the path of a database file"},
+    {.name = "memory_limit", .allowed = "a size of at least 128MiB, like 512MiB"},
+    {.name = "threads", .allowed = "a number from 1 to 256"},
+    {.name = "release_file", .allowed = "true or false"},
+};
+
+constexpr OptionSpec kPostgresOptions[] = {
+    {.name = "dsn", .required = true, .allowed = "a PostgreSQL connection string"},
+};
+
+constexpr OptionSpec kParquetOptions[] = {
+    {.name = "path", .allowed = "a folder"},
+    {.name = "bucket", .allowed = "a bucket name"},
+    {.name = "prefix", .allowed = "a key prefix"},
+    {.name = "region", .allowed = "a region name"},
+    {.name = "endpoint", .allowed = "a URL"},
+    {.name = "access_key", .allowed = "an access key", .secret = true},
+    {.name = "secret_key", .allowed = "a secret key", .secret = true},
+    {.name = "session_token", .allowed = "a session token", .secret = true},
+    {.name = "force_path_style", .allowed = "true or false"},
+    {.name = "use_fips", .allowed = "true or false"},
+    {.name = "use_dualstack", .allowed = "true or false"},
+    {.name = "compression", .allowed = "none, snappy, gzip, zstd or lz4"},
+    {.name = "partition_by", .allowed = "col or col:day|hour|month|year, separated by commas"},
+    {.name = "roll_interval", .allowed = "a duration up to 24h, like 10s"},
+    {.name = "roll_bytes", .allowed = "a size like 128MiB"},
+};
+
+template <size_t N>
+constexpr auto WithShared(const OptionSpec (&own)[N]) {
+  std::array<OptionSpec, N + std::size(kSharedOptions)> all{};
+  std::copy(std::begin(own), std::end(own), all.begin());
+  std::copy(std::begin(kSharedOptions), std::end(kSharedOptions), all.begin() + N);
+  return all;
+}
+constexpr auto kDuckdb = WithShared(kDuckdbOptions);
+constexpr auto kPostgres = WithShared(kPostgresOptions);
+constexpr auto kParquet = WithShared(kParquetOptions);
+
+// ---- checks of single options ----
+
+// Reads the options of one destination and words its errors.
+class Reader {
+ public:
+  Reader(const DestinationConfig& config, std::span<const OptionSpec> specs) : config_(config), specs_(specs) {}
+
+  // Null when the option is absent or empty.
+  const std::string* Find(std::string_view name) const {
+    auto it = config_.options.find(std::string(name));
+    return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
+  }
+
+  const OptionSpec* Spec(std::string_view name) const {
+    for (const OptionSpec& spec : specs_) {
+      if (spec.name == name) return &spec;
+    }
+    return nullptr;
+  }
+
+  absl::Status Bad(std::string_view name, std::string_view why = "") const {
+    const OptionSpec* spec = Spec(name);
+    const std::string* value = Find(name);
+    const std::string got = spec->secret ? std::string("a secret value") : absl::StrCat("'", value ? *value : "", "'");
+    return absl::InvalidArgumentError(
+        absl::StrCat(Title(name), ": got ", got, why.empty() ? "" : ": ", why, "; allowed: ", spec->allowed));
+  }
+
+  // A choice of the contract whose other values this build does not carry out.
+  absl::Status OnlyDefault(std::string_view name, std::string_view only,
+                           std::initializer_list<std::string_view> others) const {
+    const std::string* value = Find(name);
+    if (value == nullptr || *value == only) return absl::OkStatus();
+    if (std::find(others.begin(), others.end(), *value) == others.end()) return Bad(name);
+    return NotYet(name);
+  }
+
+  absl::Status OnlyBool(std::string_view name, bool only) const {
+    const std::string* value = Find(name);
+    if (value == nullptr) return absl::OkStatus();
+    auto parsed = ParseBool(*value);
+    if (!parsed.ok()) return Bad(name);
+    return *parsed == only ? absl::OkStatus() : NotYet(name);
+  }
+
+  absl::Status IfPresentNotYet(std::string_view name) const { return Find(name) ? NotYet(name) : absl::OkStatus(); }
+
+  absl::Status IfPresentBool(std::string_view name) const {
+    const std::string* value = Find(name);
+    return value == nullptr || ParseBool(*value).ok() ? absl::OkStatus() : Bad(name);
+  }
+
+  std::string Title(std::string_view name) const {
+    return absl::StrCat("option ", name, " of destination '", config_.name, "'");
+  }
+
+ private:
+  absl::Status NotYet(std::string_view name) const {
+    return absl::UnimplementedError(
+        absl::StrCat(Title(name), ": '", *Find(name), "' is not implemented yet; allowed: ", Spec(name)->allowed));
+  }
+
+  const DestinationConfig& config_;
+  std::span<const OptionSpec> specs_;
+};
+
+absl::Status CheckNames(std::string_view type, const DestinationConfig& config, std::span<const OptionSpec> specs) {
+  const Reader reader(config, specs);
+  for (const auto& [name, value] : config.options) {
+    if (reader.Spec(name) != nullptr) continue;
+    std::vector<std::string_view> known;
+    for (const OptionSpec& spec : specs) known.push_back(spec.name);
+    return absl::InvalidArgumentError(
+        absl::StrCat(reader.Title(name), " does not exist for type ", type, "; allowed: ", absl::StrJoin(known, ", ")));
+  }
+  for (const OptionSpec& spec : specs) {
+    if (!spec.required || reader.Find(spec.name)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(reader.Title(spec.name), " is missing; it must be ", spec.allowed));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckShared(const Reader& reader) {
+  RETURN_IF_ERROR(reader.OnlyDefault("batch_mode", "target", {"staging"}));
+  RETURN_IF_ERROR(reader.OnlyDefault("batch_resolution", "none", {"append", "replace"}));
+  RETURN_IF_ERROR(reader.OnlyBool("soft_delete", false));
+  RETURN_IF_ERROR(reader.OnlyBool("meta_table_enabled", true));
+  for (std::string_view name : {"staging_schema", "staging_table", "staging_suffix"}) {
+    RETURN_IF_ERROR(reader.IfPresentNotYet(name));
+  }
+  if (const std::string* format = reader.Find("format")) {
+    static constexpr std::string_view kFormats[] = {"arrow", "parquet", "avro", "proto", "json"};
+    if (std::find(std::begin(kFormats), std::end(kFormats), *format) == std::end(kFormats)) {
+      return reader.Bad("format");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDuckdb(const Reader& reader) {
+  const std::string* dsn = reader.Find("dsn");
+  if (dsn->starts_with(":memory:")) {
+    return reader.Bad("dsn", "a database in memory would not outlive the worker");
+  }
+  if (const std::string* limit = reader.Find("memory_limit")) {
+    auto bytes = ParseBytes(*limit);
+    if (!bytes.ok() || *bytes < (128 << 20)) return reader.Bad("memory_limit");
+  }
+  if (const std::string* threads = reader.Find("threads")) {
+    int count = 0;
+    if (!absl::SimpleAtoi(*threads, &count) || count < 1 || count > 256) return reader.Bad("threads");
+  }
+  return reader.IfPresentBool("release_file");
+}
+
+absl::Status CheckParquet(const Reader& reader) {
+  for (std::string_view name : {"force_path_style", "use_fips", "use_dualstack"}) {
+    RETURN_IF_ERROR(reader.IfPresentBool(name));
+  }
+  const bool path = reader.Find("path") != nullptr;
+  const bool bucket = reader.Find("bucket") != nullptr;
+  if (path == bucket) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path ? reader.Title("bucket") : reader.Title("path"),
+                     path ? ": path is set too; give one of them" : " is missing; give path or bucket"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOwn(std::string_view type, const Reader& reader) {
+  if (type == "duckdb") return CheckDuckdb(reader);
+  if (type == "parquet") return CheckParquet(reader);
+  return absl::OkStatus();
+}
+
+// ---- type mappings ----
+
+using Mappings = std::map<std::string, std::string>;
+
+// One "name=text". The last '=' counts, as names may hold others.
+absl::Status AddMapping(std::string_view entry, const std::string& title, Mappings* out) {
+  entry = absl::StripAsciiWhitespace(entry);
+  if (entry.empty() || entry.starts_with("#")) return absl::OkStatus();
+  const size_t equals = entry.rfind('=');
+  const std::string_view from = equals == entry.npos ? "" : absl::StripAsciiWhitespace(entry.substr(0, equals));
+  const std::string_view to = equals == entry.npos ? "" : absl::StripAsciiWhitespace(entry.substr(equals + 1));
+  if (from.empty() || to != "text") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(title, ": got '", entry,
+                     "'; allowed: a source type or schema.table.column, then =text (text is the "
+                     "only type that a column can be mapped to)"));
+  }
+  out->insert_or_assign(std::string(from), std::string(to));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Mappings> ReadMappings(const Reader& reader) {
+  Mappings result;
+  if (const std::string* path = reader.Find("type_mappings_file")) {
+    std::ifstream file(*path);
+    if (!file) return reader.Bad("type_mappings_file", "the file cannot be read");
+    int number = 0;
+    for (std::string line; std::getline(file, line);) {
+      const std::string title = absl::StrCat(reader.Title("type_mappings_file"), ", ", *path, " line ", ++number);
+      RETURN_IF_ERROR(AddMapping(line, title, &result));
+    }
+  }
+  if (const std::string* list = reader.Find("type_mappings")) {
+    for (std::string_view entry : absl::StrSplit(*list, ',')) {
+      RETURN_IF_ERROR(AddMapping(entry, reader.Title("type_mappings"), &result));
+    }
+  }
+  return result;
+}
+
+// "numeric(10,2)" -> "numeric".
+std::string_view WithoutModifier(std::string_view type) {
+  return absl::StripAsciiWhitespace(type.substr(0, type.find('(')));
+}
+
+}  // namespace
+
+absl::StatusOr<std::span<const OptionSpec>> DestinationOptions(std::string_view type) {
+  if (type == "duckdb") return std::span<const OptionSpec>(kDuckdb);
+  if (type == "postgres") return std::span<const OptionSpec>(kPostgres);
+  if (type == "parquet") return std::span<const OptionSpec>(kParquet);
+  const bool planned =
+      std::find(std::begin(kContractTypes), std::end(kContractTypes), type) != std::end(kContractTypes);
+  if (planned) {
+    return absl::UnimplementedError(
+        absl::StrCat("destination type '", type, "' is not implemented yet; this build can write to: ", kBuilt));
+  }
+  return absl::NotFoundError(
+      absl::StrCat("there is no destination type '", type, "'; this build can write to: ", kBuilt));
+}
+
+PgType TableOptions::MappedType(const Relation& relation, const Column& column) const {
+  if (type_mappings.empty()) return column.type;
+  const PgType& type = column.type;
+  const bool mapped = type_mappings.contains(absl::StrCat(relation.QualifiedName(), ".", column.name)) ||
+                      type_mappings.contains(type.source_name) || type_mappings.contains(type.sql_name) ||
+                      type_mappings.contains(std::string(WithoutModifier(type.source_name))) ||
+                      type_mappings.contains(std::string(WithoutModifier(type.sql_name)));
+  if (!mapped) return type;
+  PgType text = type;  // the OID stays: it tells how to read the binary form
+  text.logical = LogicalType::kText;
+  text.precision = text.scale = 0;
+  text.sql_name = "text";
+  return text;
+}
+
+absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const DestinationConfig& config) {
+  ASSIGN_OR_RETURN(std::span<const OptionSpec> specs, DestinationOptions(type));
+  RETURN_IF_ERROR(CheckNames(type, config, specs));
+  const Reader reader(config, specs);
+  RETURN_IF_ERROR(CheckShared(reader));
+  RETURN_IF_ERROR(CheckOwn(type, reader));
+
+  TableOptions result;
+  if (const std::string* mode = reader.Find("write_mode")) {
+    if (*mode != "target" && *mode != "append") return reader.Bad("write_mode");
+    result.write_mode = *mode == "append" ? WriteMode::kAppend : WriteMode::kTarget;
+  }
+  auto text = [&](std::string_view name, std::string_view otherwise) {
+    const std::string* value = reader.Find(name);
+    return value ? *value : std::string(otherwise);
+  };
+  result.schema = text("schema", "");
+  result.table = text("table", "");
+  result.meta_schema = text("meta_schema", "wallaby");
+  result.meta_table = text("meta_table", "progress");
+  ASSIGN_OR_RETURN(result.type_mappings, ReadMappings(reader));
+  return result;
+}
+
+std::string QuoteIdentifier(std::string_view name) {
+  return absl::StrCat("\"", absl::StrReplaceAll(name, {{"\"", "\"\""}}), "\"");
+}
+
+std::string QuoteLiteral(std::string_view text) {
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "''"}}), "'");
+}
+
+}  // namespace wallaby

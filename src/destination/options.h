@@ -1,0 +1,53 @@
+// The table options that all destinations share, parsed and checked once.
+#ifndef WALLABY_DESTINATION_OPTIONS_H_
+#define WALLABY_DESTINATION_OPTIONS_H_
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "change/relation.h"
+#include "destination/destination.h"
+
+namespace wallaby {
+
+// One option of a destination type. `allowed` is text for people ("target or append", "a duration").
+struct OptionSpec {
+  std::string_view name;
+  bool required = false;
+  std::string_view allowed;
+  bool secret = false;  // never shown; a DSN is shown without its password
+};
+
+// Every option of `type` (those of docs/destinations), for validation and for hiding secrets. NOT_FOUND for a type that
+// does not exist, UNIMPLEMENTED for one of the contract that this build cannot write to.
+absl::StatusOr<std::span<const OptionSpec>> DestinationOptions(std::string_view type);
+
+struct TableOptions {
+  WriteMode write_mode = WriteMode::kTarget;
+  std::string schema;       // put all tables here instead of the source's schema; empty: as at the source
+  std::string table;        // the one table to write to; only for flows of one table; empty: as at the source
+  std::string meta_schema;  // where progress is kept; default "wallaby"
+  std::string meta_table;   // default "progress"
+  // Overrides by "schema.table.column" or by source type name: the column is carried as text.
+  std::map<std::string, std::string> type_mappings;
+
+  std::string TargetSchema(const Relation& relation) const { return schema.empty() ? relation.schema : schema; }
+  std::string TargetTable(const Relation& relation) const { return table.empty() ? relation.name : table; }
+  // The column's type after type_mappings.
+  PgType MappedType(const Relation& relation, const Column& column) const;
+};
+
+// Refuses unknown options, values out of range and missing required ones: "option write_mode of destination 'x': got
+// 'merge'; allowed: target or append".
+absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const DestinationConfig& config);
+
+// SQL quoting, the one place: "a""b" and 'it''s'. The identifier form serves PostgreSQL and DuckDB alike.
+std::string QuoteIdentifier(std::string_view name);
+std::string QuoteLiteral(std::string_view text);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_DESTINATION_OPTIONS_H_

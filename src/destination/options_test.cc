@@ -1,0 +1,128 @@
+#include "destination/options.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace wallaby {
+namespace {
+
+using ::testing::HasSubstr;
+using Map = std::map<std::string, std::string>;
+
+DestinationConfig Config(Map options) {
+  DestinationConfig config;
+  config.name = "lake";
+  config.options = std::move(options);
+  return config;
+}
+
+absl::Status Parse(std::string_view type, Map options) {
+  return ParseTableOptions(type, Config(std::move(options))).status();
+}
+
+TEST(Options, Defaults) {
+  auto options = ParseTableOptions("duckdb", Config({{"dsn", "a.db"}}));
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->write_mode, WriteMode::kTarget);
+  EXPECT_EQ(options->meta_schema, "wallaby");
+  EXPECT_EQ(options->meta_table, "progress");
+  Relation relation;
+  relation.schema = "shop";
+  relation.name = "orders";
+  EXPECT_EQ(options->TargetSchema(relation), "shop");
+  EXPECT_EQ(options->TargetTable(relation), "orders");
+  options->schema = "main";
+  options->table = "o";
+  EXPECT_EQ(options->TargetSchema(relation), "main");
+  EXPECT_EQ(options->TargetTable(relation), "o");
+}
+
+TEST(Options, RefusalNamesOptionAndWhatIsAllowed) {
+  EXPECT_EQ(Parse("duckdb", {{"dsn", "a"}, {"write_mode", "merge"}}).message(),
+            "option write_mode of destination 'lake': got 'merge'; allowed: target or append");
+  const absl::Status unknown = Parse("duckdb", {{"dsn", "a"}, {"writemode", "target"}});
+  EXPECT_TRUE(absl::IsInvalidArgument(unknown));
+  EXPECT_THAT(unknown.message(), HasSubstr("option writemode of destination 'lake' does not exist"));
+  EXPECT_THAT(unknown.message(), HasSubstr("write_mode"));
+  EXPECT_THAT(Parse("duckdb", {}).message(), HasSubstr("option dsn"));
+  EXPECT_THAT(Parse("duckdb", {{"dsn", ":memory:"}}).message(), HasSubstr("not outlive"));
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("duckdb", {{"dsn", "a"}, {"threads", "0"}})));
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("duckdb", {{"dsn", "a"}, {"memory_limit", "1MB"}})));
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("duckdb", {{"dsn", "a"}, {"format", "xml"}})));
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("parquet", {})));
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("parquet", {{"path", "a"}, {"bucket", "b"}})));
+  EXPECT_TRUE(Parse("parquet", {{"path", "a"}}).ok());
+}
+
+TEST(Options, SecretsDoNotAppearInErrors) {
+  const absl::Status status = Parse("postgres", {{"dsn", "postgres://u:geheim@h/d"}, {"nope", "1"}});
+  EXPECT_THAT(std::string(status.message()), testing::Not(HasSubstr("geheim")));
+}
+
+TEST(Options, ChoicesOfTheContractThatAreNotCarriedOutAreRefusedInWords) {
+  const Map fine = {{"dsn", "a"},           {"batch_mode", "target"},       {"batch_resolution", "none"},
+                    {"soft_delete", "off"}, {"meta_table_enabled", "true"}, {"staging_table", ""}};
+  EXPECT_TRUE(Parse("postgres", fine).ok());
+  const Map refused = {{"batch_mode", "staging"},       {"batch_resolution", "append"}, {"soft_delete", "true"},
+                       {"meta_table_enabled", "false"}, {"staging_schema", "s"},        {"staging_suffix", "_s"}};
+  for (const auto& [name, value] : refused) {
+    const absl::Status status = Parse("postgres", {{"dsn", "a"}, {name, value}});
+    EXPECT_TRUE(absl::IsUnimplemented(status)) << name << ": " << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("not implemented yet"));
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("postgres", {{"dsn", "a"}, {"batch_mode", "x"}})));
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("postgres", {{"dsn", "a"}, {"soft_delete", "x"}})));
+}
+
+TEST(Options, TypesThatDoNotExist) {
+  EXPECT_TRUE(absl::IsNotFound(DestinationOptions("mysql").status()));
+  const absl::Status kafka = DestinationOptions("kafka").status();
+  EXPECT_TRUE(absl::IsUnimplemented(kafka));
+  EXPECT_THAT(std::string(kafka.message()), HasSubstr("duckdb, parquet, postgres"));
+}
+
+TEST(Options, TypeMappings) {
+  const std::string path = testing::TempDir() + "/mappings.txt";
+  std::ofstream(path) << "# carried as text\nuuid=text\n\n public.a=b.c = text \n";
+  auto options = ParseTableOptions("postgres", Config({{"dsn", "d"},
+                                                       {"type_mappings", "numeric=text, public.orders.total=text"},
+                                                       {"type_mappings_file", path}}));
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->type_mappings.size(), 4u);
+  EXPECT_TRUE(options->type_mappings.contains("public.a=b.c"));
+
+  Relation relation;
+  relation.schema = "public";
+  relation.name = "orders";
+  auto mapped = [&](std::string name, uint32_t oid, int32_t typmod = -1) {
+    return options->MappedType(relation, Column{std::move(name), BuiltinType(oid, typmod), false});
+  };
+  const PgType price = mapped("price", 1700, ((10 << 16) | 2) + 4);
+  EXPECT_EQ(price.logical, LogicalType::kText);
+  EXPECT_EQ(price.sql_name, "text");
+  EXPECT_EQ(price.oid, 1700u);
+  EXPECT_EQ(mapped("id", 2950).logical, LogicalType::kText);
+  EXPECT_EQ(mapped("total", 23).logical, LogicalType::kText);
+  EXPECT_EQ(mapped("count", 23).logical, LogicalType::kInt32);
+}
+
+TEST(Options, TypeMappingsRefused) {
+  for (const char* bad : {"numeric=double", "numeric", "=text"}) {
+    const absl::Status status = Parse("duckdb", {{"dsn", "a"}, {"type_mappings", bad}});
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << bad;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("option type_mappings"));
+  }
+  EXPECT_THAT(std::string(Parse("duckdb", {{"dsn", "a"}, {"type_mappings_file", "/nowhere"}}).message()),
+              HasSubstr("cannot be read"));
+}
+
+TEST(Options, Quoting) {
+  EXPECT_EQ(QuoteIdentifier("a\"b"), "\"a\"\"b\"");
+  EXPECT_EQ(QuoteLiteral("it's"), "'it''s'");
+}
+
+}  // namespace
+}  // namespace wallaby

@@ -1,0 +1,372 @@
+// The dispatcher with real processes: the worker is a shell script whose behaviour each test writes.
+#include "dispatch/local_dispatcher.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+
+namespace wallaby {
+namespace {
+
+constexpr char kRunsUntilAsked[] = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
+constexpr char kIgnoresRequests[] = "trap '' TERM; while :; do sleep 0.05; done";
+
+bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(15)) {
+  const absl::Time deadline = absl::Now() + limit;
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return true;
+}
+
+bool IsAlive(pid_t pid) {
+  std::ifstream in(absl::StrCat("/proc/", pid, "/stat"));
+  std::string stat((std::istreambuf_iterator<char>(in)), {});
+  const size_t name_end = stat.rfind(')');
+  return name_end != std::string::npos && stat.substr(name_end + 2, 1) != "Z";
+}
+
+class LocalDispatcherTest : public testing::Test {
+ protected:
+  LocalDispatcherTest() {
+    folder_ = testing::TempDir() + "/wallaby-dispatch-XXXXXX";
+    EXPECT_NE(mkdtemp(folder_.data()), nullptr);
+    store_ = OpenSqliteStore(folder_ + "/wallaby.db").value();
+    options_.worker = folder_ + "/worker";
+    options_.review_interval = absl::Milliseconds(100);
+    options_.backoff_base = absl::Milliseconds(20);
+    options_.backoff_cap = absl::Milliseconds(100);
+    std::ofstream(options_.worker) << "#!/bin/sh\necho \"$$ $*\" >>" << folder_ << "/starts\n. " << folder_
+                                   << "/behaviour\n";
+    chmod(options_.worker.c_str(), 0755);
+    Behave(kRunsUntilAsked);
+    Flow flow;
+    flow.id = flow.name = "shop";
+    flow.source = {"db", "postgres", {{"dsn", "postgres://localhost/x"}}};
+    flow.destinations = {{"lake", "duckdb", {{"dsn", "/tmp/x.db"}}}};
+    EXPECT_TRUE(store_->CreateFlow(flow).ok());
+  }
+
+  ~LocalDispatcherTest() override {
+    dispatcher_.reset();
+    for (const pid_t pid : Pids()) {
+      if (IsAlive(pid)) kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+    }
+    std::filesystem::remove_all(folder_);
+  }
+
+  // What the next worker does.
+  void Behave(const std::string& script) {
+    std::ofstream(folder_ + "/behaviour.new") << script << "\n";
+    std::filesystem::rename(folder_ + "/behaviour.new", folder_ + "/behaviour");
+  }
+
+  void Begin() {
+    dispatcher_ = MakeLocalDispatcher(store_.get(), options_);
+    ASSERT_TRUE(dispatcher_->Start().ok());
+  }
+
+  void MoveTo(FlowState state) { ASSERT_TRUE(store_->Transition("shop", {}, state, "").ok()); }
+  FlowState State() { return store_->GetFlow("shop").value().state; }
+
+  // "pid arguments" of each worker so far.
+  std::vector<std::string> Starts() {
+    std::ifstream in(folder_ + "/starts");
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+  }
+  std::vector<pid_t> Pids() {
+    std::vector<pid_t> pids;
+    for (const std::string& line : Starts()) pids.push_back(std::stoi(line));
+    return pids;
+  }
+  pid_t AwaitStart(size_t count) {
+    EXPECT_TRUE(Eventually([&] { return Starts().size() >= count; })) << count;
+    return Starts().size() >= count ? Pids()[count - 1] : 0;
+  }
+
+  std::string folder_;
+  std::unique_ptr<ControlStore> store_;
+  LocalDispatcherOptions options_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+};
+
+TEST_F(LocalDispatcherTest, EnsureStartsOneWorkerInItsOwnSession) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  EXPECT_TRUE(dispatcher_->Ensure("shop").ok());
+  EXPECT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  EXPECT_EQ(getsid(pid), pid);
+  EXPECT_TRUE(dispatcher_->IsActive("shop"));
+  absl::SleepFor(absl::Milliseconds(300));  // several reviews
+  EXPECT_EQ(Starts().size(), 1u);
+  EXPECT_EQ(Starts()[0], absl::StrCat(pid, " -flow-id shop"));
+  const auto attempts = store_->ActiveAttempts().value();
+  ASSERT_EQ(attempts.size(), 1u);
+  EXPECT_EQ(PidOfHandle(attempts[0].handle), pid);
+}
+
+TEST_F(LocalDispatcherTest, AWorkerSeesOnlyItsOwnFiles) {
+  const int inherited = dup(STDERR_FILENO);  // not close-on-exec, as a library might leave it
+  Behave(absl::StrCat("ls /proc/$$/fd >", folder_, "/fds; readlink /proc/$$/fd/0 >", folder_, "/stdin; exit 0"));
+  Begin();
+  ASSERT_TRUE(dispatcher_->Ensure("shop", {.max_empty_reads = 1}).ok());
+  ASSERT_TRUE(Eventually([&] { return !dispatcher_->IsActive("shop"); }));
+  close(inherited);
+  std::ifstream in(folder_ + "/fds");
+  int largest_below_script = -1;
+  // The shell keeps the script open at 10 or above.
+  for (int fd; in >> fd;) largest_below_script = fd < 10 ? std::max(largest_below_script, fd) : largest_below_script;
+  EXPECT_LE(largest_below_script, 3);  // 3: ls reading the folder, or the shell's redirection
+  std::string target;
+  std::ifstream(folder_ + "/stdin") >> target;
+  EXPECT_EQ(target, "/dev/null");
+}
+
+TEST_F(LocalDispatcherTest, ARunningFlowGetsAWorkerWithoutARequest) {
+  MoveTo(FlowState::kRunning);
+  Begin();
+  AwaitStart(1);
+  EXPECT_TRUE(dispatcher_->IsActive("shop"));
+}
+
+TEST_F(LocalDispatcherTest, WhateverEndsAWorkerTheNextOneFollows) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  kill(AwaitStart(1), SIGKILL);
+  Behave("exit 1");
+  AwaitStart(2);
+  AwaitStart(3);
+  Behave(kRunsUntilAsked);
+  EXPECT_TRUE(
+      Eventually([&] { return dispatcher_->IsActive("shop") && store_->ActiveAttempts().value().size() == 1; }));
+  EXPECT_NE(store_->GetFlow("shop").value().last_error.find("killed by signal 9"), std::string::npos);
+}
+
+TEST_F(LocalDispatcherTest, RestartsBackOff) {
+  options_.backoff_base = absl::Milliseconds(200);
+  options_.backoff_cap = absl::Seconds(60);
+  Behave("exit 1");
+  Begin();
+  MoveTo(FlowState::kRunning);
+  const absl::Time begin = absl::Now();
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  AwaitStart(4);  // after waits of at least 100, 200 and 400 ms
+  EXPECT_GE(absl::Now() - begin, absl::Milliseconds(700));
+}
+
+TEST_F(LocalDispatcherTest, NoRestartOnceTheFlowIsNotRunning) {
+  Begin();
+  for (const FlowState state : {FlowState::kPaused, FlowState::kFailed, FlowState::kStopped}) {
+    SCOPED_TRACE(FlowStateName(state));
+    MoveTo(FlowState::kRunning);
+    const size_t before = Starts().size();
+    ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+    const pid_t pid = AwaitStart(before + 1);
+    MoveTo(state);
+    kill(pid, SIGKILL);
+    ASSERT_TRUE(Eventually([&] { return !dispatcher_->IsActive("shop"); }));
+    absl::SleepFor(absl::Milliseconds(400));
+    EXPECT_EQ(Starts().size(), before + 1);
+    EXPECT_EQ(State(), state);
+  }
+}
+
+TEST_F(LocalDispatcherTest, StopEndsTheWorkerAndCompletesTheStop) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_FALSE(IsAlive(pid));
+  EXPECT_NE(kill(pid, 0), 0) << "a zombie";
+  EXPECT_TRUE(store_->ActiveAttempts().value().empty());
+}
+
+TEST_F(LocalDispatcherTest, StopWithoutAWorkerIsCompleteOnReturn) {
+  Begin();
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_EQ(State(), FlowState::kStopped);
+}
+
+TEST_F(LocalDispatcherTest, StopOfAKilledWorkerDoesNotWaitForItsLease) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  char host[256] = {};
+  gethostname(host, sizeof(host) - 1);
+  ASSERT_TRUE(store_->AcquireLease("shop", absl::StrCat(host, ":", pid, ":1"), absl::Minutes(5)).ok());
+  MoveTo(FlowState::kStopping);
+  kill(pid, SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }, absl::Seconds(5)));
+}
+
+TEST_F(LocalDispatcherTest, AWorkerThatDoesNotEndIsKilled) {
+  options_.kill_after = absl::Milliseconds(300);
+  Behave(kIgnoresRequests);
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  AwaitStart(1);
+  absl::SleepFor(absl::Milliseconds(50));
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+}
+
+TEST_F(LocalDispatcherTest, EnsureWhileTheWorkerEndsStartsTheNext) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t first = AwaitStart(1);
+  MoveTo(FlowState::kPaused);
+  dispatcher_->Stop("shop");
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  EXPECT_NE(AwaitStart(2), first);
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+}
+
+TEST_F(LocalDispatcherTest, RestartReplacesARunningWorkerOnly) {
+  Begin();
+  dispatcher_->Restart("shop");
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t first = AwaitStart(1);
+  dispatcher_->Restart("shop");
+  AwaitStart(2);
+  EXPECT_FALSE(IsAlive(first));
+}
+
+TEST_F(LocalDispatcherTest, AProbeIsNotRepeatedAndIsFollowedByTheRealWorker) {
+  Behave("exit 0");
+  Begin();
+  ASSERT_TRUE(dispatcher_->Ensure("shop", {.max_empty_reads = 1}).ok());
+  AwaitStart(1);
+  EXPECT_NE(Starts()[0].find("-flow-id shop -max-empty-reads 1"), std::string::npos);
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_EQ(Starts().size(), 1u);
+
+  Behave(kRunsUntilAsked);
+  ASSERT_TRUE(dispatcher_->Ensure("shop", {.max_empty_reads = 1}).ok());
+  const pid_t probe = AwaitStart(2);
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  kill(probe, SIGTERM);
+  AwaitStart(3);
+  EXPECT_EQ(Starts()[2].find("-max-empty-reads"), std::string::npos);
+}
+
+TEST_F(LocalDispatcherTest, AnotherProcesssLeaseIsWaitedFor) {
+  const Lease lease = store_->AcquireLease("shop", "elsewhere:1:2", absl::Seconds(2)).value();
+  MoveTo(FlowState::kRunning);
+  Begin();
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  absl::SleepFor(absl::Milliseconds(500));
+  EXPECT_TRUE(Starts().empty());
+  AwaitStart(1);
+}
+
+TEST_F(LocalDispatcherTest, AWorkerThatMeetsALeaseDoesNotCountAsAFailure) {
+  Behave("exit 3");
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  AwaitStart(3);
+  EXPECT_EQ(store_->GetFlow("shop").value().last_error, "");
+}
+
+TEST_F(LocalDispatcherTest, TheNextDispatcherFindsTheWorker) {
+  MoveTo(FlowState::kRunning);
+  Begin();
+  const pid_t pid = AwaitStart(1);
+  dispatcher_.reset();
+  EXPECT_TRUE(IsAlive(pid));
+  Begin();
+  EXPECT_TRUE(dispatcher_->IsActive("shop"));
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_EQ(Starts().size(), 1u);
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_FALSE(IsAlive(pid));
+}
+
+TEST_F(LocalDispatcherTest, AStopThatNobodySawIsCarriedOutAtTheNextStart) {
+  MoveTo(FlowState::kRunning);
+  Begin();
+  const pid_t pid = AwaitStart(1);
+  dispatcher_.reset();
+  MoveTo(FlowState::kStopping);
+  Begin();
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_FALSE(IsAlive(pid));
+}
+
+TEST_F(LocalDispatcherTest, AReusedPidIsNotTakenForTheWorker) {
+  MoveTo(FlowState::kRunning);
+  // A process that lives, with another start time, and of another boot.
+  const std::unique_ptr<Process> other = Process::Spawn("/bin/sleep", {"1000"}).value();
+  const std::vector<std::string> parts = absl::StrSplit(other->handle(), ':');
+  for (const std::string& handle : {absl::StrCat(parts[0], ":", parts[1], ":", std::stoll(parts[2]) - 1),
+                                    absl::StrCat("00000000-0000:", parts[1], ":", parts[2]), std::string("nonsense")}) {
+    DispatchAttempt attempt;
+    attempt.flow_id = "shop";
+    attempt.kind = "local";
+    attempt.handle = handle;
+    ASSERT_TRUE(store_->AddAttempt(attempt).ok());
+  }
+  Begin();
+  AwaitStart(1);
+  EXPECT_TRUE(Eventually([&] { return store_->ActiveAttempts().value().size() == 1; }));
+  EXPECT_FALSE(other->ended());
+  EXPECT_TRUE(other->Signal(SIGKILL).ok());
+  EXPECT_TRUE(Eventually([&] { return other->ended(); }));
+  EXPECT_EQ(other->Reap().text, "killed by signal 9 (Killed)");
+}
+
+TEST_F(LocalDispatcherTest, AMissingWorkerProgramIsAnErrorAndTriedAgainOnceItIsThere) {
+  const std::string worker = options_.worker;
+  std::filesystem::rename(worker, worker + ".away");
+  Begin();
+  MoveTo(FlowState::kRunning);
+  const absl::Status status = dispatcher_->Ensure("shop");
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(std::string(status.message()).find(worker), std::string::npos) << status;
+  std::filesystem::rename(worker + ".away", worker);
+  AwaitStart(1);
+}
+
+TEST_F(LocalDispatcherTest, ADeletedFlowIsForgotten) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  ASSERT_TRUE(store_->DeleteFlow("shop").ok());
+  kill(pid, SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return !dispatcher_->IsActive("shop"); }));
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_EQ(Starts().size(), 1u);
+}
+
+}  // namespace
+}  // namespace wallaby

@@ -1,0 +1,207 @@
+#include "flow/settings.h"
+
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/units.h"
+#include "yaml-cpp/yaml.h"
+
+namespace wallaby {
+namespace {
+
+constexpr int64_t kMinMemory = 16 << 20;
+constexpr size_t kMaxFile = 1 << 20;
+
+// One setting: its name in the file (in the environment WALLABY_ and upper case) and what a value does. The status of
+// `set` says only what is wrong with the value; the caller adds which setting it was.
+struct Setting {
+  std::string_view name;
+  absl::Status (*set)(const std::string& value, Settings* settings);
+};
+
+template <std::string Settings::*member>
+absl::Status SetText(const std::string& value, Settings* settings) {
+  settings->*member = value;
+  return absl::OkStatus();
+}
+
+template <bool Settings::*member>
+absl::Status SetFlag(const std::string& value, Settings* settings) {
+  ASSIGN_OR_RETURN(settings->*member, ParseBool(value));
+  return absl::OkStatus();
+}
+
+absl::Status OneOf(const std::string& value, std::initializer_list<std::string_view> allowed, std::string* out) {
+  const std::string lower = absl::AsciiStrToLower(value);
+  std::string names;
+  for (const std::string_view name : allowed) {
+    if (name == lower) {
+      *out = lower;
+      return absl::OkStatus();
+    }
+    absl::StrAppend(&names, names.empty() ? "" : ", ", name);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: ", names));
+}
+
+absl::Status SetListen(const std::string& value, Settings* settings) {
+  const size_t colon = value.rfind(':');
+  int port = -1;
+  if (colon == std::string::npos || !absl::SimpleAtoi(value.substr(colon + 1), &port) || port < 0 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got '", value, "'; allowed: host:port, or :port for all interfaces"));
+  }
+  settings->grpc_listen = value;
+  return absl::OkStatus();
+}
+
+absl::Status SetMemory(const std::string& value, Settings* settings) {
+  ASSIGN_OR_RETURN(settings->memory_limit, ParseBytes(value));
+  if (settings->memory_limit >= kMinMemory) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: 16MiB or more"));
+}
+
+absl::Status SetBackend(const std::string& value, Settings* settings) {
+  return OneOf(value, {"postgres", "sqlite"}, &settings->checkpoint_backend);
+}
+
+absl::Status SetWireFormat(const std::string& value, Settings* settings) {
+  return OneOf(value, {"arrow", "parquet", "avro", "proto", "json"}, &settings->wire_format);
+}
+
+absl::Status NotBuilt(std::string_view instead) {
+  return absl::UnimplementedError(absl::StrCat("is not built yet; ", instead));
+}
+
+// Settings whose effect somebody would miss without noticing: refused as soon as they ask for something.
+absl::Status RefuseDispatch(const std::string& value, Settings*) {
+  ASSIGN_OR_RETURN(const bool on, ParseBool(value));
+  return on ? NotBuilt("leave it out: workers are processes that the server starts itself") : absl::OkStatus();
+}
+absl::Status RefuseSpool(const std::string&, Settings*) {
+  return NotBuilt("leave it out");
+}
+absl::Status RefuseManual(const std::string& value, Settings*) {
+  ASSIGN_OR_RETURN(const bool automatic, ParseBool(value));
+  return automatic ? absl::OkStatus() : NotBuilt("leave it out or set it to true");
+}
+absl::Status RefuseKeyInFile(const std::string&, Settings*) {
+  return absl::InvalidArgumentError("is read from the environment only (WALLABY_SECRET_KEY), never from a file");
+}
+
+constexpr std::array<Setting, 17> kSettings{{
+    {"postgres_dsn", SetText<&Settings::postgres_dsn>},
+    {"data_dir", SetText<&Settings::data_dir>},
+    {"grpc_listen", SetListen},
+    {"grpc_reflection", SetFlag<&Settings::grpc_reflection>},
+    {"checkpoint_backend", SetBackend},
+    {"checkpoint_path", SetText<&Settings::checkpoint_path>},
+    {"checkpoint_dsn", SetText<&Settings::checkpoint_dsn>},
+    {"wire_format", SetWireFormat},
+    {"wire_enforce", SetFlag<&Settings::wire_enforce>},
+    {"memory_limit", SetMemory},
+    {"ddl_gate", SetFlag<&Settings::ddl_gate>},
+    {"ddl_auto_approve", RefuseManual},
+    {"ddl_auto_apply", RefuseManual},
+    {"k8s_enabled", RefuseDispatch},
+    {"dbos_enabled", RefuseDispatch},
+    {"spool_dir", RefuseSpool},
+    {"secret_key", RefuseKeyInFile},
+}};
+
+// Settings of the contract that only add something to look at, or that say how a thing works which is refused above:
+// they may stand in a file without effect.
+bool IsHarmless(std::string_view name) {
+  return name == "trace_path" || name == "metrics_listen" || name == "admin_listen" ||
+         name == "otel_metrics_interval" || name == "spool_limit" || absl::StartsWith(name, "k8s_") ||
+         absl::StartsWith(name, "dbos_");
+}
+
+absl::Status Apply(const Setting& setting, const std::string& value, std::string_view shown_name, Settings* settings) {
+  if (value.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("setting ", shown_name, ": holds a zero byte"));
+  }
+  return Annotate(setting.set(value, settings), absl::StrCat("setting ", shown_name));
+}
+
+std::string KnownNames() {
+  std::string names;
+  for (const Setting& setting : kSettings) {
+    if (setting.name == "secret_key") continue;
+    absl::StrAppend(&names, names.empty() ? "" : ", ", setting.name);
+  }
+  return names;
+}
+
+absl::Status ApplyFileEntry(const std::string& file, const YAML::Node& key, const YAML::Node& value,
+                            Settings* settings) {
+  const std::string at = absl::StrCat(file, ", line ", key.Mark().line + 1);
+  if (!key.IsScalar()) return absl::InvalidArgumentError(absl::StrCat(at, ": a setting's name must be plain text"));
+  std::string_view name = key.Scalar();
+  if (name.starts_with("wallaby_")) name.remove_prefix(8);
+  if (value.IsNull()) return absl::OkStatus();
+  if (!value.IsScalar()) {
+    return absl::InvalidArgumentError(absl::StrCat(at, ": setting ", key.Scalar(), ": must be a single value"));
+  }
+  for (const Setting& setting : kSettings) {
+    if (setting.name == name) {
+      if (value.Scalar().empty()) return absl::OkStatus();
+      return Annotate(Apply(setting, value.Scalar(), key.Scalar(), settings), at);
+    }
+  }
+  if (IsHarmless(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(at, ": unknown setting '", key.Scalar(), "'; known: ", KnownNames()));
+}
+
+absl::Status LoadFile(const std::string& file, Settings* settings) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return absl::NotFoundError(absl::StrCat("settings file ", file, ": cannot be opened"));
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (in.bad()) return absl::UnavailableError(absl::StrCat("settings file ", file, ": cannot be read"));
+  if (text.size() > kMaxFile) return absl::InvalidArgumentError(absl::StrCat(file, ": larger than 1 MiB"));
+  try {
+    const YAML::Node root = YAML::Load(text);
+    if (root.IsNull()) return absl::OkStatus();
+    if (!root.IsMap()) {
+      return absl::InvalidArgumentError(absl::StrCat(file, ": must be a YAML map of settings and values"));
+    }
+    for (const auto& entry : root) RETURN_IF_ERROR(ApplyFileEntry(file, entry.first, entry.second, settings));
+  } catch (const YAML::Exception& error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": not valid YAML at line ", error.mark.line + 1, ": ", error.msg));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoadEnvironment(Settings* settings) {
+  for (const Setting& setting : kSettings) {
+    if (setting.set == RefuseKeyInFile) continue;
+    const std::string name = absl::StrCat("WALLABY_", absl::AsciiStrToUpper(setting.name));
+    const char* value = std::getenv(name.c_str());
+    // Charts and compose files write an empty value for "not set".
+    if (value == nullptr || *value == '\0') continue;
+    RETURN_IF_ERROR(Apply(setting, value, name, settings));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Settings> LoadSettings(const std::string& config_file) {
+  Settings settings;
+  settings.config_file = config_file;
+  if (!config_file.empty()) RETURN_IF_ERROR(LoadFile(config_file, &settings));
+  RETURN_IF_ERROR(LoadEnvironment(&settings));
+  return settings;
+}
+
+}  // namespace wallaby

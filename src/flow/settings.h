@@ -1,0 +1,33 @@
+// Settings of the three programs: flag over environment over file (docs/settings.md).
+#ifndef WALLABY_FLOW_SETTINGS_H_
+#define WALLABY_FLOW_SETTINGS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace wallaby {
+
+struct Settings {
+  std::string postgres_dsn;                    // WALLABY_POSTGRES_DSN; empty: SQLite in data_dir
+  std::string data_dir = "./wallaby-data";     // WALLABY_DATA_DIR
+  std::string grpc_listen = "127.0.0.1:8080";  // WALLABY_GRPC_LISTEN; ":8080" means all interfaces
+  bool grpc_reflection = true;                 // WALLABY_GRPC_REFLECTION
+  std::string checkpoint_backend;              // WALLABY_CHECKPOINT_BACKEND: postgres, sqlite; empty: as the store
+  std::string checkpoint_path;                 // WALLABY_CHECKPOINT_PATH
+  std::string checkpoint_dsn;                  // WALLABY_CHECKPOINT_DSN
+  std::string wire_format;                     // WALLABY_WIRE_FORMAT
+  bool wire_enforce = false;                   // WALLABY_WIRE_ENFORCE
+  int64_t memory_limit = 256 << 20;            // WALLABY_MEMORY_LIMIT
+  bool ddl_gate = false;                       // WALLABY_DDL_GATE
+  std::string config_file;                     // -config, handed on to workers
+};
+
+// Reads `config_file` (YAML, keys in lower case as `wallaby_data_dir` or `data_dir`; empty: none), then the
+// environment. INVALID_ARGUMENT names the setting, its value and what is allowed; unknown keys of the file are refused.
+absl::StatusOr<Settings> LoadSettings(const std::string& config_file);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_FLOW_SETTINGS_H_

@@ -1,0 +1,104 @@
+#include "flow/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace wallaby {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class SettingsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::vector<std::string> names;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      const std::string text = *entry;
+      if (text.starts_with("WALLABY_")) names.push_back(text.substr(0, text.find('=')));
+    }
+    for (const std::string& name : names) unsetenv(name.c_str());
+    file_ = ::testing::TempDir() + "/settings-" + std::to_string(getpid()) + ".yaml";
+  }
+  void TearDown() override { std::remove(file_.c_str()); }
+  std::string File(const std::string& text) {
+    std::ofstream(file_) << text;
+    return file_;
+  }
+  std::string file_;
+};
+
+TEST_F(SettingsTest, Defaults) {
+  const auto settings = LoadSettings("");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->data_dir, "./wallaby-data");
+  EXPECT_EQ(settings->grpc_listen, "127.0.0.1:8080");
+  EXPECT_TRUE(settings->grpc_reflection);
+  EXPECT_EQ(settings->memory_limit, 256 << 20);
+  EXPECT_FALSE(settings->ddl_gate);
+}
+
+TEST_F(SettingsTest, EnvironmentWinsOverFile) {
+  const std::string file = File(
+      "data_dir: /from/file\nwallaby_grpc_listen: ':9090'\nmemory_limit: 64MiB\n"
+      "grpc_reflection: false\nmetrics_listen: ':9100'\nk8s_namespace: x\nk8s_enabled: false\n");
+  setenv("WALLABY_DATA_DIR", "/from/env", 1);
+  setenv("WALLABY_GRPC_LISTEN", "", 1);  // empty counts as not set
+  setenv("WALLABY_DDL_GATE", "true", 1);
+  setenv("WALLABY_SOMETHING_ELSE", "1", 1);
+  const auto settings = LoadSettings(file);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->data_dir, "/from/env");
+  EXPECT_EQ(settings->grpc_listen, ":9090");
+  EXPECT_EQ(settings->memory_limit, 64 << 20);
+  EXPECT_FALSE(settings->grpc_reflection);
+  EXPECT_TRUE(settings->ddl_gate);
+  EXPECT_EQ(settings->config_file, file);
+}
+
+TEST_F(SettingsTest, EmptyFileIsNoSettings) {
+  EXPECT_TRUE(LoadSettings(File("# nothing yet\n")).ok());
+  EXPECT_TRUE(LoadSettings(File("")).ok());
+}
+
+TEST_F(SettingsTest, BadFiles) {
+  const std::pair<std::string, std::string> kBad[] = {
+      {"data_dri: x\n", "unknown setting 'data_dri'"},
+      {"a: 1\n", "known: postgres_dsn, data_dir"},
+      {"grpc_listen: nowhere\n", "host:port"},
+      {"grpc_listen: ':70000'\n", "grpc_listen"},
+      {"grpc_reflection: perhaps\n", "setting grpc_reflection"},
+      {"x: y\nmemory_limit: lots\n", "line 1"},
+      {"memory_limit: 1KB\n", "16MiB"},
+      {"wallaby_wire_format: xml\n", "arrow, parquet"},
+      {"checkpoint_backend: etcd\n", "postgres, sqlite"},
+      {"data_dir: [a]\n", "single value"},
+      {"[1, 2]\n", "map"},
+      {"data_dir: [x\n", "not valid YAML"},
+      {"k8s_enabled: true\n", "not built"},
+      {"dbos_enabled: true\n", "not built"},
+      {"spool_dir: /x\n", "not built"},
+      {"ddl_auto_approve: false\n", "not built"},
+      {"secret_key: hunter2\n", "environment only"},
+  };
+  for (const auto& [text, says] : kBad) {
+    const auto settings = LoadSettings(File(text));
+    ASSERT_FALSE(settings.ok()) << text;
+    EXPECT_THAT(std::string(settings.status().message()), AllOf(HasSubstr(says), Not(HasSubstr("hunter2")))) << text;
+  }
+  EXPECT_EQ(LoadSettings("/does/not/exist.yaml").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(SettingsTest, BadEnvironmentNamesTheSetting) {
+  setenv("WALLABY_MEMORY_LIMIT", "x", 1);
+  EXPECT_THAT(std::string(LoadSettings("").status().message()), HasSubstr("WALLABY_MEMORY_LIMIT"));
+}
+
+}  // namespace
+}  // namespace wallaby

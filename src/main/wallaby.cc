@@ -1,0 +1,97 @@
+// wallaby: the control plane. Serves gRPC and keeps a worker running for each flow that should run.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "cli/flags.h"
+#include "dispatch/dispatcher.h"
+#include "flow/settings.h"
+#include "main/data_dir_lock.h"
+#include "service/server.h"
+#include "store/stores.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+namespace {
+
+// A store that hangs must not keep the server from ending; whatever is cut off is as after a crash.
+constexpr unsigned kEndLimitSeconds = 2;
+
+absl::Status CheckSettings(const Settings& settings) {
+  if (settings.ddl_gate) {
+    return absl::UnimplementedError(
+        "WALLABY_DDL_GATE is true, but approval of DDL is not built yet; set it to false, so that nobody relies on it");
+  }
+  if (!IsLoopback(ListenAddress(settings.grpc_listen))) {
+    Log(LogLevel::kWarn, "the listener can be reached from other machines, without TLS and without a password",
+        {{"listen", settings.grpc_listen}, {"remedy", "listen on 127.0.0.1, or let a proxy with TLS stand in front"}});
+  }
+  return absl::OkStatus();
+}
+
+// SIGTERM and SIGINT are waited for instead of handled, so every thread must have them blocked.
+sigset_t BlockEndSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+void EndBy(unsigned seconds) {
+  std::signal(SIGALRM, [](int) { _exit(kExitDone); });
+  alarm(seconds);
+}
+
+absl::Status Serve(const std::string& config_file) {
+  ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
+  RETURN_IF_ERROR(CheckSettings(settings));
+  std::unique_ptr<DataDirLock> lock;
+  if (settings.postgres_dsn.empty()) {
+    ASSIGN_OR_RETURN(lock, DataDirLock::Take(settings.data_dir));
+  }
+  const sigset_t end_signals = BlockEndSignals();
+  std::signal(SIGPIPE, SIG_IGN);
+  ASSIGN_OR_RETURN(const Stores stores, OpenStores(settings));
+  LocalDispatcherOptions dispatch;
+  dispatch.config_file = settings.config_file;
+  const std::unique_ptr<Dispatcher> dispatcher = MakeLocalDispatcher(stores.control.get(), dispatch);
+  // Listens first: a server that cannot must not start workers.
+  ASSIGN_OR_RETURN(const std::unique_ptr<ControlServer> server,
+                   ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatcher.get(), settings));
+  RETURN_IF_ERROR(dispatcher->Start());
+  Log(LogLevel::kInfo, "serving",
+      {{"version", std::string(WallabyVersion())},
+       {"listen", settings.grpc_listen},
+       {"port", absl::StrCat(server->port())},
+       {"store", settings.postgres_dsn.empty() ? absl::StrCat("sqlite in ", settings.data_dir) : "postgres"}});
+  int number = 0;
+  sigwait(&end_signals, &number);
+  Log(LogLevel::kInfo, "ending; workers go on", {{"signal", absl::StrCat(number)}});
+  EndBy(kEndLimitSeconds);
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  std::string config_file;
+  Flags flags("wallaby", "serves the control plane and runs the workers of flows");
+  flags.String("config", &config_file, "FILE", "settings file (YAML); the environment wins over it");
+  if (const std::optional<int> status = flags.Parse(argc, argv)) return *status;
+  const absl::Status status = Serve(config_file);
+  if (status.ok()) return kExitDone;
+  std::fprintf(stderr, "wallaby: %s\n", std::string(status.message()).c_str());
+  return kExitFailed;
+}
+
+}  // namespace
+}  // namespace wallaby
+
+int main(int argc, char** argv) {
+  return wallaby::Main(argc, argv);
+}

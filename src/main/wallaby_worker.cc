@@ -1,0 +1,108 @@
+// wallaby-worker: runs one flow in this process.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "cli/flags.h"
+#include "destination/postgres/postgres_destination.h"
+#include "destination/registry.h"
+#include "flow/settings.h"
+#include "pipeline/worker.h"
+#include "store/stores.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+namespace {
+
+Worker* running = nullptr;
+volatile std::sig_atomic_t signalled = 0;
+
+// The first signal asks for a clean end; a second one does not wait for it. What is durable stays durable either way.
+void OnSignal(int) {
+  if (signalled != 0) _Exit(kExitFailed);
+  signalled = 1;
+  running->Stop();
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "wallaby-worker: %s\n", std::string(status.message()).c_str());
+  return kExitFailed;
+}
+
+struct CommandLine {
+  std::string config;
+  std::string mode = "cdc";
+  std::string start_lsn;
+  WorkerOptions options;
+};
+
+std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
+  Flags flags("wallaby-worker", "runs one flow until it is stopped");
+  flags.String("flow-id", &line->options.flow_id, "ID", "the flow to run");
+  flags.Require("flow-id");
+  flags.String("config", &line->config, "FILE", "settings file (YAML); the environment wins over it");
+  flags.String("mode", &line->mode, "cdc|backfill",
+               "cdc: copy what is due, then stream; backfill: copy tables again, then end");
+  flags.Int("max-empty-reads", &line->options.max_empty_reads, "N",
+            "end after N polls in a row that brought nothing; 1: deliver what is waiting, then end; 0: never");
+  flags.List("tables", &line->options.tables, "TABLE,...", "backfill: only these tables (schema.table)");
+  flags.List("schemas", &line->options.schemas, "SCHEMA,...", "backfill: only tables of these schemas");
+  flags.String("start-lsn", &line->start_lsn, "LSN",
+               "begin here instead of at the checkpoint; changes before it are left out");
+  flags.Int("snapshot-workers", &line->options.snapshot_workers, "N",
+            "connections that copy in parallel; 0: as the flow says");
+  flags.String("partition-column", &line->options.partition.column, "COLUMN",
+               "cut large tables by this column instead of by primary key or ctid");
+  flags.Int("partition-count", &line->options.partition.count, "N", "parts to cut a large table into; 0: by its size");
+  if (const auto status = flags.Parse(argc, argv)) return status;
+  if (line->mode == "backfill") {
+    line->options.mode = WorkerMode::kBackfill;
+  } else if (line->mode != "cdc") {
+    return flags.UsageError("-mode is '" + line->mode + "'; allowed: cdc or backfill");
+  }
+  if (line->options.mode == WorkerMode::kCdc && (!line->options.tables.empty() || !line->options.schemas.empty())) {
+    return flags.UsageError("-tables and -schemas go with -mode backfill");
+  }
+  if (line->options.max_empty_reads < 0 || line->options.snapshot_workers < 0 || line->options.partition.count < 0) {
+    return flags.UsageError("-max-empty-reads, -snapshot-workers and -partition-count are 0 or more");
+  }
+  if (!line->start_lsn.empty()) {
+    auto lsn = Lsn::Parse(line->start_lsn);
+    if (!lsn.ok()) return flags.UsageError("-start-lsn: " + std::string(lsn.status().message()));
+    line->options.start_lsn = *lsn;
+  }
+  return std::nullopt;
+}
+
+int Main(int argc, char** argv) {
+  CommandLine line;
+  if (const auto status = ParseCommandLine(argc, argv, &line)) return *status;
+  SetLogFlowId(line.options.flow_id);
+  auto settings = LoadSettings(line.config);
+  if (!settings.ok()) return Fail(settings.status());
+  auto stores = OpenStores(*settings);
+  if (!stores.ok()) return Fail(stores.status());
+
+  RegisterDestination("postgres", MakePostgresDestination);
+  Worker worker(stores->control.get(), stores->checkpoints(), Clock::Real(), settings->memory_limit, line.options);
+  running = &worker;
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  // A log reader or a peer that goes away shows as an error of the write, not as the process's end.
+  std::signal(SIGPIPE, SIG_IGN);
+  const absl::Status status = worker.Run();
+  return status.ok() ? kExitDone : Fail(status);
+}
+
+}  // namespace
+}  // namespace wallaby
+
+int main(int argc, char** argv) {
+  return wallaby::Main(argc, argv);
+}

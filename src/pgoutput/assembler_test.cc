@@ -1,0 +1,175 @@
+#include "pgoutput/assembler.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace wallaby::pgoutput {
+namespace {
+
+std::string Big16(uint16_t v) {
+  v = __builtin_bswap16(v);
+  return std::string(reinterpret_cast<const char*>(&v), 2);
+}
+std::string Big32(uint32_t v) {
+  v = __builtin_bswap32(v);
+  return std::string(reinterpret_cast<const char*>(&v), 4);
+}
+std::string Big64(uint64_t v) {
+  v = __builtin_bswap64(v);
+  return std::string(reinterpret_cast<const char*>(&v), 8);
+}
+std::string Zero(const std::string& text) {
+  return text + std::string(1, '\0');
+}
+
+constexpr uint32_t kInt4 = 23;
+constexpr uint32_t kText = 25;
+
+std::string BeginAt(uint64_t lsn) {
+  return "B" + Big64(lsn) + Big64(0) + Big32(1);
+}
+std::string CommitAt(uint64_t lsn) {
+  return std::string("C\0", 2) + Big64(lsn) + Big64(lsn + 48) + Big64(0);
+}
+std::string Announce(uint32_t oid, const std::string& name, char identity = 'd', int extra_columns = 0) {
+  std::string message = "R" + Big32(oid) + Zero("public") + Zero(name) + identity + Big16(2 + extra_columns);
+  message += "\1" + Zero("id") + Big32(kInt4) + Big32(-1);
+  message += std::string(1, identity == 'f' ? '\1' : '\0') + Zero("note") + Big32(kText) + Big32(-1);
+  for (int i = 0; i < extra_columns; ++i) {
+    message += std::string(1, '\0') + Zero("extra" + std::to_string(i)) + Big32(kText) + Big32(-1);
+  }
+  return message;
+}
+std::string Insert(uint32_t oid, const std::string& id, const std::string& note) {
+  std::string message = "I" + Big32(oid) + "N";
+  TupleBuilder row(&message, 2);
+  row.Text(id);
+  row.Text(note);
+  return message;
+}
+
+class Source : public RelationSource {
+ public:
+  absl::StatusOr<PgType> ResolveType(uint32_t oid, int32_t typmod) override { return BuiltinType(oid, typmod); }
+  absl::StatusOr<std::vector<std::string>> PrimaryKey(uint32_t) override { return std::vector<std::string>{"id"}; }
+};
+
+class AssemblerTest : public testing::Test {
+ protected:
+  Assembler::Outcome Add(const std::string& message) {
+    auto outcome = assembler_.Add(message, &batch_);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    return outcome.value_or(Assembler::Outcome::kNone);
+  }
+
+  Source source_;
+  Assembler assembler_{&source_, nullptr, {.skip_below = {{"public.copied", Lsn{200}}}}};
+  ChangeBatch batch_;
+};
+
+TEST_F(AssemblerTest, OneTransaction) {
+  Add(BeginAt(100));
+  Add(Announce(1, "t"));
+  EXPECT_EQ(Add(Insert(1, "1", "a")), Assembler::Outcome::kChange);
+  EXPECT_EQ(Add(CommitAt(100)), Assembler::Outcome::kCommitted);
+  EXPECT_TRUE(assembler_.committed_had_changes());
+  ASSERT_EQ(batch_.change_count(), 1u);
+  const Change& change = batch_.changes()[0];
+  EXPECT_EQ(batch_.relation(change).QualifiedName(), "public.t");
+  EXPECT_EQ(batch_.relation(change).key, std::vector<int>{0});
+  EXPECT_EQ(batch_.position(change), (Position{Lsn{100}, 0}));
+  EXPECT_EQ(batch_.transaction(change).end, Lsn{148});
+  EXPECT_EQ(batch_.new_row(change).field().bytes, "1");
+}
+
+TEST_F(AssemblerTest, EmptyTransactionLeavesNoTrace) {
+  Add(BeginAt(100));
+  EXPECT_EQ(Add(CommitAt(100)), Assembler::Outcome::kCommitted);
+  EXPECT_FALSE(assembler_.committed_had_changes());
+  EXPECT_EQ(assembler_.committed().end, Lsn{148});
+  EXPECT_TRUE(batch_.empty());
+}
+
+TEST_F(AssemblerTest, ChangesInTheSnapshotAreLeftOutAndStillCounted) {
+  Add(BeginAt(100));
+  Add(Announce(1, "copied"));
+  Add(Announce(2, "t"));
+  Add(Insert(1, "1", "a"));
+  Add(Insert(2, "2", "b"));
+  Add(CommitAt(100));
+  ASSERT_EQ(batch_.change_count(), 1u);
+  EXPECT_EQ(batch_.changes()[0].seq, 1u);
+  Add(BeginAt(200));
+  Add(Insert(1, "3", "c"));
+  Add(CommitAt(200));
+  EXPECT_EQ(batch_.change_count(), 2u);
+}
+
+TEST_F(AssemblerTest, NewShapeIsANewVersion) {
+  Add(BeginAt(100));
+  Add(Announce(1, "t"));
+  Add(Insert(1, "1", "a"));
+  Add(Announce(1, "t"));
+  Add(Insert(1, "2", "a"));
+  Add(Announce(1, "t", 'd', 1));
+  ASSERT_EQ(batch_.relations().size(), 1u);
+  std::string message = "I" + Big32(1) + "N";
+  TupleBuilder row(&message, 3);
+  row.Text("3");
+  row.Null();
+  row.Null();
+  Add(message);
+  Add(CommitAt(100));
+  ASSERT_EQ(batch_.relations().size(), 2u);
+  EXPECT_EQ(batch_.relations()[1]->version, 2);
+}
+
+TEST_F(AssemblerTest, FullIdentityFillsAbsentFromTheOldRowAndKeysByPrimaryKey) {
+  Add(BeginAt(100));
+  Add(Announce(1, "t", 'f'));
+  std::string message = "U" + Big32(1) + "O";
+  TupleBuilder old_row(&message, 2);
+  old_row.Text("1");
+  old_row.Text("long");
+  message += "N";
+  TupleBuilder new_row(&message, 2);
+  new_row.Text("5");
+  new_row.Unchanged();
+  Add(message);
+  const Change& change = batch_.changes()[0];
+  EXPECT_EQ(batch_.relation(change).key, std::vector<int>{0});
+  TupleCursor fields = batch_.new_row(change);
+  fields.Next();
+  EXPECT_EQ(fields.field().bytes, "long");
+}
+
+TEST_F(AssemblerTest, ACutTransactionGoesOnWithItsOrdinals) {
+  Add(BeginAt(100));
+  Add(Announce(1, "t"));
+  Add(Insert(1, "1", "a"));
+  ChangeBatch next;
+  assembler_.ContinueIn(&next);
+  ASSERT_TRUE(assembler_.Add(Insert(1, "2", "b"), &next).ok());
+  ASSERT_TRUE(assembler_.Add(CommitAt(100), &next).ok());
+  ASSERT_EQ(next.change_count(), 1u);
+  EXPECT_EQ(next.position(next.changes()[0]), (Position{Lsn{100}, 1}));
+  EXPECT_EQ(next.transactions()[0].end, Lsn{148});
+}
+
+TEST_F(AssemblerTest, WrongBytesAreDataLoss) {
+  EXPECT_TRUE(absl::IsDataLoss(assembler_.Add("", &batch_).status()));
+  EXPECT_TRUE(absl::IsDataLoss(assembler_.Add("?", &batch_).status()));
+  EXPECT_TRUE(absl::IsDataLoss(assembler_.Add(Insert(1, "1", "a"), &batch_).status()));
+  EXPECT_TRUE(absl::IsDataLoss(assembler_.Add(CommitAt(1), &batch_).status()));
+  Add(BeginAt(100));
+  Add(Announce(1, "t"));
+  std::string short_row = "I" + Big32(1) + "N";
+  TupleBuilder row(&short_row, 1);
+  row.Text("1");
+  EXPECT_TRUE(absl::IsDataLoss(assembler_.Add(short_row, &batch_).status()));
+}
+
+}  // namespace
+}  // namespace wallaby::pgoutput

@@ -1,0 +1,48 @@
+#include "pipeline/ack_ledger.h"
+
+#include <gtest/gtest.h>
+
+namespace wallaby {
+namespace {
+
+TEST(AckLedgerTest, TheSlowestDestinationSetsThePosition) {
+  AckLedger ledger(2, Lsn{10});
+  ledger.Handed(Lsn{20});
+  ledger.Handed(Lsn{30});
+  ledger.Durable(0, Lsn{30});
+  EXPECT_EQ(ledger.position(), Lsn{10});
+  ledger.Durable(1, Lsn{20});
+  EXPECT_EQ(ledger.position(), Lsn{20});
+  EXPECT_FALSE(ledger.settled());
+  ledger.Durable(1, Lsn{30});
+  EXPECT_EQ(ledger.position(), Lsn{30});
+  EXPECT_TRUE(ledger.settled());
+}
+
+TEST(AckLedgerTest, IdleMovesThePositionOnlyWhenNothingIsOutstanding) {
+  AckLedger ledger(1, Lsn{10});
+  ledger.Idle(Lsn{15});
+  EXPECT_EQ(ledger.position(), Lsn{15});
+  ledger.Handed(Lsn{20});
+  ledger.Idle(Lsn{50});
+  EXPECT_EQ(ledger.position(), Lsn{15});
+  ledger.Durable(0, Lsn{20});
+  ledger.Idle(Lsn{50});
+  EXPECT_EQ(ledger.position(), Lsn{50});
+}
+
+TEST(AckLedgerTest, NeverGoesBack) {
+  AckLedger ledger(1, Lsn{100});
+  ledger.Handed(Lsn{50});
+  ledger.Durable(0, Lsn{50});
+  ledger.Idle(Lsn{60});
+  EXPECT_EQ(ledger.position(), Lsn{100});
+}
+
+TEST(AckLedgerDeathTest, DurableBeyondHandedIsABrokenInvariant) {
+  AckLedger ledger(1, Lsn{});
+  EXPECT_DEATH(ledger.Durable(0, Lsn{1}), "cannot hold what was not handed");
+}
+
+}  // namespace
+}  // namespace wallaby

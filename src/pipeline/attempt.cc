@@ -1,0 +1,386 @@
+#include "pipeline/attempt.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "pipeline/snapshot.h"
+#include "pipeline/source_relations.h"
+#include "pipeline/toast_filler.h"
+#include "postgres/replication_stream.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+namespace {
+
+std::string BackfillCommand(const std::string& flow_id) {
+  return absl::StrCat("wallaby-worker -flow-id ", flow_id, " -mode backfill");
+}
+
+absl::Status NeedsBackfill(const std::string& what, const std::string& flow_id) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, "; to copy every table again and go on from there, run: ", BackfillCommand(flow_id)));
+}
+
+// The first finding that keeps the flow from running, as an error; the others go to the log.
+absl::Status StatusFromFindings(const std::vector<Finding>& findings) {
+  absl::Status status;
+  for (const Finding& finding : findings) {
+    const std::string remedy = finding.remedy.empty() ? "" : absl::StrCat("; remedy: ", finding.remedy);
+    if (finding.severity == Finding::Severity::kError && status.ok()) {
+      status = absl::FailedPreconditionError(absl::StrCat(finding.subject, ": ", finding.message, remedy));
+    } else if (finding.severity != Finding::Severity::kInfo) {
+      Log(LogLevel::kWarn, finding.message, {{"subject", finding.subject}, {"remedy", finding.remedy}});
+    }
+  }
+  return status;
+}
+
+}  // namespace
+
+absl::Status Attempt::Run() {
+  RETURN_IF_ERROR(OpenDestinations());
+  RETURN_IF_ERROR(OpenSource());
+  RETURN_IF_ERROR(CheckTables());
+  RETURN_IF_ERROR(PrepareSlot());
+  if (c_.options->mode == WorkerMode::kBackfill) RETURN_IF_ERROR(MarkBackfill());
+  RETURN_IF_ERROR(PrepareSnapshot());
+  RETURN_IF_ERROR(MakePipeline());
+  RETURN_IF_ERROR(Snapshot());
+  if (c_.options->mode == WorkerMode::kBackfill) return absl::OkStatus();
+  return Stream();
+}
+
+void Attempt::Stop() {
+  std::lock_guard lock(mutex_);
+  stop_ = true;
+  if (pipeline_ != nullptr) pipeline_->Stop();
+}
+
+void Attempt::SetDetail(std::string detail) {
+  std::lock_guard lock(mutex_);
+  detail_ = std::move(detail);
+}
+
+AttemptReport Attempt::report() const {
+  std::lock_guard lock(mutex_);
+  AttemptReport report;
+  report.detail = detail_;
+  if (pipeline_ != nullptr) {
+    report.changes = pipeline_->changes_delivered();
+    report.acknowledged = pipeline_->acknowledged();
+    report.settled = pipeline_->settled();
+    report.last_commit_micros = pipeline_->last_commit_time_micros();
+  }
+  return report;
+}
+
+absl::Status Attempt::OpenDestinations() {
+  for (const Endpoint& endpoint : c_.flow->destinations) {
+    DestinationConfig config;
+    config.flow_id = c_.flow->id;
+    config.name = endpoint.name;
+    config.options = endpoint.options;
+    config.generation = c_.generation;
+    config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
+    auto made = MakeDestination(endpoint.type, config);
+    if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
+    auto progress = (*made)->Open();
+    if (!progress.ok()) return Annotate(progress.status(), absl::StrCat("opening destination ", endpoint.name));
+    open_.push_back({endpoint.name, made->get(), *std::move(progress)});
+    destinations_.push_back(*std::move(made));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::OpenSource() {
+  auto connected = PgConnection::Connect(c_.source->dsn);
+  if (!connected.ok()) return Annotate(connected.status(), absl::StrCat("source ", c_.flow->source.name));
+  sql_ = *std::move(connected);
+  types_ = std::make_unique<TypeCatalog>(c_.source->resolve_types ? sql_.get() : nullptr);
+  ASSIGN_OR_RETURN(checkpoint_, c_.checkpoints->Get());
+  ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  RETURN_IF_ERROR(LookAtSlot());
+  if (c_.source->validate_replication) {
+    ASSIGN_OR_RETURN(const auto findings, CheckSource(*sql_, *c_.source));
+    RETURN_IF_ERROR(StatusFromFindings(findings));
+  }
+  if (c_.source->ensure_publication) {
+    ASSIGN_OR_RETURN(
+        const PublicationChange change,
+        EnsurePublication(*sql_, c_.source->publication, c_.source->publication_tables, c_.source->publication_schemas,
+                          c_.source->sync_publication, c_.source->sync_publication_mode));
+    if (change.created || !change.added.empty() || !change.removed.empty()) {
+      Log(LogLevel::kInfo, change.created ? "publication created" : "publication changed",
+          {{"publication", c_.source->publication},
+           {"added", absl::StrJoin(change.added, ",")},
+           {"removed", absl::StrJoin(change.removed, ",")}});
+    }
+  }
+  ASSIGN_OR_RETURN(tables_, PublishedTables(*sql_, c_.source->publication, *types_));
+  if (tables_.empty()) {
+    Log(LogLevel::kWarn, "the publication has no tables yet; nothing will arrive until it has",
+        {{"publication", c_.source->publication}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::CheckTables() {
+  for (const PublishedTable& table : tables_) {
+    for (const OpenDestination& open : open_) {
+      const absl::Status status = open.destination->CheckTable(table.relation);
+      if (!status.ok()) {
+        return Annotate(status, absl::StrCat("table ", table.relation.QualifiedName(), " in destination ", open.name));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool Attempt::WantsTable(const Relation& relation) const {
+  const WorkerOptions& options = *c_.options;
+  if (options.tables.empty() && options.schemas.empty()) return true;
+  auto named = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return named(options.schemas, relation.schema) || named(options.tables, relation.QualifiedName()) ||
+         (relation.schema == "public" && named(options.tables, relation.name));
+}
+
+// Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
+absl::Status Attempt::LookAtSlot() {
+  ASSIGN_OR_RETURN(slot_, GetSlot(*sql_, c_.source->slot));
+  if (!slot_.has_value()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(*sql_));
+  const absl::Status usable = CheckSlotUsable(*slot_, server.database);
+  if (usable.ok()) return absl::OkStatus();
+  const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
+  if (!lost) return usable;
+  if (!CopiesEveryTable()) {
+    return NeedsBackfill(absl::StrCat("slot ", slot_->name,
+                                      " is lost: the server has removed WAL that it needs, so the changes in "
+                                      "it are gone (raise max_slot_wal_keep_size to keep more)"),
+                         c_.flow->id);
+  }
+  Log(LogLevel::kWarn, "dropping the lost slot; every table is copied again", {{"slot", slot_->name}});
+  RETURN_IF_ERROR(DropSlot(*sql_, slot_->name));
+  slot_.reset();
+  return absl::OkStatus();
+}
+
+bool Attempt::CopiesEveryTable() const {
+  return c_.options->mode == WorkerMode::kBackfill && c_.options->tables.empty() && c_.options->schemas.empty();
+}
+
+absl::Status Attempt::PrepareSlot() {
+  const bool backfill = c_.options->mode == WorkerMode::kBackfill;
+  if (!slot_.has_value()) {
+    if (checkpoint_.has_value() && !CopiesEveryTable()) {
+      return NeedsBackfill(absl::StrCat("slot ", c_.source->slot, " is gone, and with it the changes since ",
+                                        checkpoint_->lsn.ToString()),
+                           c_.flow->id);
+    }
+    return CreateSlot(/*snapshot_all=*/c_.source->snapshot == SnapshotMode::kInitial || CopiesEveryTable());
+  }
+  if (slot_->active) {
+    const std::string text =
+        absl::StrCat("slot ", slot_->name, " is in use by the process with pid ", slot_->active_pid,
+                     " on the source; end it there (SELECT pg_terminate_backend(", slot_->active_pid,
+                     ")) or stop the worker it serves");
+    // A probe answers at once; a worker waits, because a walsender of its own past life may still hold the slot.
+    if (c_.options->max_empty_reads > 0 || backfill) return absl::FailedPreconditionError(text);
+    return absl::UnavailableError(text);
+  }
+  if (!checkpoint_.has_value()) return StoreFirstCheckpoint(slot_->confirmed_flush);
+  return CopiesEveryTable() ? absl::OkStatus() : CheckContinuity();
+}
+
+// Nothing may be missing between what was checkpointed, what the slot still has and what the destinations hold.
+absl::Status Attempt::CheckContinuity() {
+  if (slot_->confirmed_flush > checkpoint_->lsn) {
+    return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),
+                                      " by somebody else, beyond ", checkpoint_->lsn.ToString(),
+                                      " where this flow stands; the changes between are gone"),
+                         c_.flow->id);
+  }
+  const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
+                                 [](const auto& entry) { return entry.first.starts_with("destination."); });
+  for (const OpenDestination& open : open_) {
+    const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
+    if (entry == checkpoint_->metadata.end()) {
+      if (!known || c_.source->snapshot == SnapshotMode::kNever) continue;
+      return NeedsBackfill(
+          absl::StrCat("destination ", open.name, " is new and lacks the rows before ", checkpoint_->lsn.ToString()),
+          c_.flow->id);
+    }
+    ASSIGN_OR_RETURN(const Lsn confirmed, Lsn::Parse(entry->second));
+    if (open.progress.end < confirmed || LacksSnapshot(open)) {
+      return NeedsBackfill(absl::StrCat("destination ", open.name, " holds changes up to ",
+                                        open.progress.end.ToString(), ", but had confirmed ", confirmed.ToString(),
+                                        " before; it was replaced, emptied or restored from a backup"),
+                           c_.flow->id);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A table that was copied has left the names of its parts with the rows.
+bool Attempt::LacksSnapshot(const OpenDestination& open) const {
+  return std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
+    if (sync.state != TableSyncState::kDone) return false;
+    const std::string prefix = sync.table + "/";
+    const auto part = open.progress.snapshot_parts.lower_bound(prefix);
+    return part == open.progress.snapshot_parts.end() || !part->starts_with(prefix);
+  });
+}
+
+absl::Status Attempt::MarkBackfill() {
+  for (const PublishedTable& table : tables_) {
+    if (!WantsTable(table.relation)) continue;
+    RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::CreateSlot(bool snapshot_all) {
+  if (!c_.source->create_slot) {
+    return absl::NotFoundError(absl::StrCat("slot ", c_.source->slot,
+                                            " does not exist and create_slot is false; create it by: SELECT "
+                                            "pg_create_logical_replication_slot('",
+                                            c_.source->slot, "', 'pgoutput')"));
+  }
+  // Marked before the slot exists: after a crash in between, the copy is still due.
+  if (snapshot_all) {
+    for (const PublishedTable& table : tables_) {
+      RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
+    }
+  }
+  SetDetail("creating the slot (waits for open transactions on the source)");
+  ASSIGN_OR_RETURN(snapshot_,
+                   SlotSnapshot::Create(c_.source->dsn, c_.source->slot, /*temporary=*/false, c_.source->failover));
+  Log(LogLevel::kInfo, "slot created", {{"slot", c_.source->slot}, {"lsn", snapshot_->consistent().ToString()}});
+  return StoreFirstCheckpoint(snapshot_->consistent());
+}
+
+absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
+  Checkpoint first;
+  first.lsn = checkpoint_.has_value() ? std::max(lsn, checkpoint_->lsn) : lsn;
+  first.at = c_.clock->Now();
+  for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
+  RETURN_IF_ERROR(c_.checkpoints->Put(first));
+  checkpoint_ = std::move(first);
+  return absl::OkStatus();
+}
+
+// Picks the tables whose copy is due, and clears what earlier tries left of them and is not kept.
+absl::Status Attempt::PrepareSnapshot() {
+  ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  for (const PublishedTable& table : tables_) {
+    const auto sync = std::find_if(syncs_.begin(), syncs_.end(),
+                                   [&](const TableSync& s) { return s.table == table.relation.QualifiedName(); });
+    if (sync == syncs_.end() || sync->state == TableSyncState::kDone) continue;
+    ASSIGN_OR_RETURN(TableToCopy copy, PrepareCopy(*sql_, table, *sync, checkpoint_->lsn, open_));
+    if (!copy.complete()) {
+      to_copy_.push_back(std::move(copy));
+      continue;
+    }
+    sync->state = TableSyncState::kDone;
+    sync->parts_done = sync->parts_total;
+    RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, *sync));
+  }
+  if (to_copy_.empty()) {
+    snapshot_.reset();
+    return absl::OkStatus();
+  }
+  if (snapshot_ == nullptr) {
+    SetDetail("preparing a snapshot (waits for open transactions on the source)");
+    const std::string name = absl::StrFormat("%s_copy_%08x", c_.source->slot.substr(0, 48), std::random_device{}());
+    ASSIGN_OR_RETURN(snapshot_, SlotSnapshot::Create(c_.source->dsn, name, /*temporary=*/true, /*failover=*/false));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::MakePipeline() {
+  Pipeline::Options options;
+  options.memory_limit = c_.memory_limit;
+  options.reader.batch_changes = c_.source->batch_size;
+  options.reader.batch_bytes = std::max<int64_t>(c_.memory_limit / 16, 1 << 20);
+  options.reader.batch_timeout = c_.source->batch_timeout;
+  options.reader.status_interval = c_.source->status_interval;
+  options.reader.max_empty_reads = c_.options->max_empty_reads;
+  if (checkpoint_.has_value()) options.start = *checkpoint_;
+  if (c_.options->max_empty_reads > 0) {
+    ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(*sql_));
+    options.reader.drain_to = server.current_lsn;
+  }
+  std::lock_guard lock(mutex_);
+  pipeline_ = std::make_unique<Pipeline>(open_, c_.checkpoints, c_.clock, options);
+  if (stop_) pipeline_->Stop();
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::Snapshot() {
+  if (to_copy_.empty()) return absl::OkStatus();
+  SetDetail("snapshot");
+  SnapshotOptions options;
+  options.flow_id = c_.flow->id;
+  options.dsn = c_.source->dsn;
+  options.workers = c_.options->snapshot_workers > 0 ? c_.options->snapshot_workers : c_.source->snapshot_workers;
+  options.batch_bytes = static_cast<size_t>(std::clamp<int64_t>(c_.memory_limit / 64, 256 << 10, 8 << 20));
+  options.partition = c_.options->partition;
+  const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
+  snapshot_.reset();
+  if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once
+  RETURN_IF_ERROR(status);
+  // Everything is new at every destination: what was missing before the copy is missing no more.
+  if (CopiesEveryTable()) {
+    RETURN_IF_ERROR(StoreFirstCheckpoint(slot_.has_value() ? slot_->confirmed_flush : checkpoint_->lsn));
+  }
+  ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  return absl::OkStatus();
+}
+
+bool Attempt::StreamsBinary() const {
+  return c_.source->binary && !c_.force_text &&
+         std::all_of(tables_.begin(), tables_.end(), [](const PublishedTable& table) {
+           const auto& columns = table.relation.columns;
+           return std::all_of(columns.begin(), columns.end(), [](const Column& c) { return c.type.binary; });
+         });
+}
+
+absl::Status Attempt::Stream() {
+  if (pipeline_->stopping()) return absl::OkStatus();
+  SetDetail("streaming");
+  StreamOptions options;
+  options.dsn = c_.source->dsn;
+  options.slot = c_.source->slot;
+  options.publication = c_.source->publication;
+  options.start = c_.options->start_lsn.valid() ? c_.options->start_lsn : checkpoint_->lsn;
+  options.binary = StreamsBinary();
+  ASSIGN_OR_RETURN(auto stream, StartReplication(options));
+  Log(LogLevel::kInfo, "streaming",
+      {{"slot", options.slot}, {"from", options.start.ToString()}, {"values", options.binary ? "binary" : "text"}});
+  pgoutput::Assembler::Options assembler_options;
+  assembler_options.binary = options.binary;
+  for (const TableSync& sync : syncs_) {
+    auto rule = SkipRuleOf(sync);
+    if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()), c_.flow->id);
+    assembler_options.skip_below[sync.table] = *std::move(rule);
+  }
+  assembler_options.backfill_command = BackfillCommand(c_.flow->id);
+  SourceRelations relations(sql_.get(), types_.get());
+  const auto filler = MakeToastFiller(*c_.source, sql_.get());
+  pgoutput::Assembler assembler(&relations, filler.get(), std::move(assembler_options));
+  const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);
+  if (absl::IsUnimplemented(status) && options.binary) {
+    c_.force_text = true;
+    return absl::AbortedError(absl::StrCat("starting again with text values: ", status.message()));
+  }
+  return status;
+}
+
+}  // namespace wallaby

@@ -1,0 +1,112 @@
+// Attempt: one try at running a flow: opens source and destinations, checks them, copies what is to be copied, streams.
+// What goes wrong ends the attempt; the next one starts from what is durable, by the same way as after a crash.
+#ifndef WALLABY_PIPELINE_ATTEMPT_H_
+#define WALLABY_PIPELINE_ATTEMPT_H_
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "base/lsn.h"
+#include "flow/flow.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/snapshot_resume.h"
+#include "postgres/catalog.h"
+#include "postgres/slot.h"
+#include "postgres/source_options.h"
+#include "postgres/table_copy.h"
+#include "store/control_store.h"
+
+namespace wallaby {
+
+enum class WorkerMode {
+  kCdc,       // snapshot where one is due, then stream
+  kBackfill,  // copy tables again, then end
+};
+
+struct WorkerOptions {
+  std::string flow_id;
+  WorkerMode mode = WorkerMode::kCdc;
+  int max_empty_reads = 0;          // > 0: end after so many polls that brought nothing
+  std::vector<std::string> tables;  // backfill: these only ("schema.table"); empty: all
+  std::vector<std::string> schemas;
+  Lsn start_lsn;             // an operator's order to begin there
+  int snapshot_workers = 0;  // 0: as the flow says
+  PartitionOptions partition;
+};
+
+// What one attempt needs and leaves. Pointers outlive the attempt.
+struct AttemptContext {
+  const Flow* flow = nullptr;
+  const SourceOptions* source = nullptr;
+  const WorkerOptions* options = nullptr;
+  ControlStore* store = nullptr;
+  CheckpointStore* checkpoints = nullptr;
+  Clock* clock = nullptr;
+  int64_t generation = 0;
+  int64_t memory_limit = 256 << 20;
+  bool force_text = false;  // set by an attempt that met a type which is only read as text
+};
+
+struct AttemptReport {
+  std::string detail;
+  int64_t changes = 0;
+  Lsn acknowledged;
+  bool settled = false;
+  int64_t last_commit_micros = 0;
+};
+
+class Attempt {
+ public:
+  explicit Attempt(AttemptContext* context) : c_(*context) {}
+  // OK: stopped, drained or (backfill) done.
+  absl::Status Run();
+  // From any thread.
+  void Stop();
+  AttemptReport report() const;
+
+ private:
+  absl::Status OpenDestinations();
+  absl::Status OpenSource();
+  absl::Status CheckTables();
+  absl::Status LookAtSlot();
+  absl::Status PrepareSlot();
+  absl::Status CheckContinuity();
+  bool LacksSnapshot(const OpenDestination& open) const;
+  bool CopiesEveryTable() const;
+  absl::Status MarkBackfill();
+  absl::Status CreateSlot(bool snapshot_all);
+  absl::Status PrepareSnapshot();
+  absl::Status Snapshot();
+  absl::Status Stream();
+  absl::Status StoreFirstCheckpoint(Lsn lsn);
+  absl::Status MakePipeline();
+  bool WantsTable(const Relation& relation) const;
+  bool StreamsBinary() const;
+  void SetDetail(std::string detail);
+
+  AttemptContext& c_;
+  std::vector<std::unique_ptr<Destination>> destinations_;
+  std::vector<OpenDestination> open_;
+  std::unique_ptr<PgConnection> sql_;
+  std::unique_ptr<TypeCatalog> types_;
+  std::vector<PublishedTable> tables_;
+  std::vector<TableSync> syncs_;
+  std::vector<TableToCopy> to_copy_;
+  std::optional<SlotInfo> slot_;  // as it was when the attempt began
+  std::unique_ptr<SlotSnapshot> snapshot_;
+  std::optional<Checkpoint> checkpoint_;
+
+  mutable std::mutex mutex_;            // guards all below
+  std::unique_ptr<Pipeline> pipeline_;  // set once, under mutex_
+  std::string detail_ = "starting";
+  bool stop_ = false;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_PIPELINE_ATTEMPT_H_

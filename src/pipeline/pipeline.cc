@@ -1,0 +1,168 @@
+#include "pipeline/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/status.h"
+
+namespace wallaby {
+namespace {
+
+std::vector<std::string> Names(const std::vector<OpenDestination>& destinations) {
+  std::vector<std::string> names;
+  for (const OpenDestination& open : destinations) names.push_back(open.name);
+  return names;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(std::vector<OpenDestination> destinations, CheckpointStore* checkpoints, Clock* clock,
+                   Options options)
+    : clock_(clock),
+      options_(options),
+      ledger_(static_cast<int>(destinations.size()), options.start.lsn),
+      checkpointer_(&ledger_, checkpoints, clock, &wake_, options.start, Names(destinations)) {
+  // A quarter of the budget waits in queues; the rest is for the batch being filled and the destinations.
+  const size_t bound = static_cast<size_t>(options_.memory_limit) / 4 / destinations.size();
+  for (OpenDestination& open : destinations) {
+    auto lane = std::make_unique<Lane>();
+    lane->queue = std::make_unique<WriteQueue>(bound, &wake_);
+    lane->parts = open.progress.snapshot_parts;
+    lane->writer = std::make_unique<Writer>(static_cast<int>(lanes_.size()), open.name, open.destination, open.progress,
+                                            lane->queue.get(), &ledger_, clock_,
+                                            [this](int index, const std::vector<std::string>& parts) {
+                                              std::lock_guard lock(mutex_);
+                                              lanes_[index]->parts.insert(parts.begin(), parts.end());
+                                              ++part_steps_;
+                                              stepped_.notify_all();
+                                            });
+    lane->open = std::move(open);
+    lanes_.push_back(std::move(lane));
+  }
+  for (auto& lane : lanes_) {
+    lane->thread = std::thread([this, writer = lane->writer.get()] { Fail(writer->Run()); });
+  }
+  checkpoint_thread_ = std::thread([this] { Fail(checkpointer_.Run(stop_checkpoints_)); });
+}
+
+Pipeline::~Pipeline() {
+  JoinAll(/*discard=*/true);
+}
+
+void Pipeline::Stop() {
+  stop_ = true;
+  wake_.Set();
+  // Under the lock, so that a waiter cannot miss it between its check and its sleep.
+  std::lock_guard lock(mutex_);
+  ++part_steps_;
+  stepped_.notify_all();
+}
+
+void Pipeline::Fail(const absl::Status& status) {
+  if (status.ok()) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (first_error_.ok()) first_error_ = status;
+  }
+  for (auto& lane : lanes_) lane->queue->Close(/*discard=*/true);
+  Stop();
+}
+
+absl::Status Pipeline::FirstError() const {
+  std::lock_guard lock(mutex_);
+  return first_error_;
+}
+
+absl::Status Pipeline::PushSnapshot(std::unique_ptr<ChangeBatch> batch, bool finishes_part) {
+  const BatchPtr shared = std::move(batch);
+  for (auto& lane : lanes_) {
+    {
+      std::lock_guard lock(mutex_);
+      if (lane->parts.contains(shared->snapshot_part())) continue;
+    }
+    if (stop_ || !lane->queue->Push(WriteItem{shared, finishes_part}, shared->bytes())) {
+      RETURN_IF_ERROR(FirstError());
+      return absl::CancelledError("the worker is ending");
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool Pipeline::DurableEverywhere(const std::string& part) const {
+  return std::all_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) { return lane->parts.contains(part); });
+}
+
+absl::Status Pipeline::AwaitParts(const std::set<std::string>& parts, const std::function<void()>& progress) {
+  while (true) {
+    int64_t step;
+    {
+      std::lock_guard lock(mutex_);
+      RETURN_IF_ERROR(first_error_);
+      if (std::all_of(parts.begin(), parts.end(),
+                      [this](const std::string& part) { return DurableEverywhere(part); })) {
+        return absl::OkStatus();
+      }
+      if (stop_) return absl::CancelledError("the worker is ending");
+      step = part_steps_;
+    }
+    progress();
+    std::unique_lock lock(mutex_);
+    stepped_.wait_for(lock, std::chrono::seconds(1), [&] { return part_steps_ != step; });
+  }
+}
+
+int64_t Pipeline::PartsDurable(const std::string& prefix) const {
+  std::lock_guard lock(mutex_);
+  const auto& first = lanes_.front()->parts;
+  int64_t count = 0;
+  for (auto it = first.lower_bound(prefix); it != first.end() && it->starts_with(prefix); ++it) {
+    count += DurableEverywhere(*it) ? 1 : 0;
+  }
+  return count;
+}
+
+absl::Status Pipeline::RunStream(ReplicationStream* stream, pgoutput::Assembler* assembler) {
+  std::vector<WriteQueue*> queues;
+  for (auto& lane : lanes_) queues.push_back(lane->queue.get());
+  Reader reader(stream, assembler, std::move(queues), &ledger_, &checkpointer_.acknowledged(), clock_, &wake_,
+                options_.reader);
+  const absl::Status status = reader.Run(stop_);
+  if (!status.ok()) {
+    // What went wrong first is the cause, also when it was a writer and the stream's error only followed.
+    const absl::Status first = FirstError();
+    return first.ok() ? status : first;
+  }
+  RETURN_IF_ERROR(Finish());
+  return reader.SendLastFeedback();
+}
+
+absl::Status Pipeline::Finish() {
+  JoinAll(/*discard=*/false);
+  RETURN_IF_ERROR(FirstError());
+  return checkpointer_.StoreLast();
+}
+
+void Pipeline::JoinAll(bool discard) {
+  for (auto& lane : lanes_) lane->queue->Close(discard);
+  for (auto& lane : lanes_) {
+    if (lane->thread.joinable()) lane->thread.join();
+  }
+  stop_checkpoints_ = true;
+  ledger_.Close();
+  if (checkpoint_thread_.joinable()) checkpoint_thread_.join();
+}
+
+int64_t Pipeline::changes_delivered() const {
+  int64_t least = INT64_MAX;
+  for (const auto& lane : lanes_) least = std::min(least, lane->writer->stats().changes.load());
+  return least;
+}
+
+int64_t Pipeline::last_commit_time_micros() const {
+  int64_t oldest = INT64_MAX;
+  for (const auto& lane : lanes_) oldest = std::min(oldest, lane->writer->stats().last_commit_time_micros.load());
+  return oldest;
+}
+
+}  // namespace wallaby

@@ -1,0 +1,102 @@
+// Reader: from the replication stream to the writers' queues, and feedback back to the server.
+#ifndef WALLABY_PIPELINE_READER_H_
+#define WALLABY_PIPELINE_READER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/lsn.h"
+#include "change/change_batch.h"
+#include "pgoutput/assembler.h"
+#include "pipeline/ack_ledger.h"
+#include "pipeline/writer.h"
+#include "postgres/replication_stream.h"
+
+namespace wallaby {
+
+struct ReaderOptions {
+  int64_t batch_changes = 50000;                           // hand on at this many changes,
+  int64_t batch_bytes = 16 << 20;                          // or this many bytes; a larger transaction is cut there,
+  absl::Duration batch_timeout = absl::Milliseconds(200);  // or at this age, under load; at once when idle
+  absl::Duration status_interval = absl::Seconds(10);
+  // > 0: end after this many polls in a row that brought nothing, once everything before `drain_to` was read.
+  int max_empty_reads = 0;
+  Lsn drain_to;
+};
+
+// Figures that other threads read.
+struct ReaderStats {
+  std::atomic<int64_t> changes{0};
+  std::atomic<int64_t> transactions{0};
+  std::atomic<uint64_t> server_end{0};  // how far the server says it has sent
+};
+
+class Reader {
+ public:
+  // All pointers must outlive the object. `wake` is set by whoever wants the reader's attention: space in a queue, a
+  // new acknowledged position, a stop. `acknowledged` is what the checkpointer has stored.
+  Reader(ReplicationStream* stream, pgoutput::Assembler* assembler, std::vector<WriteQueue*> queues, AckLedger* ledger,
+         const std::atomic<uint64_t>* acknowledged, Clock* clock, Event* wake, ReaderOptions options);
+
+  // Until `stop` is set (then what was not handed on is left to the next start), max_empty_reads is reached, or an
+  // error.
+  absl::Status Run(const std::atomic<bool>& stop);
+  // Tells the server the final acknowledged position. After Run().
+  absl::Status SendLastFeedback();
+
+  const ReaderStats& stats() const { return stats_; }
+
+ private:
+  absl::Status Drain();
+  absl::Status OnData(const Packet& packet);
+  absl::Status OnCommit();
+  bool BatchIsDue();
+  bool WritersAreIdle() const;
+  // Starts handing the current batch on, cut if its last transaction is still open.
+  void HandOn();
+  // Goes on handing to the queues that had no room. True when all have it.
+  bool PushPending();
+  absl::Status MaybeSendFeedback();
+  absl::Status SendFeedback(bool request_reply);
+  absl::Status PollWhenEmpty();
+  bool NothingHeld() const { return pending_ == nullptr && batch_->empty() && !assembler_->in_transaction(); }
+
+  ReplicationStream* const stream_;
+  pgoutput::Assembler* const assembler_;
+  const std::vector<WriteQueue*> queues_;
+  AckLedger* const ledger_;
+  const std::atomic<uint64_t>* const acknowledged_;
+  Clock* const clock_;
+  Event* const wake_;
+  const ReaderOptions options_;
+
+  std::unique_ptr<ChangeBatch> batch_ = std::make_unique<ChangeBatch>();
+  absl::Duration batch_began_;
+  BatchPtr pending_;
+  std::vector<bool> has_pending_;  // by queue
+  bool more_ = false;              // the last drain stopped before the stream was empty
+  Lsn received_;
+  Lsn flushed_sent_;
+  absl::Duration last_feedback_;
+  bool reply_requested_ = false;
+  int64_t commits_since_clock_ = 0;
+
+  // For max_empty_reads.
+  int empty_reads_ = 0;
+  bool poll_sent_ = false;
+  absl::Duration poll_sent_at_;
+  bool keepalive_since_poll_ = false;
+  bool data_since_poll_ = false;
+  bool drained_ = false;
+  ReaderStats stats_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_PIPELINE_READER_H_

@@ -1,0 +1,186 @@
+#include "pipeline/worker.h"
+
+#include <unistd.h>
+
+#include <random>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/backoff.h"
+#include "base/status.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+namespace {
+
+// give_up_policy on_retry_exhaustion: so many failed attempts in a row that delivered nothing.
+constexpr int kMaxTries = 10;
+
+std::string Holder() {
+  char host[256] = "?";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrFormat("%s:%d:%08x", host, getpid(), std::random_device{}());
+}
+
+bool IsFenced(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) && absl::StrContains(status.message(), "fenced");
+}
+
+}  // namespace
+
+Worker::Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit,
+               WorkerOptions options)
+    : store_(store),
+      checkpoints_(checkpoints),
+      clock_(clock),
+      memory_limit_(memory_limit),
+      options_(std::move(options)) {}
+
+Worker::~Worker() = default;
+
+void Worker::Stop() {
+  stop_event_.Set();
+}
+
+absl::Status Worker::Run() {
+  ASSIGN_OR_RETURN(stored_, store_->GetFlow(options_.flow_id));
+  if (stored_.state == FlowState::kStopping ||
+      (stored_.state == FlowState::kPaused && stored_.reason == "ddl_pending")) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "flow ", options_.flow_id, " is ", FlowStateName(stored_.state),
+        stored_.reason.empty() ? "" : absl::StrCat(" (", stored_.reason, ")"), "; its worker may not run"));
+  }
+  ASSIGN_OR_RETURN(source_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
+  ASSIGN_OR_RETURN(lease_, store_->AcquireLease(options_.flow_id, Holder(), kLeaseTtl));
+  absl::Cleanup release = [this] {
+    const absl::Status status = store_->ReleaseLease(lease_);
+    if (!status.ok()) Log(LogLevel::kWarn, "the lease was not released", {{"error", std::string(status.message())}});
+  };
+  Log(LogLevel::kInfo, "worker started", {{"generation", absl::StrCat(lease_.generation)}});
+  checkpoint_store_ = std::make_unique<FlowCheckpointStore>(checkpoints_, options_.flow_id,
+                                                            checkpoints_ == store_ ? lease_.generation : 0);
+  context_.flow = &stored_.flow;
+  context_.source = &source_;
+  context_.options = &options_;
+  context_.store = store_;
+  context_.checkpoints = checkpoint_store_.get();
+  context_.clock = clock_;
+  context_.generation = lease_.generation;
+  context_.memory_limit = memory_limit_;
+
+  pulse_ = std::thread([this] { Pulse(); });
+  absl::Status status = RunAttempts();
+  pulse_end_.Set();
+  pulse_.join();
+  {
+    std::lock_guard lock(mutex_);
+    if (!end_.ok()) status = end_;
+  }
+  WriteReport();
+  if (status.ok()) {
+    SettleEnd();
+    Log(LogLevel::kInfo, Summary());
+  } else if (!IsFenced(status)) {
+    SettleFailure(status);
+  }
+  return status;
+}
+
+absl::Status Worker::RunAttempts() {
+  Backoff backoff(absl::Milliseconds(500), absl::Seconds(30));
+  while (true) {
+    const int64_t before = [this] {
+      std::lock_guard lock(mutex_);
+      return changes_before_;
+    }();
+    const absl::Status status = RunAttempt();
+    if (status.ok() || ending_) return ending_ ? absl::OkStatus() : status;
+    {
+      std::lock_guard lock(mutex_);
+      if (changes_before_ > before) backoff.Reset();
+      waiting_ = absl::StrCat("reconnecting: ", status.message());
+    }
+    if (!TryAgain(status, backoff.tries() + 1)) return status;
+    const absl::Duration wait = backoff.Next();
+    Log(LogLevel::kWarn, "the attempt failed; trying again",
+        {{"error", std::string(status.message())}, {"in", absl::FormatDuration(wait)}});
+    if (!absl::IsAborted(status)) {
+      store_->SetLastError(options_.flow_id, std::string(status.message())).IgnoreError();
+    }
+    if (stop_event_.Wait(wait)) return absl::OkStatus();
+  }
+}
+
+absl::Status Worker::RunAttempt() {
+  auto attempt = std::make_shared<Attempt>(&context_);
+  {
+    std::lock_guard lock(mutex_);
+    attempt_ = attempt;
+    waiting_.clear();
+  }
+  if (ending_) return absl::OkStatus();
+  const absl::Status status = attempt->Run();
+  std::lock_guard lock(mutex_);
+  last_report_ = attempt->report();
+  changes_before_ += last_report_.changes;
+  attempt_.reset();
+  return status;
+}
+
+bool Worker::TryAgain(const absl::Status& status, int tries) const {
+  if (!IsTransient(status)) return false;
+  // A probe tells what it met instead of waiting it out; only a restart with text values is part of its work.
+  if (options_.max_empty_reads > 0 && !absl::IsAborted(status)) return false;
+  return stored_.flow.config.give_up_policy != GiveUpPolicy::kOnRetryExhaustion || tries < kMaxTries;
+}
+
+void Worker::SettleFailure(const absl::Status& status) {
+  const std::string reason(status.message());
+  store_->SetLastError(options_.flow_id, reason).IgnoreError();
+  // Only a running flow fails by it: a probe of a stopped flow leaves the state alone.
+  if (store_->Transition(options_.flow_id, {FlowState::kRunning}, FlowState::kFailed, reason).ok()) {
+    Log(LogLevel::kError, "flow failed", {{"reason", reason}});
+  }
+  if (stored_.flow.config.failure_mode != FailureMode::kDropSlot) return;
+  auto sql = PgConnection::Connect(source_.dsn);
+  const absl::Status dropped = sql.ok() ? DropSlot(**sql, source_.slot) : sql.status();
+  Log(LogLevel::kWarn,
+      dropped.ok() ? "slot dropped, as failure_mode says; the next start needs -mode backfill"
+                   : "failure_mode is drop_slot, but the slot could not be dropped",
+      {{"slot", source_.slot}, {"error", std::string(dropped.message())}});
+}
+
+void Worker::SettleEnd() {
+  // A stop is complete when its worker has ended; whoever sees it first writes it down.
+  store_->Transition(options_.flow_id, {FlowState::kStopping}, FlowState::kStopped, "").IgnoreError();
+}
+
+std::string Worker::Summary() {
+  std::string slot_state = "unknown";
+  auto sql = PgConnection::Connect(source_.dsn);
+  if (sql.ok()) {
+    auto slot = GetSlot(**sql, source_.slot);
+    if (slot.ok()) {
+      slot_state = slot->has_value()
+                       ? absl::StrCat((*slot)->wal_status, ", confirmed ", (*slot)->confirmed_flush.ToString(), ", ",
+                                      (*slot)->retained_bytes, " bytes of WAL retained")
+                       : "missing";
+    }
+  }
+  std::lock_guard lock(mutex_);
+  return absl::StrCat("worker ended: ", changes_before_, " changes delivered, position ",
+                      last_report_.acknowledged.ToString(), ", slot ", source_.slot, " ", slot_state);
+}
+
+void Worker::Finish(const absl::Status& why) {
+  ending_ = true;
+  stop_event_.Set();
+  std::lock_guard lock(mutex_);
+  if (end_.ok()) end_ = why;
+  if (attempt_ != nullptr) attempt_->Stop();
+}
+
+}  // namespace wallaby

@@ -1,0 +1,80 @@
+// Worker: runs one flow in this process: lease, attempts with backoff, reports, orderly end.
+#ifndef WALLABY_PIPELINE_WORKER_H_
+#define WALLABY_PIPELINE_WORKER_H_
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/event.h"
+#include "flow/flow.h"
+#include "pipeline/attempt.h"
+#include "postgres/connection.h"
+#include "postgres/source_options.h"
+#include "store/control_store.h"
+
+namespace wallaby {
+
+// A worker that died leaves its flow to the next one after this long.
+inline constexpr absl::Duration kLeaseTtl = absl::Seconds(15);
+
+class Worker {
+ public:
+  // `store` holds flows and leases, `checkpoints` the checkpoints (often the same). Both outlive the worker.
+  Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit, WorkerOptions options);
+  ~Worker();
+
+  // Until Stop(), a request in the store (pause, stop), the probe's or backfill's end: OK. Or a lasting error, which
+  // has been put into the flow's state then.
+  absl::Status Run();
+  // Async-signal-safe: asks for a clean end.
+  void Stop();
+
+ private:
+  absl::Status RunAttempts();
+  absl::Status RunAttempt();
+  // Whether a failed attempt is followed by another.
+  bool TryAgain(const absl::Status& status, int tries) const;
+  void SettleFailure(const absl::Status& status);
+  void SettleEnd();
+  std::string Summary();
+
+  // The pulse: a thread that renews the lease, watches the flow's state and writes reports.
+  void Pulse();
+  void PulseOnce();
+  void WriteReport();
+  void Finish(const absl::Status& why);  // ends the current attempt and lets no other begin
+
+  ControlStore* const store_;
+  ControlStore* const checkpoints_;
+  Clock* const clock_;
+  const int64_t memory_limit_;
+  const WorkerOptions options_;
+
+  StoredFlow stored_;
+  SourceOptions source_;
+  Lease lease_;
+  AttemptContext context_;
+  std::unique_ptr<CheckpointStore> checkpoint_store_;
+  std::unique_ptr<PgConnection> monitor_;  // of the pulse
+
+  Event stop_event_;  // set by Stop(); never cleared
+  Event pulse_end_;
+  std::thread pulse_;
+  mutable std::mutex mutex_;  // guards all below
+  std::shared_ptr<Attempt> attempt_;
+  std::string waiting_;  // why no attempt runs now
+  absl::Status end_;     // an error of the pulse that ends the worker
+  AttemptReport last_report_;
+  int64_t changes_before_ = 0;  // delivered by earlier attempts
+  std::atomic<bool> ending_{false};
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_PIPELINE_WORKER_H_

@@ -1,0 +1,102 @@
+// The worker's pulse: lease, requests from the control plane, reports.
+#include <poll.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/status.h"
+#include "pipeline/worker.h"
+#include "postgres/slot.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+namespace {
+
+constexpr int kPulseMillis = 2000;
+
+}  // namespace
+
+void Worker::Pulse() {
+  bool told = false;
+  while (true) {
+    pollfd fds[2] = {{pulse_end_.fd(), POLLIN, 0}, {stop_event_.fd(), POLLIN, 0}};
+    // Once the stop was seen its descriptor stays readable; only the end matters then.
+    const int ready = poll(fds, told ? 1 : 2, kPulseMillis);
+    if (ready > 0 && (fds[0].revents & POLLIN) != 0) return;
+    if (!told && ready > 0 && (fds[1].revents & POLLIN) != 0) {
+      told = true;
+      Log(LogLevel::kInfo, "ending: delivering what was read, then the last checkpoint");
+      Finish(absl::OkStatus());
+      continue;
+    }
+    PulseOnce();
+  }
+}
+
+void Worker::PulseOnce() {
+  const absl::Status renewed = store_->RenewLease(lease_, kLeaseTtl);
+  if (absl::IsFailedPrecondition(renewed)) {
+    Log(LogLevel::kError, "another worker has taken over; ending", {{"error", std::string(renewed.message())}});
+    return Finish(renewed);
+  }
+  if (!renewed.ok()) {
+    // Destinations and checkpoints check the generation themselves, so going on is safe while the store is away.
+    Log(LogLevel::kWarn, "the lease could not be renewed", {{"error", std::string(renewed.message())}});
+  }
+  auto now = store_->GetFlow(options_.flow_id);
+  const bool gone = absl::IsNotFound(now.status());
+  const bool asked = now.ok() && now->state != stored_.state &&
+                     (now->state == FlowState::kPaused || now->state == FlowState::kStopping ||
+                      now->state == FlowState::kStopped || now->state == FlowState::kFailed);
+  if ((gone || asked) && !ending_) {
+    Log(LogLevel::kInfo, "ending, as the flow's state asks",
+        {{"state", gone ? "deleted" : std::string(FlowStateName(now->state))}});
+    Finish(absl::OkStatus());
+  }
+  // A flow that was started while its probe runs: from now on its requests count.
+  if (now.ok() && now->state == FlowState::kRunning) stored_.state = FlowState::kRunning;
+  WriteReport();
+}
+
+void Worker::WriteReport() {
+  WorkerReport report;
+  report.slot = source_.slot;
+  report.at = clock_->Now();
+  AttemptReport current;
+  {
+    std::lock_guard lock(mutex_);
+    current = attempt_ != nullptr ? attempt_->report() : last_report_;
+    report.detail = attempt_ != nullptr ? current.detail : waiting_;
+    report.changes = changes_before_ + (attempt_ != nullptr ? current.changes : 0);
+  }
+  if (monitor_ == nullptr) {
+    ConnectOptions options;
+    options.connect_timeout = absl::Seconds(2);
+    options.application_name = "wallaby monitor";
+    options.settings["statement_timeout"] = "2000";
+    auto connected = PgConnection::Connect(source_.dsn, options);
+    if (connected.ok()) monitor_ = *std::move(connected);
+  }
+  if (monitor_ != nullptr) {
+    auto slot = GetSlot(*monitor_, source_.slot);
+    if (!slot.ok()) {
+      monitor_.reset();
+    } else if (slot->has_value()) {
+      report.slot_active = (*slot)->active;
+      report.lag_bytes = (*slot)->behind_bytes;
+      // Settled means that nothing that was sent is still on its way; else the age of the newest delivered commit
+      // tells.
+      if (current.settled) {
+        report.lag_seconds = 0;
+      } else if (current.last_commit_micros > 0) {
+        report.lag_seconds =
+            std::max(0.0, absl::ToDoubleSeconds(report.at - absl::FromUnixMicros(current.last_commit_micros)));
+      }
+    }
+  }
+  store_->PutReport(options_.flow_id, report).IgnoreError();
+}
+
+}  // namespace wallaby

@@ -1,0 +1,113 @@
+#include "pipeline/writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace wallaby {
+namespace {
+
+// Under load, what a destination's transaction may grow to before it is committed although more is waiting.
+constexpr int64_t kCommitBytes = 32 << 20;
+constexpr absl::Duration kCommitInterval = absl::Milliseconds(500);
+
+}  // namespace
+
+BatchPtr DropThrough(const BatchPtr& batch, Lsn through) {
+  const auto& transactions = batch->transactions();
+  if (transactions.empty() || transactions.front().commit > through || !batch->snapshot_part().empty()) return batch;
+  auto kept = std::make_shared<ChangeBatch>(*batch);
+  kept->KeepTransactionsAfter(through);
+  return kept;
+}
+
+Writer::Writer(int index, std::string name, Destination* destination, const Progress& progress, WriteQueue* queue,
+               AckLedger* ledger, Clock* clock, PartsDurable parts_durable)
+    : index_(index),
+      name_(std::move(name)),
+      destination_(destination),
+      skip_through_(progress.commit),
+      capabilities_(destination->capabilities()),
+      queue_(queue),
+      ledger_(ledger),
+      clock_(clock),
+      parts_durable_(std::move(parts_durable)) {}
+
+absl::Status Writer::Run() {
+  while (!(queue_->closed() && queue_->empty())) {
+    const absl::Status status = Step();
+    if (!status.ok()) return Annotate(status, absl::StrCat("destination ", name_));
+  }
+  // Half a transaction is left to the destination to roll back; it is streamed again after the restart.
+  if (uncommitted() && !open_transaction_) {
+    return Annotate(CommitNow(), absl::StrCat("destination ", name_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Writer::Step() {
+  const auto item = queue_->Pop(UntilDue());
+  if (item.has_value()) RETURN_IF_ERROR(Take(*item));
+  if (CommitIsDue()) return CommitNow();
+  return absl::OkStatus();
+}
+
+absl::Status Writer::Take(const WriteItem& item) {
+  const bool snapshot = !item.batch->snapshot_part().empty();
+  const BatchPtr batch = DropThrough(item.batch, skip_through_);
+  if (!uncommitted()) first_uncommitted_ = clock_->Monotonic();
+  if (batch->change_count() > 0) {
+    RETURN_IF_ERROR(destination_->Write(*batch));
+    rows_ += static_cast<int64_t>(batch->change_count());
+    bytes_ += static_cast<int64_t>(batch->bytes());
+  }
+  open_transaction_ = batch->continues();
+  if (item.finishes_part) point_.finished_parts.push_back(batch->snapshot_part());
+  if (snapshot) return absl::OkStatus();
+  // The last whole transaction; of a batch that was dropped as a whole, there is nothing new to say.
+  const auto& transactions = batch->transactions();
+  const size_t whole = transactions.size() - (batch->continues() && !transactions.empty() ? 1 : 0);
+  if (whole > 0) {
+    point_.commit = transactions[whole - 1].commit;
+    point_.end = transactions[whole - 1].end;
+    newest_commit_micros_ = transactions[whole - 1].commit_time_micros;
+  } else if (transactions.empty() && !item.batch->transactions().empty() && !item.batch->continues()) {
+    ledger_->Durable(index_, item.batch->transactions().back().end);
+  }
+  return absl::OkStatus();
+}
+
+bool Writer::CommitIsDue() const {
+  if (!uncommitted() || open_transaction_) return false;
+  const absl::Duration age = clock_->Monotonic() - first_uncommitted_;
+  if (capabilities_.linger > absl::ZeroDuration()) {
+    return age >= capabilities_.linger || bytes_ >= capabilities_.linger_bytes || !point_.finished_parts.empty();
+  }
+  return queue_->empty() || bytes_ >= kCommitBytes || age >= kCommitInterval;
+}
+
+absl::Duration Writer::UntilDue() const {
+  constexpr absl::Duration kLong = absl::Seconds(1);
+  if (!uncommitted() || open_transaction_ || capabilities_.linger == absl::ZeroDuration()) return kLong;
+  const absl::Duration left = first_uncommitted_ + capabilities_.linger - clock_->Monotonic();
+  return std::clamp(left, absl::ZeroDuration(), kLong);
+}
+
+absl::Status Writer::CommitNow() {
+  RETURN_IF_ERROR(destination_->Commit(point_));
+  stats_.changes += rows_;
+  ++stats_.commits;
+  if (point_.end.valid()) {
+    stats_.last_commit_time_micros = newest_commit_micros_;
+    ledger_->Durable(index_, point_.end);
+  }
+  if (!point_.finished_parts.empty()) parts_durable_(index_, point_.finished_parts);
+  point_ = CommitPoint{};
+  rows_ = 0;
+  bytes_ = 0;
+  return absl::OkStatus();
+}
+
+}  // namespace wallaby

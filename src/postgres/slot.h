@@ -1,0 +1,79 @@
+// Replication slots: create, look, drop.
+// Source: PostgreSQL documentation, "pg_replication_slots" and "Streaming Replication Protocol".
+#ifndef WALLABY_POSTGRES_SLOT_H_
+#define WALLABY_POSTGRES_SLOT_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/lsn.h"
+#include "postgres/connection.h"
+
+namespace wallaby {
+
+struct SlotInfo {
+  std::string name;
+  std::string plugin;
+  std::string database;
+  bool logical = true;
+  bool temporary = false;
+  bool active = false;
+  int active_pid = 0;
+  Lsn confirmed_flush;
+  Lsn restart;
+  int64_t retained_bytes = 0;       // current WAL position minus restart
+  int64_t behind_bytes = 0;         // current WAL position minus confirmed_flush
+  std::string wal_status;           // reserved, extended, unreserved, lost
+  std::string invalidation_reason;  // 17+: rows_removed, wal_level_insufficient, ...; "" when valid
+  bool failover = false;            // 17+
+};
+
+absl::StatusOr<std::optional<SlotInfo>> GetSlot(PgConnection& sql, const std::string& name);
+absl::StatusOr<std::vector<SlotInfo>> ListSlots(PgConnection& sql);
+// FAILED_PRECONDITION naming the pid while the slot is active; NOT_FOUND when there is none.
+absl::Status DropSlot(PgConnection& sql, const std::string& name);
+
+// FAILED_PRECONDITION with the remedy when the slot cannot serve this flow: lost, wrong plugin, other database,
+// physical. Says nothing about `active`.
+absl::Status CheckSlotUsable(const SlotInfo& slot, const std::string& database);
+
+// A slot made on a replication connection together with a snapshot that shows the database exactly at `consistent`:
+// transactions whose commit LSN is below are in the snapshot, all others are streamed. The snapshot can be used by
+// other connections (SET TRANSACTION SNAPSHOT) while this object lives.
+class SlotSnapshot {
+ public:
+  // `temporary` slots vanish with the object. `failover` needs PG17. Makes its own replication connection.
+  static absl::StatusOr<std::unique_ptr<SlotSnapshot>> Create(const std::string& dsn, const std::string& slot,
+                                                              bool temporary, bool failover);
+  const std::string& snapshot() const { return snapshot_; }
+  Lsn consistent() const { return consistent_; }
+
+ private:
+  std::unique_ptr<PgConnection> connection_;
+  std::string snapshot_;
+  Lsn consistent_;
+};
+
+// What the server is: for checks and messages.
+struct ServerInfo {
+  int version = 0;
+  std::string wal_level;
+  std::string system_identifier;
+  int timeline = 0;
+  std::string database;
+  int max_replication_slots = 0;
+  int used_replication_slots = 0;
+  int max_wal_senders = 0;
+  int used_wal_senders = 0;
+  bool in_recovery = false;
+  bool role_can_replicate = false;  // superuser, REPLICATION or rds_replication
+  Lsn current_lsn;
+};
+absl::StatusOr<ServerInfo> GetServerInfo(PgConnection& sql);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_POSTGRES_SLOT_H_

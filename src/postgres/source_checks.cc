@@ -1,0 +1,312 @@
+// CheckSource: the server, the role, the slot and the publication. The tables are in table_checks.cc.
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "postgres/catalog.h"
+#include "postgres/publication_plan.h"
+#include "postgres/slot.h"
+#include "postgres/sql_text.h"
+#include "postgres/table_checks.h"
+
+namespace wallaby {
+namespace {
+
+using Severity = Finding::Severity;
+
+class SourceChecker {
+ public:
+  SourceChecker(PgConnection& sql, const SourceOptions& options) : sql_(sql), options_(options) {}
+  absl::StatusOr<std::vector<Finding>> Run();
+
+ private:
+  void Add(Severity severity, std::string_view subject, std::string_view message, std::string_view remedy = "") {
+    findings_.push_back({severity, std::string(subject), std::string(message), std::string(remedy)});
+  }
+
+  absl::Status CheckServer();
+  absl::Status CheckRole();
+  absl::Status CheckReplicationConnection(const std::string& role);
+  absl::Status CheckSlot();
+  void CheckSlotState(const SlotInfo& slot);
+  absl::Status CheckPublication();
+  absl::Status CheckMissingPublication();
+  absl::Status CheckRightToPublish(const PublicationPlan& plan);
+  absl::Status CheckPresentPublication();
+  void CheckCoverage(const std::vector<PublishedTable>& tables);
+
+  PgConnection& sql_;
+  const SourceOptions& options_;
+  ServerInfo server_;
+  bool copy_due_ = false;  // the flow is about to copy every table
+  std::vector<Finding> findings_;
+};
+
+absl::StatusOr<std::vector<Finding>> SourceChecker::Run() {
+  if (sql_.server_major() < 14) {
+    Add(Severity::kError, "server", absl::StrCat("PostgreSQL ", sql_.server_major(), " is too old; 14 to 18 are read"),
+        "upgrade the server");
+    return std::move(findings_);
+  }
+  RETURN_IF_ERROR(CheckServer());
+  RETURN_IF_ERROR(CheckRole());
+  RETURN_IF_ERROR(CheckSlot());
+  RETURN_IF_ERROR(CheckPublication());
+  std::stable_sort(findings_.begin(), findings_.end(),
+                   [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
+  return std::move(findings_);
+}
+
+absl::Status SourceChecker::CheckServer() {
+  ASSIGN_OR_RETURN(server_, GetServerInfo(sql_));
+  if (server_.wal_level != "logical") {
+    Add(Severity::kError, "wal_level",
+        absl::StrCat("wal_level is ", server_.wal_level, ", logical replication needs logical"),
+        "ALTER SYSTEM SET wal_level = 'logical'; then restart the server");
+  }
+  if (server_.max_wal_senders == 0) {
+    Add(Severity::kError, "max_wal_senders", "max_wal_senders is 0, so that nobody can read the stream",
+        "ALTER SYSTEM SET max_wal_senders = 10; then restart the server");
+  }
+  if (server_.in_recovery && sql_.server_major() < 16) {
+    Add(Severity::kError, "server", "this server is a standby; before PostgreSQL 16 a standby cannot decode changes",
+        "put the primary's address into the dsn");
+  } else if (server_.in_recovery) {
+    Add(Severity::kInfo, "server",
+        "this server is a standby: the slot is made once the primary has logged its running transactions",
+        "SELECT pg_log_standby_snapshot() on the primary, when making the slot takes long");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SourceChecker::CheckRole() {
+  ASSIGN_OR_RETURN(const PgRows rows, sql_.Query("SELECT current_user"));
+  const std::string role(rows.Text(0, 0));
+  if (!server_.role_can_replicate) {
+    Add(Severity::kError, "role", absl::StrCat("role ", role, " may not replicate"),
+        absl::StrCat("ALTER ROLE ", SqlIdentifier(role), " REPLICATION (on Amazon RDS: GRANT rds_replication TO ",
+                     SqlIdentifier(role), ")"));
+    return absl::OkStatus();
+  }
+  return CheckReplicationConnection(role);
+}
+
+// What a pooler answers to a replication connection: it refuses the startup parameter, or takes it for an ordinary one
+// and fails on the replication command.
+bool LooksLikePooler(const absl::Status& status) {
+  const std::string text = absl::AsciiStrToLower(status.message());
+  for (const std::string_view sign : {"unsupported startup parameter", "pgbouncer", "pooler", "sqlstate 42601"}) {
+    if (absl::StrContains(text, sign)) return true;
+  }
+  return false;
+}
+
+absl::Status SourceChecker::CheckReplicationConnection(const std::string& role) {
+  ConnectOptions connect;
+  connect.replication = true;
+  auto connection = PgConnection::Connect(options_.dsn, connect);
+  const absl::Status status = connection.ok() ? (*connection)->Execute("IDENTIFY_SYSTEM") : connection.status();
+  if (status.ok()) return status;
+  const std::string message = absl::StrCat("no replication connection: ", status.message());
+  if (LooksLikePooler(status)) {
+    Add(Severity::kError, "connection", message,
+        "a connection pooler stands between; put the address of the PostgreSQL server itself into the dsn");
+  } else if (absl::IsUnauthenticated(status)) {
+    Add(Severity::kError, "connection", message,
+        absl::StrCat("allow role ", role,
+                     " to connect for replication in pg_hba.conf; logical replication uses the lines ",
+                     "of the database itself"));
+  } else if (IsTransient(status)) {
+    return status;  // Such as all walsenders in use: may pass by itself.
+  } else {
+    Add(Severity::kError, "connection", message);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SourceChecker::CheckSlot() {
+  ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, GetSlot(sql_, options_.slot));
+  copy_due_ = !slot.has_value() && options_.snapshot == SnapshotMode::kInitial;
+  if (slot.has_value()) {
+    CheckSlotState(*slot);
+    return absl::OkStatus();
+  }
+  const std::string subject = "slot " + options_.slot;
+  if (!options_.create_slot) {
+    Add(Severity::kError, subject, "there is no such slot, and create_slot is false",
+        absl::StrCat("SELECT pg_create_logical_replication_slot(", SqlLiteral(options_.slot), ", 'pgoutput')"));
+  } else if (server_.used_replication_slots >= server_.max_replication_slots) {
+    Add(Severity::kError, subject,
+        absl::StrCat("all ", server_.max_replication_slots, " replication slots of the server are in use"),
+        absl::StrCat(
+            "drop one that nobody needs (SELECT slot_name, active FROM pg_replication_slots), or ALTER SYSTEM SET ",
+            "max_replication_slots = ", server_.max_replication_slots + 10, "; then restart the server"));
+  }
+  if (options_.failover && sql_.server_major() < 17) {
+    Add(Severity::kError, "option failover",
+        absl::StrCat("PostgreSQL ", sql_.server_major(), " has no failover slots (17 and newer do)"),
+        "set failover=false");
+  }
+  return absl::OkStatus();
+}
+
+void SourceChecker::CheckSlotState(const SlotInfo& slot) {
+  const std::string subject = "slot " + slot.name;
+  const absl::Status usable = CheckSlotUsable(slot, server_.database);
+  if (!usable.ok()) return Add(Severity::kError, subject, usable.message());
+  if (slot.active) {
+    Add(Severity::kWarning, subject, absl::StrCat("is in use by the server process ", slot.active_pid),
+        "stop what reads from it; two readers of one slot cannot work");
+  }
+  if (slot.wal_status == "unreserved") {
+    Add(Severity::kWarning, subject,
+        absl::StrCat("holds ", slot.retained_bytes, " bytes of WAL, which is more than max_slot_wal_keep_size: ",
+                     "at the next checkpoint the server may invalidate it"),
+        "let the flow catch up at once, or raise max_slot_wal_keep_size");
+  }
+  if (options_.failover && !slot.failover) {
+    Add(Severity::kWarning, subject, "is not a failover slot, though failover is true; it is not made anew",
+        "drop the slot and let the flow make it, with a new snapshot");
+  }
+}
+
+absl::Status SourceChecker::CheckPublication() {
+  ASSIGN_OR_RETURN(const bool exists, PublicationExists(sql_, options_.publication));
+  return exists ? CheckPresentPublication() : CheckMissingPublication();
+}
+
+absl::Status SourceChecker::CheckMissingPublication() {
+  const std::string subject = "publication " + options_.publication;
+  const PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
+  if (!options_.ensure_publication) {
+    Add(Severity::kError, subject, "there is no such publication, and ensure_publication is false",
+        plan.CreateSql(options_.publication));
+    return absl::OkStatus();
+  }
+  if (server_.in_recovery) {
+    Add(Severity::kError, subject, "there is no such publication, and a standby cannot make one",
+        absl::StrCat("on the primary: ", plan.CreateSql(options_.publication)));
+    return absl::OkStatus();
+  }
+  const absl::Status named = CheckPublicationPlan(sql_, plan);
+  if (!named.ok()) {
+    if (IsTransient(named)) return named;
+    Add(Severity::kError, subject, named.message());
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckRightToPublish(plan));
+  return CheckTablesToPublish(sql_, options_, plan, copy_due_, &findings_);
+}
+
+absl::Status SourceChecker::CheckRightToPublish(const PublicationPlan& plan) {
+  std::vector<std::string> schemas, tables;
+  ASSIGN_OR_RETURN(
+      const PgRows role,
+      sql_.Query("SELECT r.rolsuper, r.rolname, pg_catalog.has_database_privilege(d.oid, 'CREATE'), d.datname"
+                 " FROM pg_catalog.pg_roles r, pg_catalog.pg_database d"
+                 " WHERE r.rolname = current_user AND d.datname = pg_catalog.current_database()"));
+  if (role.Bool(0, 0)) return absl::OkStatus();
+  const std::string subject = "publication " + options_.publication;
+  const std::string create = plan.CreateSql(options_.publication);
+  if (plan.needs_superuser()) {
+    Add(Severity::kError, subject,
+        absl::StrCat("does not exist, and ", plan.all_tables() ? "FOR ALL TABLES" : "TABLES IN SCHEMA",
+                     " is a superuser's to make"),
+        absl::StrCat("as a superuser: ", create,
+                     plan.all_tables() ? "; or name the tables in publication_tables" : ""));
+    return absl::OkStatus();
+  }
+  if (!role.Bool(0, 2)) {
+    Add(Severity::kError, subject,
+        absl::StrCat("does not exist, and role ", role.Text(0, 1), " may not create in database ", role.Text(0, 3)),
+        absl::StrCat("GRANT CREATE ON DATABASE ", SqlIdentifier(role.Text(0, 3)), " TO ",
+                     SqlIdentifier(role.Text(0, 1)), "; or as the tables' owner: ", create));
+  }
+  for (const TableName& table : plan.tables) {
+    ASSIGN_OR_RETURN(const PgRows owned,
+                     sql_.Query("SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c"
+                                " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                                " WHERE n.nspname = $1 AND c.relname = $2",
+                                {table.first, table.second}));
+    if (owned.size() > 0 && owned.Bool(0, 0)) continue;
+    Add(Severity::kError, subject,
+        absl::StrCat("does not exist, and role ", role.Text(0, 1), " does not own ", ShownName(table)),
+        absl::StrCat("as the tables' owner: ", create));
+    break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SourceChecker::CheckPresentPublication() {
+  TypeCatalog types(options_.resolve_types ? &sql_ : nullptr);
+  ASSIGN_OR_RETURN(const std::vector<PublishedTable> tables, PublishedTables(sql_, options_.publication, types));
+  ASSIGN_OR_RETURN(const PgRows rows,
+                   sql_.Query("SELECT puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot"
+                              " FROM pg_catalog.pg_publication WHERE pubname = $1",
+                              {options_.publication}));
+  const std::string subject = "publication " + options_.publication;
+  std::vector<std::string> missing;
+  constexpr std::string_view kActions[] = {"insert", "update", "delete", "truncate"};
+  for (int i = 0; i < 4; ++i) {
+    if (!rows.Bool(0, i + 1)) missing.emplace_back(kActions[i]);
+  }
+  if (!missing.empty()) {
+    Add(Severity::kWarning, subject,
+        absl::StrCat("does not publish ", absl::StrJoin(missing, ", "), ", so that these changes never arrive"),
+        absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication),
+                     " SET (publish = 'insert, update, delete, truncate')"));
+  }
+  if (options_.sync_publication && options_.sync_publication_mode == PublicationMode::kSync && rows.Bool(0, 0)) {
+    Add(Severity::kError, subject, "is FOR ALL TABLES, which sync_publication_mode=sync cannot make equal to a list",
+        "set sync_publication_mode=add or sync_publication=false");
+  } else {
+    CheckCoverage(tables);
+  }
+  return CheckPublishedTables(sql_, options_, tables, copy_due_, &findings_);
+}
+
+// Named tables that are not published, and published ones that synchronising would take out.
+void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
+  const std::string subject = "publication " + options_.publication;
+  const PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
+  if (tables.empty() && !options_.sync_publication) {
+    Add(Severity::kWarning, subject, "has no tables, so that nothing arrives",
+        absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication), " ADD TABLE ..."));
+  }
+  std::vector<TableName> published, absent;
+  for (const PublishedTable& table : tables) published.emplace_back(table.relation.schema, table.relation.name);
+  const auto has = [](const auto& list, const auto& item) {
+    return std::find(list.begin(), list.end(), item) != list.end();
+  };
+  for (const TableName& table : plan.tables) {
+    if (!has(published, table)) absent.push_back(table);
+  }
+  if (!absent.empty() && !options_.sync_publication) {
+    Add(Severity::kWarning, subject, absl::StrCat("does not carry ", TableListSql(absent), " of publication_tables"),
+        absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication), " ADD TABLE ", TableListSql(absent),
+                     "; or set sync_publication=true"));
+  }
+  if (!options_.sync_publication || options_.sync_publication_mode != PublicationMode::kSync) return;
+  std::vector<TableName> extra;
+  for (const TableName& table : published) {
+    if (!has(plan.tables, table) && !has(plan.schemas, table.first)) extra.push_back(table);
+  }
+  if (!extra.empty()) {
+    Add(Severity::kWarning, subject,
+        absl::StrCat("carries ", TableListSql(extra),
+                     ", which sync_publication_mode=sync takes out; whoever else reads the ",
+                     "publication loses them too"),
+        "add them to publication_tables, or set sync_publication_mode=add");
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Finding>> CheckSource(PgConnection& sql, const SourceOptions& options) {
+  return SourceChecker(sql, options).Run();
+}
+
+}  // namespace wallaby

@@ -1,0 +1,86 @@
+#include "service/flow_validation.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "postgres/catalog.h"
+#include "postgres/source_options.h"
+#include "service/flow_convert.h"
+#include "service/source_access.h"
+
+namespace wallaby {
+namespace {
+
+// Looking at all tables of a large publication takes its time.
+constexpr absl::Duration kCheckLimit = absl::Seconds(20);
+
+std::string_view SeverityName(Finding::Severity severity) {
+  switch (severity) {
+    case Finding::Severity::kError:
+      return "error";
+    case Finding::Severity::kWarning:
+      return "warning";
+    case Finding::Severity::kInfo:
+      return "info";
+  }
+  return "";
+}
+
+void Add(const Finding& finding, v1::ValidateFlowResponse* response) {
+  if (finding.severity == Finding::Severity::kError) response->set_valid(false);
+  v1::ValidateFlowResponse::Finding* proto = response->add_findings();
+  proto->set_severity(std::string(SeverityName(finding.severity)));
+  proto->set_subject(finding.subject);
+  proto->set_message(finding.message);
+  proto->set_remedy(finding.remedy);
+}
+
+void AddError(std::string subject, const absl::Status& status, v1::ValidateFlowResponse* response) {
+  Add({Finding::Severity::kError, std::move(subject), std::string(status.message()), ""}, response);
+}
+
+void CheckSourceNow(const Flow& flow, v1::ValidateFlowResponse* response) {
+  const auto findings = [&]() -> absl::StatusOr<std::vector<Finding>> {
+    ASSIGN_OR_RETURN(const SourceOptions source, ParseSourceOptions(flow.source.name, flow.source.options));
+    ASSIGN_OR_RETURN(const auto sql, ConnectToSource(source.dsn, kCheckLimit));
+    return CheckSource(*sql, source);
+  }();
+  if (!findings.ok()) return AddError("source", findings.status(), response);
+  for (const Finding& finding : *findings) Add(finding, response);
+}
+
+}  // namespace
+
+absl::Status CheckFlow(const Flow& flow) {
+  const absl::Status status = ValidateFlow(flow);
+  if (absl::IsUnimplemented(status)) return absl::InvalidArgumentError(status.message());
+  return status;
+}
+
+absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1::ValidateFlowResponse* response) {
+  response->set_valid(true);
+  absl::StatusOr<Flow> flow = FlowFromProto(proto);
+  if (!flow.ok()) {
+    AddError("flow", flow.status(), response);
+    return absl::OkStatus();
+  }
+  if (!flow->id.empty()) {
+    const absl::StatusOr<StoredFlow> stored = store->GetFlow(flow->id);
+    if (stored.ok()) {
+      RestoreSecrets(stored->flow, &*flow);
+    } else if (!absl::IsNotFound(stored.status())) {
+      return stored.status();
+    }
+  }
+  if (const absl::Status status = CheckFlow(*flow); !status.ok()) {
+    AddError("flow", status, response);
+    return absl::OkStatus();
+  }
+  CheckSourceNow(*flow, response);
+  return absl::OkStatus();
+}
+
+}  // namespace wallaby

@@ -1,0 +1,22 @@
+// Checks of a flow before it is stored, and the dry run that a user asks for.
+#ifndef WALLABY_SERVICE_FLOW_VALIDATION_H_
+#define WALLABY_SERVICE_FLOW_VALIDATION_H_
+
+#include "absl/status/status.h"
+#include "flow/flow.h"
+#include "store/control_store.h"
+#include "wallaby/v1/services.pb.h"
+
+namespace wallaby {
+
+// ValidateFlow's verdict as a client is told: INVALID_ARGUMENT that names the field, also for what is not built yet
+// (UNIMPLEMENTED would say that the method is missing).
+absl::Status CheckFlow(const Flow& flow);
+
+// Every finding about the definition and, when that is right, about the source as it is now. Nothing is changed.
+// Secrets that show the mask are taken from the stored flow of the same id. An error only when the store fails.
+absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1::ValidateFlowResponse* response);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_SERVICE_FLOW_VALIDATION_H_

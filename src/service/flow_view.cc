@@ -1,0 +1,100 @@
+#include "service/flow_view.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "service/flow_convert.h"
+#include "service/source_access.h"
+
+namespace wallaby {
+namespace {
+
+// A person waits for this answer.
+constexpr absl::Duration kSourceLimit = absl::Seconds(3);
+// Workers report every few seconds; what is older says nothing about now.
+constexpr absl::Duration kFresh = absl::Seconds(20);
+
+bool IsFresh(const std::optional<WorkerReport>& report) {
+  return report && absl::Now() - report->at < kFresh;
+}
+
+}  // namespace
+
+std::string_view TableSyncStateName(TableSyncState state) {
+  switch (state) {
+    case TableSyncState::kPending:
+      return "pending";
+    case TableSyncState::kCopying:
+      return "copying";
+    case TableSyncState::kDone:
+      return "done";
+  }
+  return "";
+}
+
+v1::Checkpoint CheckpointToProto(const Checkpoint& checkpoint) {
+  v1::Checkpoint proto;
+  proto.set_lsn(checkpoint.lsn.ToString());
+  proto.set_timestamp_unix_millis(absl::ToUnixMillis(checkpoint.at));
+  for (const auto& [key, value] : checkpoint.metadata) (*proto.mutable_metadata())[key] = value;
+  return proto;
+}
+
+absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flow* proto) const {
+  const std::string& id = stored.flow.id;
+  RETURN_IF_ERROR(FlowToProto(Redacted(stored.flow), proto));
+  proto->set_state(FlowStateToProto(stored.state));
+  proto->set_reason(stored.reason);
+  proto->set_error(stored.last_error);
+  RETURN_IF_ERROR(FillCheckpoint(id, proto));
+  ASSIGN_OR_RETURN(const std::optional<WorkerReport> report, store_->GetReport(id));
+  FillWorker(stored, report, proto);
+  if (detail == FlowDetail::kBrief) return absl::OkStatus();
+  int64_t behind = -1;
+  *proto->mutable_slot() = LookAtSlot(stored.flow, kSourceLimit, &behind);
+  if (behind >= 0) proto->mutable_lag()->set_bytes(behind);
+  return FillTables(id, proto);
+}
+
+absl::Status FlowView::FillCheckpoint(const std::string& flow_id, v1::Flow* proto) const {
+  ASSIGN_OR_RETURN(const std::optional<Checkpoint> checkpoint, checkpoints_->GetCheckpoint(flow_id));
+  if (checkpoint) *proto->mutable_checkpoint() = CheckpointToProto(*checkpoint);
+  return absl::OkStatus();
+}
+
+void FlowView::FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const {
+  const bool active = dispatcher_->IsActive(stored.flow.id);
+  const bool fresh = IsFresh(report) && (active || stored.state == FlowState::kRunning);
+  proto->mutable_lag()->set_bytes(fresh ? report->lag_bytes : -1);
+  proto->mutable_lag()->set_seconds(fresh ? report->lag_seconds : -1);
+  if (report) {
+    proto->mutable_slot()->set_name(report->slot);
+    proto->mutable_slot()->set_active(fresh && report->slot_active);
+    proto->mutable_slot()->set_exists(fresh);
+    if (!fresh) proto->mutable_slot()->set_error("no worker has told about it lately");
+  }
+  if (fresh) {
+    proto->set_activity(report->detail);
+  } else if (stored.state == FlowState::kRunning) {
+    proto->set_activity(active ? "starting" : "waiting for its worker");
+  }
+}
+
+absl::Status FlowView::FillTables(const std::string& flow_id, v1::Flow* proto) const {
+  ASSIGN_OR_RETURN(const std::vector<TableSync> syncs, store_->TableSyncs(flow_id));
+  for (const TableSync& sync : syncs) {
+    v1::TableProgress* table = proto->add_tables();
+    table->set_table(sync.table);
+    table->set_state(std::string(TableSyncStateName(sync.state)));
+    table->set_parts_total(sync.parts_total);
+    table->set_parts_done(sync.parts_done);
+    table->set_rows_copied(sync.rows_copied);
+    table->set_rows_estimated(sync.rows_estimated);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wallaby

@@ -1,0 +1,59 @@
+// SourceService: slots and publications of a flow's source.
+#ifndef WALLABY_SERVICE_SOURCE_SERVICE_H_
+#define WALLABY_SERVICE_SOURCE_SERVICE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dispatch/dispatcher.h"
+#include "postgres/catalog.h"
+#include "postgres/connection.h"
+#include "postgres/source_options.h"
+#include "store/control_store.h"
+#include "wallaby/v1/services.grpc.pb.h"
+
+namespace wallaby {
+
+// Safe from any thread; each request makes its own connection to the source.
+class SourceServiceImpl final : public v1::SourceService::Service {
+ public:
+  // Pointers outlive the service.
+  SourceServiceImpl(ControlStore* store, Dispatcher* dispatcher) : store_(store), dispatcher_(dispatcher) {}
+
+  grpc::Status ListSlots(grpc::ServerContext*, const v1::ListSlotsRequest* request,
+                         v1::ListSlotsResponse* response) override;
+  grpc::Status GetSlot(grpc::ServerContext*, const v1::GetSlotRequest* request, v1::SlotStatus* response) override;
+  grpc::Status DropSlot(grpc::ServerContext*, const v1::DropSlotRequest* request,
+                        v1::DropSlotResponse* response) override;
+  grpc::Status ListPublicationTables(grpc::ServerContext*, const v1::ListPublicationTablesRequest* request,
+                                     v1::ListPublicationTablesResponse* response) override;
+  grpc::Status SyncPublication(grpc::ServerContext*, const v1::SyncPublicationRequest* request,
+                               v1::SyncPublicationResponse* response) override;
+
+ private:
+  // A flow, and a connection to its source.
+  struct Source {
+    StoredFlow flow;
+    SourceOptions options;
+    std::unique_ptr<PgConnection> sql;
+  };
+  absl::StatusOr<Source> Open(const std::string& flow_id);
+
+  absl::Status List(const std::string& flow_id, v1::ListSlotsResponse* response);
+  absl::Status Get(const std::string& flow_id, v1::SlotStatus* response);
+  absl::Status Drop(const std::string& flow_id);
+  absl::Status ListTables(const std::string& flow_id, v1::ListPublicationTablesResponse* response);
+  absl::Status Sync(const v1::SyncPublicationRequest& request, v1::SyncPublicationResponse* response);
+  // Marks the tables that came newly into the publication for a snapshot, forgets those that left.
+  absl::Status SettleTables(const Source& source, const v1::SyncPublicationRequest& request,
+                            const std::vector<PublishedTable>& before, const std::vector<PublishedTable>& after);
+
+  ControlStore* const store_;
+  Dispatcher* const dispatcher_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_SERVICE_SOURCE_SERVICE_H_

@@ -1,0 +1,150 @@
+// ControlStore: what the control plane and the workers share: flows, their states and events, leases, checkpoints,
+// table snapshots and dispatch attempts. SQLite or PostgreSQL behind it, by one set of statements.
+//
+// Every method is one transaction and may be called from any thread and from several processes.
+// Errors: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION as said; UNAVAILABLE when the database cannot be reached.
+#ifndef WALLABY_STORE_CONTROL_STORE_H_
+#define WALLABY_STORE_CONTROL_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/lsn.h"
+#include "flow/flow.h"
+
+namespace wallaby {
+
+struct StoredFlow {
+  Flow flow;
+  FlowState state = FlowState::kCreated;
+  std::string reason;      // of the state: "ddl_pending", an error's first line
+  std::string last_error;  // stays after recovery until the next start
+  int64_t revision = 0;    // rises with each change of definition or state
+  absl::Time updated_at;
+};
+
+struct StateEvent {
+  FlowState from;
+  FlowState to;
+  std::string reason;
+  absl::Time at;
+};
+
+struct Checkpoint {
+  Lsn lsn;  // everything that ends at or before it is durable as the ack policy asks
+  absl::Time at;
+  std::map<std::string, std::string> metadata;
+};
+
+// The right to run a flow's worker. A worker renews it well before `expires`; a later holder has a higher generation.
+struct Lease {
+  std::string flow_id;
+  std::string holder;  // "host:pid:random"
+  int64_t generation = 0;
+  absl::Time expires;
+};
+
+enum class TableSyncState { kPending, kCopying, kDone };
+
+// Snapshot state of one table of a flow.
+struct TableSync {
+  std::string table;  // "schema.name" as published
+  TableSyncState state = TableSyncState::kPending;
+  // Streamed changes of this table whose commit LSN is below are in the snapshot already and are skipped. With a plan,
+  // its parts' LSNs decide, and this is the highest.
+  Lsn snapshot_lsn;
+  int64_t parts_total = 0;
+  int64_t parts_done = 0;
+  int64_t rows_copied = 0;
+  int64_t rows_estimated = 0;
+  // How the copy is cut, with the LSN of each part's snapshot (pipeline/snapshot_plan.h); "": the table is copied
+  // whole.
+  std::string plan = {};
+};
+
+// What a running worker tells about itself, for `flow get`; overwritten every few seconds.
+struct WorkerReport {
+  std::string slot;
+  bool slot_active = false;
+  int64_t lag_bytes = -1;  // -1: unknown
+  double lag_seconds = -1;
+  std::string detail;   // "streaming", "snapshot", "reconnecting: ..."
+  int64_t changes = 0;  // delivered since the worker started
+  absl::Time at;
+};
+
+// One run of a worker, as the dispatcher started it.
+struct DispatchAttempt {
+  int64_t id = 0;
+  std::string flow_id;
+  std::string kind;    // "local"
+  std::string handle;  // for local: "<boot id>:<pid>:<start time in clock ticks>"
+  bool active = true;
+  int exit_code = -1;
+  std::string outcome;
+  absl::Time started_at;
+  absl::Time ended_at;
+};
+
+class ControlStore {
+ public:
+  virtual ~ControlStore() = default;
+
+  // ---- flows ----
+  // ALREADY_EXISTS for an id or a name in use. State created.
+  virtual absl::Status CreateFlow(const Flow& flow) = 0;
+  virtual absl::Status UpdateFlow(const Flow& flow) = 0;
+  virtual absl::StatusOr<StoredFlow> GetFlow(const std::string& id) = 0;
+  // In order of id, those after `after_id`, at most `limit`.
+  virtual absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) = 0;
+  virtual absl::Status DeleteFlow(const std::string& id) = 0;
+  // Moves `id` from one of `from` to `to` and writes the event; FAILED_PRECONDITION naming the current state when it is
+  // in none of them. An empty `from` means any state.
+  virtual absl::Status Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
+                                  const std::string& reason) = 0;
+  virtual absl::Status SetLastError(const std::string& id, const std::string& error) = 0;
+  virtual absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) = 0;
+
+  // ---- leases ----
+  // FAILED_PRECONDITION naming the holder while somebody else's lease has not expired.
+  virtual absl::StatusOr<Lease> AcquireLease(const std::string& flow_id, const std::string& holder,
+                                             absl::Duration ttl) = 0;
+  // FAILED_PRECONDITION "fenced" when the lease is no longer this one.
+  virtual absl::Status RenewLease(const Lease& lease, absl::Duration ttl) = 0;
+  virtual absl::Status ReleaseLease(const Lease& lease) = 0;
+  virtual absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) = 0;
+
+  // ---- checkpoints ----
+  virtual absl::StatusOr<std::optional<Checkpoint>> GetCheckpoint(const std::string& flow_id) = 0;
+  // With a generation > 0: FAILED_PRECONDITION "fenced" when the flow's lease is of a newer one. 0: by an operator.
+  virtual absl::Status PutCheckpoint(const std::string& flow_id, const Checkpoint& checkpoint, int64_t generation) = 0;
+  virtual absl::StatusOr<std::vector<std::pair<std::string, Checkpoint>>> ListCheckpoints() = 0;
+
+  // ---- snapshots ----
+  virtual absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) = 0;
+  virtual absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) = 0;
+  virtual absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) = 0;
+
+  // ---- workers ----
+  virtual absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) = 0;
+  virtual absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) = 0;
+  virtual absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) = 0;
+  virtual absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) = 0;
+  virtual absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() = 0;
+};
+
+// SQLite file at `path` (made with its folder when missing), WAL mode, for processes of one machine.
+absl::StatusOr<std::unique_ptr<ControlStore>> OpenSqliteStore(const std::string& path);
+// PostgreSQL; tables in schema `wallaby_control`, made or migrated when needed under an advisory lock.
+absl::StatusOr<std::unique_ptr<ControlStore>> OpenPostgresStore(const std::string& dsn);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_STORE_CONTROL_STORE_H_

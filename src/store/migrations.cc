@@ -1,0 +1,149 @@
+#include "store/migrations.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "store/lock_numbers.h"
+
+namespace wallaby {
+namespace {
+
+// Step N brings version N-1 to version N. A step that has been released is never changed.
+// Times are microseconds since 1970; LSNs are numbers.
+constexpr std::string_view kStep1 = R"sql(
+CREATE TABLE @flows (
+  id {text_by_byte} NOT NULL PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  definition TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  last_error TEXT NOT NULL DEFAULT '',
+  revision BIGINT NOT NULL DEFAULT 1,
+  updated_at BIGINT NOT NULL
+);
+CREATE TABLE @state_events (
+  id {id_column},
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  from_state TEXT NOT NULL,
+  to_state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at BIGINT NOT NULL
+);
+CREATE INDEX state_events_by_flow ON @state_events (flow_id, id);
+-- Without a reference to flows: generations go on when a flow is deleted and made again under the same id, because
+-- destinations remember the highest that they have seen.
+CREATE TABLE @leases (
+  flow_id {text_by_byte} NOT NULL PRIMARY KEY,
+  holder TEXT NOT NULL,
+  generation BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL
+);
+-- Without a reference to flows: checkpoints may be kept in another database than the flows. The generation is that of the
+-- worker which wrote last, 0 for an operator before any worker.
+CREATE TABLE @checkpoints (
+  flow_id {text_by_byte} NOT NULL PRIMARY KEY,
+  lsn BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  metadata TEXT NOT NULL,
+  generation BIGINT NOT NULL
+);
+CREATE TABLE @table_syncs (
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  table_name {text_by_byte} NOT NULL,
+  state TEXT NOT NULL,
+  snapshot_lsn BIGINT NOT NULL,
+  parts_total BIGINT NOT NULL,
+  parts_done BIGINT NOT NULL,
+  rows_copied BIGINT NOT NULL,
+  rows_estimated BIGINT NOT NULL,
+  plan TEXT NOT NULL,
+  PRIMARY KEY (flow_id, table_name)
+);
+CREATE TABLE @worker_reports (
+  flow_id {text_by_byte} NOT NULL PRIMARY KEY REFERENCES @flows(id) ON DELETE CASCADE,
+  slot TEXT NOT NULL,
+  slot_active BIGINT NOT NULL,
+  lag_bytes BIGINT NOT NULL,
+  lag_seconds DOUBLE PRECISION NOT NULL,
+  detail TEXT NOT NULL,
+  changes BIGINT NOT NULL,
+  at BIGINT NOT NULL
+);
+CREATE TABLE @dispatch_attempts (
+  id {id_column},
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  kind TEXT NOT NULL,
+  handle TEXT NOT NULL,
+  active BIGINT NOT NULL,
+  exit_code BIGINT NOT NULL,
+  outcome TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  ended_at BIGINT NOT NULL
+);
+CREATE INDEX dispatch_attempts_by_flow ON @dispatch_attempts (flow_id, id);
+)sql";
+
+constexpr std::array<std::string_view, 1> kSteps = {kStep1};
+
+// 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
+// that does not see what another process made while this one waited for its lock.
+absl::StatusOr<int> StoredVersion(SqlSession& session) {
+  ASSIGN_OR_RETURN(const SqlRows found,
+                   session.Query(session.dialect() == SqlDialect::kSqlite
+                                     ? "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'"
+                                     : "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = 'wallaby_control' "
+                                       "AND tablename = 'schema_version'"));
+  if (found.empty()) return 0;
+  ASSIGN_OR_RETURN(const SqlRows rows, session.Query("SELECT max(version) FROM @schema_version"));
+  return rows.empty() ? 0 : static_cast<int>(rows.Int(0, 0));
+}
+
+absl::Status RefuseNewer(const SqlDatabase& database, int version) {
+  if (version <= LatestSchemaVersion()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("control store ", database.description(), " has schema version ", version,
+                   ", but this program knows versions up to ", LatestSchemaVersion(),
+                   ": a newer WALlaby has used it. Nothing was changed; run that version or a later one"));
+}
+
+absl::Status RunSteps(const SqlDatabase& database, SqlSession& session) {
+  RETURN_IF_ERROR(session.Lock(kMigrationLock));
+  ASSIGN_OR_RETURN(const int version, StoredVersion(session));
+  RETURN_IF_ERROR(RefuseNewer(database, version));
+  if (version == 0) {
+    if (session.dialect() == SqlDialect::kPostgres) {
+      RETURN_IF_ERROR(session.Script(absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", kControlSchema)));
+    }
+    RETURN_IF_ERROR(session.Script(
+        "CREATE TABLE @schema_version (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)"));
+  }
+  for (int step = version + 1; step <= LatestSchemaVersion(); ++step) {
+    RETURN_IF_ERROR(Annotate(session.Script(kSteps[step - 1]),
+                             absl::StrCat("control store: bringing it to schema version ", step)));
+    RETURN_IF_ERROR(
+        session
+            .Query("INSERT INTO @schema_version (version, applied_at) VALUES ($1, {now})", {static_cast<int64_t>(step)})
+            .status());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int LatestSchemaVersion() {
+  return static_cast<int>(kSteps.size());
+}
+
+absl::Status Migrate(SqlDatabase& database) {
+  int version = 0;
+  RETURN_IF_ERROR(database.Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
+    ASSIGN_OR_RETURN(version, StoredVersion(session));
+    return absl::OkStatus();
+  }));
+  RETURN_IF_ERROR(RefuseNewer(database, version));
+  if (version == LatestSchemaVersion()) return absl::OkStatus();
+  return database.Transact(SqlAccess::kWrite, [&](SqlSession& session) { return RunSteps(database, session); });
+}
+
+}  // namespace wallaby

@@ -1,0 +1,83 @@
+// SplitStore: a control store whose checkpoints are kept in another database.
+#ifndef WALLABY_STORE_SPLIT_STORE_H_
+#define WALLABY_STORE_SPLIT_STORE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/control_store.h"
+#include "store/sql_store.h"
+
+namespace wallaby {
+
+// A checkpoint is fenced twice: by the lease, and in the other database by the generation that wrote there last.
+class SplitStore final : public ControlStore {
+ public:
+  SplitStore(std::unique_ptr<ControlStore> control, std::unique_ptr<SqlStore> checkpoints)
+      : control_(std::move(control)), checkpoints_(std::move(checkpoints)) {}
+
+  absl::Status DeleteFlow(const std::string& id) override;
+  absl::StatusOr<std::optional<Checkpoint>> GetCheckpoint(const std::string& flow_id) override {
+    return checkpoints_->GetCheckpoint(flow_id);
+  }
+  absl::Status PutCheckpoint(const std::string& flow_id, const Checkpoint& checkpoint, int64_t generation) override;
+  absl::StatusOr<std::vector<std::pair<std::string, Checkpoint>>> ListCheckpoints() override {
+    return checkpoints_->ListCheckpoints();
+  }
+
+  absl::Status CreateFlow(const Flow& flow) override;
+  absl::Status UpdateFlow(const Flow& flow) override { return control_->UpdateFlow(flow); }
+  absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override { return control_->GetFlow(id); }
+  absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override {
+    return control_->ListFlows(after_id, limit);
+  }
+  absl::Status Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
+                          const std::string& reason) override {
+    return control_->Transition(id, from, to, reason);
+  }
+  absl::Status SetLastError(const std::string& id, const std::string& error) override {
+    return control_->SetLastError(id, error);
+  }
+  absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) override {
+    return control_->StateEvents(id, limit);
+  }
+  absl::StatusOr<Lease> AcquireLease(const std::string& flow_id, const std::string& holder,
+                                     absl::Duration ttl) override {
+    return control_->AcquireLease(flow_id, holder, ttl);
+  }
+  absl::Status RenewLease(const Lease& lease, absl::Duration ttl) override { return control_->RenewLease(lease, ttl); }
+  absl::Status ReleaseLease(const Lease& lease) override { return control_->ReleaseLease(lease); }
+  absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) override {
+    return control_->GetLease(flow_id);
+  }
+  absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) override {
+    return control_->TableSyncs(flow_id);
+  }
+  absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) override {
+    return control_->PutTableSync(flow_id, sync);
+  }
+  absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) override {
+    return control_->DeleteTableSync(flow_id, table);
+  }
+  absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override {
+    return control_->PutReport(flow_id, report);
+  }
+  absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override {
+    return control_->GetReport(flow_id);
+  }
+  absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) override { return control_->AddAttempt(attempt); }
+  absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) override {
+    return control_->EndAttempt(id, exit_code, outcome);
+  }
+  absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() override { return control_->ActiveAttempts(); }
+
+ private:
+  const std::unique_ptr<ControlStore> control_;
+  const std::unique_ptr<SqlStore> checkpoints_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_STORE_SPLIT_STORE_H_

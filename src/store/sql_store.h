@@ -1,0 +1,91 @@
+// SqlStore: ControlStore over a SqlDatabase. One class; its methods stand in one file per subject (flow_store.cc,
+// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, attempt_store.cc).
+#ifndef WALLABY_STORE_SQL_STORE_H_
+#define WALLABY_STORE_SQL_STORE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/control_store.h"
+#include "store/secret_box.h"
+#include "store/sql_database.h"
+
+namespace wallaby {
+
+class SqlStore final : public ControlStore {
+ public:
+  struct Options {
+    // Seals definitions of flows.
+    std::optional<SecretBox> box;
+    // Flows that hold passwords are stored only when there is a box.
+    bool refuse_secrets = false;
+    // Checkpoints are taken for flows that this database does not hold; see SplitStore.
+    bool only_checkpoints = false;
+  };
+  SqlStore(std::unique_ptr<SqlDatabase> database, Options options)
+      : database_(std::move(database)),
+        box_(std::move(options.box)),
+        refuse_secrets_(options.refuse_secrets),
+        only_checkpoints_(options.only_checkpoints) {}
+
+  absl::Status CreateFlow(const Flow& flow) override;
+  absl::Status UpdateFlow(const Flow& flow) override;
+  absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override;
+  absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override;
+  absl::Status DeleteFlow(const std::string& id) override;
+  absl::Status Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
+                          const std::string& reason) override;
+  absl::Status SetLastError(const std::string& id, const std::string& error) override;
+  absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) override;
+
+  absl::StatusOr<Lease> AcquireLease(const std::string& flow_id, const std::string& holder,
+                                     absl::Duration ttl) override;
+  absl::Status RenewLease(const Lease& lease, absl::Duration ttl) override;
+  absl::Status ReleaseLease(const Lease& lease) override;
+  absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) override;
+
+  absl::StatusOr<std::optional<Checkpoint>> GetCheckpoint(const std::string& flow_id) override;
+  absl::Status PutCheckpoint(const std::string& flow_id, const Checkpoint& checkpoint, int64_t generation) override;
+  absl::StatusOr<std::vector<std::pair<std::string, Checkpoint>>> ListCheckpoints() override;
+  absl::Status DeleteCheckpoint(const std::string& flow_id);
+
+  absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) override;
+  absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) override;
+  absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) override;
+
+  absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override;
+  absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override;
+  absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) override;
+  absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) override;
+  absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() override;
+
+ private:
+  // The text that is stored for a flow, and back.
+  absl::StatusOr<std::string> Definition(const Flow& flow) const;
+  absl::StatusOr<StoredFlow> ReadFlow(const SqlRows& rows, int row) const;
+
+  const std::unique_ptr<SqlDatabase> database_;
+  const std::optional<SecretBox> box_;
+  const bool refuse_secrets_;
+  const bool only_checkpoints_;
+};
+
+// NOT_FOUND when there is no such flow.
+absl::Status RequireFlow(SqlSession& session, const std::string& id);
+
+// Times as the store keeps them. A time that nobody set (1970) becomes the time now.
+int64_t StoredMicros(absl::Time time);
+absl::Time TimeFromMicros(int64_t micros);
+
+// LSNs as the store keeps them. INVALID_ARGUMENT for what no server can reach.
+absl::StatusOr<int64_t> StoredLsn(Lsn lsn);
+inline Lsn LsnFromStored(int64_t stored) {
+  return Lsn{static_cast<uint64_t>(stored)};
+}
+
+}  // namespace wallaby
+
+#endif  // WALLABY_STORE_SQL_STORE_H_

@@ -1,0 +1,72 @@
+// How far each table's snapshot is.
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "store/sql_store.h"
+
+namespace wallaby {
+namespace {
+
+constexpr std::array<std::string_view, 3> kStateNames = {"pending", "copying", "done"};
+
+absl::StatusOr<TableSyncState> ParseState(const std::string& name) {
+  for (size_t i = 0; i < kStateNames.size(); ++i) {
+    if (kStateNames[i] == name) return static_cast<TableSyncState>(i);
+  }
+  return absl::DataLossError(
+      absl::StrCat("a table's snapshot has the unknown state '", name, "' in the control store"));
+}
+
+constexpr std::string_view kPut =
+    "INSERT INTO @table_syncs (flow_id, table_name, state, snapshot_lsn, parts_total, parts_done, rows_copied, "
+    "rows_estimated, plan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+    "ON CONFLICT (flow_id, table_name) DO UPDATE SET state = excluded.state, snapshot_lsn = excluded.snapshot_lsn, "
+    "parts_total = excluded.parts_total, parts_done = excluded.parts_done, rows_copied = excluded.rows_copied, "
+    "rows_estimated = excluded.rows_estimated, plan = excluded.plan";
+
+}  // namespace
+
+absl::StatusOr<std::vector<TableSync>> SqlStore::TableSyncs(const std::string& flow_id) {
+  std::vector<TableSync> syncs;
+  RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
+    syncs.clear();
+    ASSIGN_OR_RETURN(const SqlRows rows,
+                     session.Query("SELECT table_name, state, snapshot_lsn, parts_total, parts_done, rows_copied, "
+                                   "rows_estimated, plan FROM @table_syncs WHERE flow_id = $1 ORDER BY table_name",
+                                   {flow_id}));
+    for (int row = 0; row < rows.size(); ++row) {
+      TableSync& sync = syncs.emplace_back();
+      sync.table = rows.Text(row, 0);
+      ASSIGN_OR_RETURN(sync.state, ParseState(rows.Text(row, 1)));
+      sync.snapshot_lsn = LsnFromStored(rows.Int(row, 2));
+      sync.parts_total = rows.Int(row, 3);
+      sync.parts_done = rows.Int(row, 4);
+      sync.rows_copied = rows.Int(row, 5);
+      sync.rows_estimated = rows.Int(row, 6);
+      sync.plan = rows.Text(row, 7);
+    }
+    return absl::OkStatus();
+  }));
+  return syncs;
+}
+
+absl::Status SqlStore::PutTableSync(const std::string& flow_id, const TableSync& sync) {
+  ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(sync.snapshot_lsn));
+  const std::string state(kStateNames[static_cast<size_t>(sync.state)]);
+  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+    RETURN_IF_ERROR(RequireFlow(session, flow_id));
+    return session
+        .Query(kPut, {flow_id, sync.table, state, lsn, sync.parts_total, sync.parts_done, sync.rows_copied,
+                      sync.rows_estimated, sync.plan})
+        .status();
+  });
+}
+
+absl::Status SqlStore::DeleteTableSync(const std::string& flow_id, const std::string& table) {
+  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) {
+    return session.Query("DELETE FROM @table_syncs WHERE flow_id = $1 AND table_name = $2", {flow_id, table}).status();
+  });
+}
+
+}  // namespace wallaby
