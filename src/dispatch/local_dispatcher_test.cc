@@ -18,8 +18,8 @@
 namespace wallaby {
 namespace {
 
-constexpr char kRunsUntilAsked[] = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
-constexpr char kIgnoresRequests[] = "trap '' TERM; while :; do sleep 0.05; done";
+constexpr char kRunsUntilAsked[] = "trap 'exit 0' TERM; while [ -e \"$0\" ]; do sleep 0.05; done";
+constexpr char kIgnoresRequests[] = "trap '' TERM; while [ -e \"$0\" ]; do sleep 0.05; done";
 
 bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(15)) {
   const absl::Time deadline = absl::Now() + limit;

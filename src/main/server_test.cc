@@ -90,7 +90,7 @@ class ServerTest : public testing::Test {
     port_ = FreePort();
     const std::string worker = folder_ + "/worker";
     std::ofstream(worker) << "#!/bin/sh\necho $$ >>" << folder_
-                          << "/starts\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n";
+                          << "/starts\ntrap 'exit 0' TERM\nwhile [ -e \"$0\" ]; do sleep 0.05; done\n";
     chmod(worker.c_str(), 0755);
     setenv("WALLABY_WORKER_BIN", worker.c_str(), 1);
     setenv("WALLABY_DATA_DIR", (folder_ + "/data").c_str(), 1);

@@ -30,7 +30,7 @@ ServiceTest::ServiceTest() {
   dispatch.worker = folder_ + "/worker";
   dispatch.review_interval = absl::Milliseconds(100);
   std::ofstream(dispatch.worker) << "#!/bin/sh\necho \"$$ $*\" >>" << folder_
-                                 << "/starts\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done\n";
+                                 << "/starts\ntrap 'exit 0' TERM\nwhile [ -e \"$0\" ]; do sleep 0.05; done\n";
   chmod(dispatch.worker.c_str(), 0755);
   dispatcher_ = MakeLocalDispatcher(store_.get(), dispatch);
   EXPECT_TRUE(dispatcher_->Start().ok());
@@ -47,8 +47,10 @@ ServiceTest::ServiceTest() {
 
 ServiceTest::~ServiceTest() {
   server_.reset();
-  for (const std::string& line : WorkerStarts()) kill(std::stoi(line), SIGKILL);
+  // First, or it would start a worker anew for each that is killed.
   dispatcher_.reset();
+  for (const std::string& line : WorkerStarts()) kill(std::stoi(line), SIGKILL);
+  // One that was started so late that it has not told its pid ends when it sees its own program gone.
   std::filesystem::remove_all(folder_);
 }
 
