@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/lsn.h"
+#include "flow/ddl_event.h"
 #include "flow/flow.h"
 
 namespace wallaby {
@@ -93,6 +94,12 @@ struct DispatchAttempt {
   absl::Time ended_at;
 };
 
+// A published table as the flow's stream has it from `lsn` on: transactions that commit after it find it so.
+struct StoredShape {
+  TableShape shape;
+  Lsn lsn;
+};
+
 class ControlStore {
  public:
   virtual ~ControlStore() = default;
@@ -131,6 +138,39 @@ class ControlStore {
   virtual absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) = 0;
   virtual absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) = 0;
   virtual absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) = 0;
+
+  // ---- schema changes ----
+  // Adds the events that are not there yet, told apart by LSN and ordinal; those that are stay as they are. Returns all
+  // of them as they are now; of a new one, `id` was given by this call and `added` is set.
+  struct RecordedDdl {
+    DdlEvent event;
+    bool added = false;
+  };
+  virtual absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) = 0;
+  virtual absl::StatusOr<DdlEvent> GetDdl(int64_t id) = 0;
+  // In order of id. Empty `flow_id`: of all flows; no `statuses`: of any status.
+  virtual absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
+                                                        const std::vector<DdlStatus>& statuses) = 0;
+  // FAILED_PRECONDITION naming the current status when it is in none of `from`. `error` replaces the stored one.
+  virtual absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
+                                           const std::string& error) = 0;
+  virtual absl::Status PutDdlReceipt(int64_t id, const std::string& destination) = 0;
+  // The end of an event: its status (applied or rejected), the table's shape from there on (of a dropped table none),
+  // and which tables' copies are due or void now, in one transaction.
+  struct DdlSettlement {
+    DdlStatus status = DdlStatus::kApplied;
+    std::optional<TableShape> shape;  // takes the place of what is stored for its oid
+    uint32_t dropped = 0;             // oid of a table that is gone
+    std::vector<std::string> forget;  // table_syncs to remove
+    std::vector<std::string> copy;    // tables to copy again
+  };
+  virtual absl::StatusOr<DdlEvent> SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
+                                             const DdlSettlement& settlement) = 0;
+  // By flow: how many events it has paused for since it was created. Never goes down. Flows without one have 0.
+  virtual absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() = 0;
+
+  virtual absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) = 0;
+  virtual absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) = 0;
 
   // ---- workers ----
   virtual absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) = 0;
