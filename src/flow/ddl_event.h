@@ -47,7 +47,8 @@ struct DdlEvent {
   absl::Time created_at;
 };
 
-// The plan as JSON: {"table", "steps": [{"step", ...}], "copy", "destinations": {NAME: [STATEMENT]}, "before", "after"}.
+// The plan as JSON: {"table", "steps": [{"step", ...}], "copy", "destinations": {NAME: [STATEMENT]}, "before",
+// "after"}.
 std::string PlanToJson(const SchemaChange& change, const std::map<std::string, std::vector<std::string>>& statements);
 // The change in a plan. DATA_LOSS when it cannot be read.
 absl::StatusOr<SchemaChange> ChangeFromPlan(std::string_view plan);

@@ -40,6 +40,12 @@ absl::Status SetFlag(const std::string& value, Settings* settings) {
   return absl::OkStatus();
 }
 
+template <std::optional<bool> DdlPolicy::*member>
+absl::Status SetDdl(const std::string& value, Settings* settings) {
+  ASSIGN_OR_RETURN(settings->ddl.*member, ParseBool(value));
+  return absl::OkStatus();
+}
+
 absl::Status OneOf(const std::string& value, std::initializer_list<std::string_view> allowed, std::string* out) {
   const std::string lower = absl::AsciiStrToLower(value);
   std::string names;
@@ -90,10 +96,6 @@ absl::Status RefuseDispatch(const std::string& value, Settings*) {
 absl::Status RefuseSpool(const std::string&, Settings*) {
   return NotBuilt("leave it out");
 }
-absl::Status RefuseManual(const std::string& value, Settings*) {
-  ASSIGN_OR_RETURN(const bool automatic, ParseBool(value));
-  return automatic ? absl::OkStatus() : NotBuilt("leave it out or set it to true");
-}
 absl::Status RefuseKeyInFile(const std::string&, Settings*) {
   return absl::InvalidArgumentError("is read from the environment only (WALLABY_SECRET_KEY), never from a file");
 }
@@ -109,9 +111,9 @@ constexpr std::array<Setting, 17> kSettings{{
     {"wire_format", SetWireFormat},
     {"wire_enforce", SetFlag<&Settings::wire_enforce>},
     {"memory_limit", SetMemory},
-    {"ddl_gate", SetFlag<&Settings::ddl_gate>},
-    {"ddl_auto_approve", RefuseManual},
-    {"ddl_auto_apply", RefuseManual},
+    {"ddl_gate", SetDdl<&DdlPolicy::gate>},
+    {"ddl_auto_approve", SetDdl<&DdlPolicy::auto_approve>},
+    {"ddl_auto_apply", SetDdl<&DdlPolicy::auto_apply>},
     {"k8s_enabled", RefuseDispatch},
     {"dbos_enabled", RefuseDispatch},
     {"spool_dir", RefuseSpool},

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "flow/flow.h"
 
 namespace wallaby {
 
@@ -20,7 +21,7 @@ struct Settings {
   std::string wire_format;                     // WALLABY_WIRE_FORMAT
   bool wire_enforce = false;                   // WALLABY_WIRE_ENFORCE
   int64_t memory_limit = 256 << 20;            // WALLABY_MEMORY_LIMIT
-  bool ddl_gate = false;                       // WALLABY_DDL_GATE
+  DdlPolicy ddl;                               // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
   std::string config_file;                     // -config, handed on to workers
 };
 

@@ -41,13 +41,13 @@ TEST_F(SettingsTest, Defaults) {
   EXPECT_EQ(settings->grpc_listen, "127.0.0.1:8080");
   EXPECT_TRUE(settings->grpc_reflection);
   EXPECT_EQ(settings->memory_limit, 256 << 20);
-  EXPECT_FALSE(settings->ddl_gate);
+  EXPECT_EQ(settings->ddl, DdlPolicy());
 }
 
 TEST_F(SettingsTest, EnvironmentWinsOverFile) {
   const std::string file = File(
       "data_dir: /from/file\nwallaby_grpc_listen: ':9090'\nmemory_limit: 64MiB\n"
-      "grpc_reflection: false\nmetrics_listen: ':9100'\nk8s_namespace: x\nk8s_enabled: false\n");
+      "grpc_reflection: false\nmetrics_listen: ':9100'\nk8s_namespace: x\nk8s_enabled: false\nddl_auto_apply: false\n");
   setenv("WALLABY_DATA_DIR", "/from/env", 1);
   setenv("WALLABY_GRPC_LISTEN", "", 1);  // empty counts as not set
   setenv("WALLABY_DDL_GATE", "true", 1);
@@ -58,7 +58,7 @@ TEST_F(SettingsTest, EnvironmentWinsOverFile) {
   EXPECT_EQ(settings->grpc_listen, ":9090");
   EXPECT_EQ(settings->memory_limit, 64 << 20);
   EXPECT_FALSE(settings->grpc_reflection);
-  EXPECT_TRUE(settings->ddl_gate);
+  EXPECT_EQ(settings->ddl, (DdlPolicy{.gate = true, .auto_apply = false}));
   EXPECT_EQ(settings->config_file, file);
 }
 
@@ -84,7 +84,7 @@ TEST_F(SettingsTest, BadFiles) {
       {"k8s_enabled: true\n", "not built"},
       {"dbos_enabled: true\n", "not built"},
       {"spool_dir: /x\n", "not built"},
-      {"ddl_auto_approve: false\n", "not built"},
+      {"ddl_auto_approve: maybe\n", "setting ddl_auto_approve"},
       {"secret_key: hunter2\n", "environment only"},
   };
   for (const auto& [text, says] : kBad) {

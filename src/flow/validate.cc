@@ -131,16 +131,6 @@ absl::Status CheckAckPolicy(const Flow& flow) {
       "source has let go of its WAL; the spool is not built yet: use ack_policy all");
 }
 
-absl::Status CheckDdlPolicy(const DdlPolicy& ddl) {
-  const bool asks_for_approval =
-      ddl.gate.value_or(false) || !ddl.auto_approve.value_or(true) || !ddl.auto_apply.value_or(true);
-  if (!asks_for_approval) return absl::OkStatus();
-  return absl::UnimplementedError(
-      "config.ddl: approval of DDL is not built yet; leave gate out or set it to false, and auto_approve and "
-      "auto_apply "
-      "out or to true");
-}
-
 }  // namespace
 
 absl::Status ValidateFlow(const Flow& flow) {
@@ -152,8 +142,7 @@ absl::Status ValidateFlow(const Flow& flow) {
     return Invalid(absl::StrCat("parallelism: got ", flow.parallelism, "; allowed: 0 to ", kMaxParallelism,
                                 " (0 is the default)"));
   }
-  RETURN_IF_ERROR(CheckAckPolicy(flow));
-  return CheckDdlPolicy(flow.config.ddl);
+  return CheckAckPolicy(flow);
 }
 
 }  // namespace wallaby

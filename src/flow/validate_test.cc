@@ -29,7 +29,7 @@ TEST(ValidateFlow, GoodOnes) {
   flow.wire_format = WireFormat::kAvro;
   flow.config.failure_mode = FailureMode::kDropSlot;
   flow.config.give_up_policy = GiveUpPolicy::kOnRetryExhaustion;
-  flow.config.ddl = {false, true, true};
+  flow.config.ddl = {true, false, std::nullopt};
   flow.config.ack_policy = AckPolicy::kPrimary;
   flow.config.primary_destination = "copy";
   EXPECT_TRUE(ValidateFlow(flow).ok()) << ValidateFlow(flow);
@@ -67,7 +67,6 @@ TEST(ValidateFlow, BadOnesAreRefusedByName) {
       {[](Flow& f) { f.source.options["slot"] = "My-Slot"; }, "option slot"},
       {[](Flow& f) { f.source.options["batch_timeout"] = "fast"; }, "option batch_timeout"},
       {[](Flow& f) { f.source.options["flow_id"] = "other"; }, "option flow_id"},
-      {[](Flow& f) { f.source.options["capture_ddl"] = "true"; }, "capture_ddl", kUnbuilt},
       {[](Flow& f) { f.source.options["dsn"] = "postgres://u:******@h/db"; }, "still shows ******"},
       {[](Flow& f) { f.source.options["state_table"] = std::string("a\0b", 3); }, "zero byte"},
       {[](Flow& f) { f.source.options["dsn"] = std::string(70000, 'x'); }, "64 KiB"},
@@ -95,8 +94,6 @@ TEST(ValidateFlow, BadOnesAreRefusedByName) {
          f.config.primary_destination = "two";
        },
        "needs the spool", kUnbuilt},
-      {[](Flow& f) { f.config.ddl.gate = true; }, "approval of DDL is not built yet", kUnbuilt},
-      {[](Flow& f) { f.config.ddl.auto_apply = false; }, "approval of DDL", kUnbuilt},
   };
   for (const Bad& bad : kBad) {
     Flow flow = Good();

@@ -182,7 +182,7 @@ TEST_F(ServerTest, ATakenPortIsRefusedBeforeAnyWorkerStarts) {
 }
 
 TEST_F(ServerTest, MistakesAreSaidInOneLine) {
-  Output output = RunCommand("WALLABY_DDL_GATE=true " + Program());
+  Output output = RunCommand("WALLABY_DDL_GATE=perhaps " + Program());
   EXPECT_EQ(output.status, 1);
   EXPECT_NE(output.text.find("WALLABY_DDL_GATE"), std::string::npos);
   output = RunCommand("WALLABY_GRPC_LISTEN=nowhere " + Program());

@@ -22,16 +22,11 @@ namespace {
 // A store that hangs must not keep the server from ending; whatever is cut off is as after a crash.
 constexpr unsigned kEndLimitSeconds = 2;
 
-absl::Status CheckSettings(const Settings& settings) {
-  if (settings.ddl_gate) {
-    return absl::UnimplementedError(
-        "WALLABY_DDL_GATE is true, but approval of DDL is not built yet; set it to false, so that nobody relies on it");
-  }
+void WarnOfOpenListener(const Settings& settings) {
   if (!IsLoopback(ListenAddress(settings.grpc_listen))) {
     Log(LogLevel::kWarn, "the listener can be reached from other machines, without TLS and without a password",
         {{"listen", settings.grpc_listen}, {"remedy", "listen on 127.0.0.1, or let a proxy with TLS stand in front"}});
   }
-  return absl::OkStatus();
 }
 
 // SIGTERM and SIGINT are waited for instead of handled, so every thread must have them blocked.
@@ -51,7 +46,7 @@ void EndBy(unsigned seconds) {
 
 absl::Status Serve(const std::string& config_file) {
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
-  RETURN_IF_ERROR(CheckSettings(settings));
+  WarnOfOpenListener(settings);
   std::unique_ptr<DataDirLock> lock;
   if (settings.postgres_dsn.empty()) {
     ASSIGN_OR_RETURN(lock, DataDirLock::Take(settings.data_dir));

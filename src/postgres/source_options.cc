@@ -46,7 +46,7 @@ constexpr SourceOptionSpec kSpecs[] = {
     {"state_table", false, kName},
     {"flow_id", false, kText},
     {"format", false, "arrow, parquet, avro, proto or json"},
-    {"capture_ddl", false, "false"},
+    {"capture_ddl", false, kBool},
     {"ddl_trigger_schema", false, kName},
     {"ddl_trigger_name", false, kName},
     {"ddl_message_prefix", false, kText},
@@ -194,13 +194,6 @@ void Qualify(std::vector<std::string>* tables) {
 // Options of the contract that this version does not carry out.
 void RefuseWhatIsNotThere(Parser& parser) {
   bool on = false;
-  parser.Bool("capture_ddl", &on);
-  if (on) {
-    parser.Fail("capture_ddl", absl::StatusCode::kUnimplemented,
-                "this version cannot install the event trigger; leave the option out, and changes of a table's columns "
-                "are seen when its next row arrives");
-  }
-  on = false;
   parser.Bool("aws_rds_iam", &on);
   if (on) {
     parser.Fail("aws_rds_iam", absl::StatusCode::kUnimplemented,
@@ -239,9 +232,9 @@ void ParseNames(Parser& parser, SourceOptions* out) {
   parser.Text("format", &out->format);
   int ignored = 0;
   parser.Choice("format", kFormats, &ignored);
-  std::string name;
-  parser.Name("ddl_trigger_schema", &name);
-  parser.Name("ddl_trigger_name", &name);
+  parser.Name("ddl_trigger_schema", &out->ddl_trigger_schema);
+  parser.Name("ddl_trigger_name", &out->ddl_trigger_name);
+  parser.Text("ddl_message_prefix", &out->ddl_message_prefix);
 }
 
 void ParseBehaviour(Parser& parser, SourceOptions* out) {
@@ -256,6 +249,11 @@ void ParseBehaviour(Parser& parser, SourceOptions* out) {
   parser.Bool("emit_empty", &out->emit_empty);
   parser.Bool("resolve_types", &out->resolve_types);
   parser.Bool("ensure_state", &out->ensure_state);
+  if (parser.Get("capture_ddl") != nullptr) {
+    bool capture = false;
+    parser.Bool("capture_ddl", &capture);
+    out->capture_ddl = capture;
+  }
   parser.Choice("toast_fetch", kToastFetch, &out->toast_fetch);
   parser.Bytes("toast_cache_size", &out->toast_cache_size);
   parser.Choice("snapshot", kSnapshotMode, &out->snapshot);

@@ -3,6 +3,7 @@
 #define WALLABY_POSTGRES_SOURCE_OPTIONS_H_
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,10 @@ struct SourceOptions {
   bool ensure_state = true;
   std::string state_schema = "wallaby";
   std::string state_table = "source_state";
+  std::optional<bool> capture_ddl;  // unset: where the flow's gate is on and the role may install an event trigger
+  std::string ddl_trigger_schema = "wallaby";
+  std::string ddl_trigger_name = "wallaby_ddl_capture";
+  std::string ddl_message_prefix = "wallaby_ddl";
   std::string flow_id;
   std::string format;
   ToastFetch toast_fetch = ToastFetch::kOff;
@@ -56,7 +61,7 @@ struct SourceOptionSpec {
 std::span<const SourceOptionSpec> SourceOptionSpecs();
 
 // INVALID_ARGUMENT: "option slot of source 'shop': got 'My-Slot'; allowed: lower case letters, digits and _".
-// Options of the contract that this build cannot honour yet (aws_rds_iam and its companions, capture_ddl=true) are
+// Options of the contract that this build cannot honour yet (aws_rds_iam and its companions) are
 // refused with UNIMPLEMENTED, not ignored.
 absl::StatusOr<SourceOptions> ParseSourceOptions(std::string_view source_name,
                                                  const std::map<std::string, std::string>& options);

@@ -53,6 +53,7 @@ TEST(SourceOptionsTest, ReadsValues) {
   EXPECT_EQ(options->toast_cache_size, 1 << 20);
   EXPECT_EQ(options->snapshot, SnapshotMode::kNever);
   EXPECT_EQ(options->snapshot_workers, 4);
+  EXPECT_EQ(options->capture_ddl, false);
 }
 
 TEST(SourceOptionsTest, RefusesWithNameAndWhatIsAllowed) {
@@ -71,7 +72,6 @@ TEST(SourceOptionsTest, RefusesWithNameAndWhatIsAllowed) {
 TEST(SourceOptionsTest, RefusesWhatIsNotThere) {
   EXPECT_THAT(Refusal(With({{"aws_rds_iam", "true"}}), absl::StatusCode::kUnimplemented), HasSubstr("aws_rds_iam"));
   EXPECT_THAT(Refusal(With({{"aws_region", "eu"}}), absl::StatusCode::kUnimplemented), HasSubstr("aws_region"));
-  EXPECT_THAT(Refusal(With({{"capture_ddl", "true"}}), absl::StatusCode::kUnimplemented), HasSubstr("capture_ddl"));
 }
 
 TEST(SourceOptionsTest, EveryOptionOfTheContractIsKnown) {

@@ -84,7 +84,39 @@ CREATE TABLE @dispatch_attempts (
 CREATE INDEX dispatch_attempts_by_flow ON @dispatch_attempts (flow_id, id);
 )sql";
 
-constexpr std::array<std::string_view, 1> kSteps = {kStep1};
+constexpr std::string_view kStep2 = R"sql(
+ALTER TABLE @flows ADD COLUMN gated_ddl BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE @ddl_events (
+  id {id_column},
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  lsn BIGINT NOT NULL,
+  ordinal BIGINT NOT NULL,
+  ddl TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  status TEXT NOT NULL,
+  gated BIGINT NOT NULL,
+  plan TEXT NOT NULL,
+  error TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  UNIQUE (flow_id, lsn, ordinal)
+);
+CREATE TABLE @ddl_receipts (
+  event_id BIGINT NOT NULL REFERENCES @ddl_events(id) ON DELETE CASCADE,
+  destination {text_by_byte} NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (event_id, destination)
+);
+-- Tables as the flow's stream has them from lsn on.
+CREATE TABLE @table_shapes (
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  oid BIGINT NOT NULL,
+  lsn BIGINT NOT NULL,
+  shape TEXT NOT NULL,
+  PRIMARY KEY (flow_id, oid)
+);
+)sql";
+
+constexpr std::array<std::string_view, 2> kSteps = {kStep1, kStep2};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

@@ -2,6 +2,7 @@
 #ifndef WALLABY_STORE_SPLIT_STORE_H_
 #define WALLABY_STORE_SPLIT_STORE_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -61,6 +62,33 @@ class SplitStore final : public ControlStore {
   absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) override {
     return control_->DeleteTableSync(flow_id, table);
   }
+  absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) override {
+    return control_->RecordDdl(events);
+  }
+  absl::StatusOr<DdlEvent> GetDdl(int64_t id) override { return control_->GetDdl(id); }
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
+                                                const std::vector<DdlStatus>& statuses) override {
+    return control_->ListDdl(flow_id, statuses);
+  }
+  absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
+                                   const std::string& error) override {
+    return control_->MoveDdl(id, from, to, error);
+  }
+  absl::Status PutDdlReceipt(int64_t id, const std::string& destination) override {
+    return control_->PutDdlReceipt(id, destination);
+  }
+  absl::StatusOr<DdlEvent> SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
+                                     const DdlSettlement& settlement) override {
+    return control_->SettleDdl(id, from, settlement);
+  }
+  absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override { return control_->GatedDdlCounts(); }
+  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) override {
+    return control_->TableShapes(flow_id);
+  }
+  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override {
+    return control_->PutTableShape(flow_id, shape);
+  }
+
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override {
     return control_->PutReport(flow_id, report);
   }

@@ -1,8 +1,9 @@
 // SqlStore: ControlStore over a SqlDatabase. One class; its methods stand in one file per subject (flow_store.cc,
-// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, attempt_store.cc).
+// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, attempt_store.cc).
 #ifndef WALLABY_STORE_SQL_STORE_H_
 #define WALLABY_STORE_SQL_STORE_H_
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,19 @@ class SqlStore final : public ControlStore {
   absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) override;
   absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) override;
   absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) override;
+
+  absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) override;
+  absl::StatusOr<DdlEvent> GetDdl(int64_t id) override;
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
+                                                const std::vector<DdlStatus>& statuses) override;
+  absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
+                                   const std::string& error) override;
+  absl::Status PutDdlReceipt(int64_t id, const std::string& destination) override;
+  absl::StatusOr<DdlEvent> SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
+                                     const DdlSettlement& settlement) override;
+  absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override;
+  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) override;
+  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override;
 
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override;
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override;

@@ -1,0 +1,73 @@
+#include "flow/ddl_event.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace wallaby {
+namespace {
+
+TableShape Orders() {
+  TableShape shape;
+  shape.relation.oid = 16400;
+  shape.relation.schema = "public";
+  shape.relation.name = "orders";
+  shape.relation.key = {0};
+  shape.relation.columns = {{"id", BuiltinType(20, -1), true}, {"note", BuiltinType(1700, (10 << 16 | 2) + 4), false}};
+  shape.details = {{.attnum = 1, .not_null = true}, {.attnum = 3, .default_sql = "7.00", .fill = "7.00"}};
+  return shape;
+}
+
+TEST(DdlEventTest, ShapesComeBackAsTheyWere) {
+  TableShape shape = Orders();
+  shape.details[1].hidden = true;
+  shape.details[1].filled_by_rewrite = true;
+  const auto read = ShapeFromJson(ShapeToJson(shape));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(read->relation.SameShape(shape.relation));
+  EXPECT_EQ(read->relation.oid, shape.relation.oid);
+  EXPECT_EQ(read->details, shape.details);
+  EXPECT_EQ(ShapeFromJson("{}").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ShapeFromJson("nonsense").status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(DdlEventTest, PlansHoldTheChangeAndTheStatements) {
+  const TableShape before = Orders();
+  TableShape after = before;
+  after.relation.columns[1].name = "re\"mark";
+  SchemaChange change = CompareShapes(&before, &after);
+  change.copy = true;
+  const std::string plan = PlanToJson(change, {{"lake", {"ALTER TABLE orders RENAME COLUMN note TO remark"}}});
+  EXPECT_THAT(plan, testing::HasSubstr(R"("step":"rename_column")"));
+  EXPECT_THAT(plan, testing::HasSubstr(R"("destinations":{"lake":["ALTER TABLE)"));
+  const auto read = ChangeFromPlan(plan);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->Table(), "public.orders");
+  EXPECT_TRUE(read->copy);
+  ASSERT_EQ(read->steps.size(), 1u);
+  EXPECT_EQ(DescribeStep(read->steps[0]), "rename column note to re\"mark");
+  EXPECT_EQ(ChangeFromPlan("[]").status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(DdlEventTest, StatusesHaveNames) {
+  for (const DdlStatus status : {DdlStatus::kPending, DdlStatus::kApproved, DdlStatus::kApplying, DdlStatus::kApplied,
+                                 DdlStatus::kRejected, DdlStatus::kFailed}) {
+    EXPECT_EQ(ParseDdlStatus(DdlStatusName(status)).value(), status);
+  }
+  EXPECT_EQ(ParseDdlStatus("held").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(DdlPolicyTest, TheGateAlonePausesAndTheFlowsOwnWins) {
+  const auto pauses = [](DdlPolicy flow, DdlPolicy settings) { return ResolveDdlPolicy(flow, settings).pauses(); };
+  EXPECT_FALSE(pauses({}, {}));
+  EXPECT_TRUE(pauses({}, {.gate = true}));
+  EXPECT_TRUE(pauses({.gate = true}, {}));
+  EXPECT_FALSE(pauses({.gate = false}, {.gate = true}));
+  EXPECT_FALSE(pauses({}, {.gate = true, .auto_approve = true, .auto_apply = true}));
+  EXPECT_FALSE(pauses({.gate = true}, {.auto_approve = true, .auto_apply = true}));
+  EXPECT_TRUE(pauses({.auto_apply = false}, {.gate = true, .auto_approve = true, .auto_apply = true}));
+  EXPECT_TRUE(pauses({}, {.gate = true, .auto_approve = true}));
+  EXPECT_FALSE(pauses({}, {.auto_apply = false}));
+}
+
+}  // namespace
+}  // namespace wallaby

@@ -1,0 +1,46 @@
+// What becomes of a DDL event: the destinations follow it, somebody says that they have, or it is rejected.
+// Used by the worker where DDL is applied by itself, and by the control plane where an operator asks for it.
+#ifndef WALLABY_PIPELINE_DDL_APPLY_H_
+#define WALLABY_PIPELINE_DDL_APPLY_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "flow/ddl_event.h"
+#include "flow/flow.h"
+#include "store/control_store.h"
+
+namespace wallaby {
+
+struct DdlApplyOptions {
+  int64_t generation = 0;  // of the lease that the caller holds: no worker writes meanwhile
+  int64_t memory_limit = 64 << 20;
+};
+
+// Runs the event's plan at every destination that has no receipt for it yet, and settles it as applied. From approved,
+// failed or applying (a crash half-way is finished, not repeated). FAILED_PRECONDITION when the event is not approved
+// or an earlier one of the flow is not settled; any error of a destination makes the event failed, with that error.
+absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, int64_t id,
+                                       const DdlApplyOptions& options);
+
+// An operator has changed the destinations by hand: settles an approved or failed event as applied.
+absl::StatusOr<DdlEvent> MarkDdlEventApplied(ControlStore& store, int64_t id);
+
+// Columns that a rejected event adds stay out of the destinations, and the flow can go on. Any other rejected event
+// holds the flow until it is approved after all.
+absl::StatusOr<DdlEvent> RejectDdlEvent(ControlStore& store, int64_t id);
+absl::StatusOr<DdlEvent> ApproveDdlEvent(ControlStore& store, int64_t id);
+
+// Whether the event does nothing but add columns.
+bool OnlyAddsColumns(const DdlEvent& event);
+// Whether the flow may go on behind it: applied, or rejected and left out.
+bool IsSettled(const DdlEvent& event);
+
+// OK when the flow has no event that holds it; else FAILED_PRECONDITION that names the first and says what to do.
+absl::Status CheckDdlSettled(ControlStore& store, const std::string& flow_id);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_PIPELINE_DDL_APPLY_H_

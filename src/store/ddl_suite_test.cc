@@ -1,0 +1,107 @@
+#include "store/store_test_base.h"
+
+namespace wallaby {
+namespace {
+
+DdlEvent Event(uint64_t lsn, int ordinal, bool gated = true) {
+  DdlEvent event;
+  event.flow_id = "a";
+  event.lsn = Lsn{lsn};
+  event.ordinal = ordinal;
+  event.ddl = "ALTER TABLE orders ADD note text";
+  event.table = "public.orders";
+  event.gated = gated;
+  event.plan = "{}";
+  return event;
+}
+
+TableShape Shape(uint32_t oid, const std::string& name) {
+  TableShape shape;
+  shape.relation.oid = oid;
+  shape.relation.schema = "public";
+  shape.relation.name = name;
+  return shape;
+}
+
+TEST_P(StoreTest, DdlEventsAreRecordedOnce) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  auto recorded = store->RecordDdl({Event(100, 0), Event(100, 1)});
+  ASSERT_TRUE(recorded.ok()) << recorded.status();
+  ASSERT_EQ(recorded->size(), 2u);
+  EXPECT_TRUE((*recorded)[0].added && (*recorded)[1].added);
+  EXPECT_EQ((*recorded)[0].event.status, DdlStatus::kPending);
+  const int64_t first = (*recorded)[0].event.id;
+  EXPECT_LT(first, (*recorded)[1].event.id);
+
+  // Seen again after a replay, with one more behind them.
+  ASSERT_TRUE(store->MoveDdl(first, {DdlStatus::kPending}, DdlStatus::kApproved, "").ok());
+  recorded = store->RecordDdl({Event(100, 0), Event(100, 1), Event(200, 0, /*gated=*/false)});
+  ASSERT_TRUE(recorded.ok()) << recorded.status();
+  EXPECT_FALSE((*recorded)[0].added || (*recorded)[1].added);
+  EXPECT_TRUE((*recorded)[2].added);
+  EXPECT_EQ((*recorded)[0].event.id, first);
+  EXPECT_EQ((*recorded)[0].event.status, DdlStatus::kApproved);
+
+  EXPECT_EQ(store->ListDdl("", {})->size(), 3u);
+  EXPECT_EQ(store->ListDdl("a", {DdlStatus::kPending, DdlStatus::kFailed})->size(), 2u);
+  EXPECT_EQ(store->ListDdl("b", {})->size(), 0u);
+  EXPECT_FAILS(store->ListDdl("c", {}).status(), kNotFound, "'c'");
+  EXPECT_EQ(*store->GatedDdlCounts(), (std::map<std::string, int64_t>{{"a", 2}, {"b", 0}}));
+
+  // They go with the flow, and their count does not.
+  ASSERT_STATUS_OK(store->DeleteFlow("a"));
+  EXPECT_TRUE(store->ListDdl("", {})->empty());
+  EXPECT_FAILS(store->RecordDdl({Event(300, 0)}).status(), kNotFound, "'a'");
+}
+
+TEST_P(StoreTest, DdlEventsMoveAlongTheirStates) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  const int64_t id = store->RecordDdl({Event(100, 0)})->front().event.id;
+  EXPECT_FAILS(store->MoveDdl(id, {DdlStatus::kApproved, DdlStatus::kFailed}, DdlStatus::kApplying, "").status(),
+               kFailedPrecondition, "is pending; it becomes applying only from approved or failed");
+  EXPECT_FAILS(store->MoveDdl(id + 1, {DdlStatus::kPending}, DdlStatus::kApproved, "").status(), kNotFound,
+               "no DDL event");
+  ASSERT_TRUE(store->MoveDdl(id, {DdlStatus::kPending}, DdlStatus::kApproved, "").ok());
+  ASSERT_TRUE(store->MoveDdl(id, {DdlStatus::kApproved}, DdlStatus::kApplying, "").ok());
+  ASSERT_STATUS_OK(store->PutDdlReceipt(id, "lake"));
+  ASSERT_STATUS_OK(store->PutDdlReceipt(id, "lake"));
+  ASSERT_TRUE(store->MoveDdl(id, {DdlStatus::kApplying}, DdlStatus::kFailed, "disk full").ok());
+  const auto event = store->GetDdl(id);
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_EQ(event->status, DdlStatus::kFailed);
+  EXPECT_EQ(event->error, "disk full");
+  ASSERT_EQ(event->receipts.size(), 1u);
+  EXPECT_EQ(event->receipts[0].destination, "lake");
+}
+
+TEST_P(StoreTest, TheEndOfADdlEventSetsShapesAndCopies) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  ASSERT_STATUS_OK(store->PutTableShape("a", {Shape(1, "old"), Lsn{50}}));
+  ASSERT_STATUS_OK(store->PutTableSync("a", {.table = "public.old", .state = TableSyncState::kDone, .plan = "x"}));
+  const int64_t id = store->RecordDdl({Event(100, 0)})->front().event.id;
+  ControlStore::DdlSettlement end{.shape = Shape(1, "new"), .forget = {"public.old"}, .copy = {"public.new"}};
+  EXPECT_FAILS(store->SettleDdl(id, {DdlStatus::kApplying}, end).status(), kFailedPrecondition, "is pending");
+  EXPECT_EQ((*store->TableShapes("a"))[0].shape.relation.name, "old");
+  ASSERT_TRUE(store->SettleDdl(id, {DdlStatus::kPending}, end).ok());
+  auto shapes = store->TableShapes("a");
+  ASSERT_TRUE(shapes.ok()) << shapes.status();
+  ASSERT_EQ(shapes->size(), 1u);
+  EXPECT_EQ((*shapes)[0].shape.relation.name, "new");
+  EXPECT_EQ((*shapes)[0].lsn, Lsn{100});
+  const auto syncs = store->TableSyncs("a");
+  ASSERT_EQ(syncs->size(), 1u);
+  EXPECT_EQ((*syncs)[0].table, "public.new");
+  EXPECT_EQ((*syncs)[0].state, TableSyncState::kPending);
+
+  const int64_t drop = store->RecordDdl({Event(200, 0)})->front().event.id;
+  ASSERT_TRUE(store->SettleDdl(drop, {DdlStatus::kPending}, {.dropped = 1, .forget = {"public.new"}}).ok());
+  EXPECT_TRUE(store->TableShapes("a")->empty());
+  EXPECT_TRUE(store->TableSyncs("a")->empty());
+}
+
+}  // namespace
+}  // namespace wallaby
