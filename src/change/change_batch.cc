@@ -52,4 +52,10 @@ void ChangeBatch::KeepTransactionsAfter(Lsn through) {
   changes_.resize(kept);
 }
 
+void ChangeBatch::DropLastTransaction(Lsn commit) {
+  if (transactions_.empty() || transactions_.back().commit != commit) return;
+  transactions_.pop_back();
+  while (!changes_.empty() && changes_.back().transaction == transactions_.size()) changes_.pop_back();
+}
+
 }  // namespace wallaby

@@ -88,6 +88,8 @@ class ChangeBatch {
   void Clear();
   // Takes out the transactions whose commit LSN is at or below `through`, with their changes.
   void KeepTransactionsAfter(Lsn through);
+  // Takes out the last transaction with its changes, if its commit LSN is this one.
+  void DropLastTransaction(Lsn commit);
 
  private:
   std::vector<RelationPtr> relations_;

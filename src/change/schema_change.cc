@@ -145,8 +145,9 @@ bool SameKey(const TableShape& before, const TableShape& after) {
   });
 }
 
+// With its modifiers; types that only the source knows by its name for them.
 std::string TypeName(const PgType& type) {
-  return type.source_name.empty() ? type.sql_name : type.source_name;
+  return type.sql_name == "text" && !type.source_name.empty() ? type.source_name : type.sql_name;
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ absl::StatusOr<Assembler::Outcome> Assembler::Add(std::string_view message, Chan
       if (in_transaction_) return absl::DataLossError("pgoutput begin inside a transaction");
       in_transaction_ = true;
       opened_ = false;
+      held_ = false;
       next_seq_ = 0;
       // The end is not known yet; the commit LSN stands in for it in batches that are cut before the commit arrives.
       transaction_ = Transaction{begin.commit, begin.commit, begin.commit_time_micros, begin.xid};
@@ -73,17 +74,23 @@ absl::StatusOr<Assembler::Outcome> Assembler::Add(std::string_view message, Chan
       committed_had_changes_ = opened_;
       in_transaction_ = false;
       opened_ = false;
-      return Outcome::kCommitted;
+      return held_ ? Outcome::kHeld : Outcome::kCommitted;
     }
     case MessageType::kRelation:
       RETURN_IF_ERROR(OnRelation(message));
       break;
+    case MessageType::kLogicalMessage:
+      RETURN_IF_ERROR(OnMessage(message));
+      break;
     case MessageType::kOrigin:
     case MessageType::kType:
-    case MessageType::kLogicalMessage:
       break;
     default:
       return absl::DataLossError(absl::StrCat("pgoutput message of unknown type ", static_cast<int>(message[0])));
+  }
+  if (held_ && opened_) {
+    batch->DropLastTransaction(transaction_.commit);
+    opened_ = false;
   }
   return added ? Outcome::kChange : Outcome::kNone;
 }
@@ -95,9 +102,10 @@ void Assembler::ContinueIn(ChangeBatch* next) {
 void Assembler::Reset() {
   in_transaction_ = false;
   opened_ = false;
+  held_ = false;
 }
 
-absl::Status Assembler::OnRelation(std::string_view message) {
+absl::StatusOr<std::shared_ptr<Relation>> Assembler::Announced(std::string_view message) const {
   RelationMessage announced;
   RETURN_IF_ERROR(ParseRelation(message, &announced));
   auto relation = std::make_shared<Relation>();
@@ -115,11 +123,6 @@ absl::Status Assembler::OnRelation(std::string_view message) {
     column.name = announced_column.name;
     column.key = announced_column.key;
     ASSIGN_OR_RETURN(column.type, source_->ResolveType(announced_column.type_oid, announced_column.typmod));
-    if (options_.binary && !column.type.binary) {
-      return absl::UnimplementedError(absl::StrCat("binary: column ", column.name, " of ", relation->QualifiedName(),
-                                                   " has type ", column.type.source_name,
-                                                   ", which is read as text only"));
-    }
     const bool identifies =
         full ? std::find(primary_key.begin(), primary_key.end(), column.name) != primary_key.end() : column.key;
     if (identifies) relation->key.push_back(static_cast<int>(relation->columns.size()));
@@ -127,8 +130,28 @@ absl::Status Assembler::OnRelation(std::string_view message) {
   }
   // A primary key of which a column is not published cannot identify rows at the destination.
   if (full && relation->key.size() != primary_key.size()) relation->key.clear();
+  return relation;
+}
 
-  Known& known = relations_[announced.oid];
+absl::Status Assembler::OnRelation(std::string_view message) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Relation> relation, Announced(message));
+  Known& known = relations_[relation->oid];
+  known.announced_columns = static_cast<int>(relation->columns.size());
+  known.edit = {};
+  if (watch_ != nullptr) {
+    ASSIGN_OR_RETURN(const auto verdict,
+                     watch_->OnRelation(
+                         transaction_, *relation, [this](uint32_t oid) { return HasRows(oid); }, &known.edit));
+    held_ |= verdict == SchemaWatch::Verdict::kHold;
+  }
+  known.edited = known.edit.carried.has_value();
+  if (known.edited) relation = std::make_shared<Relation>(*std::move(known.edit.carried));
+  for (const Column& column : relation->columns) {
+    if (!options_.binary || column.type.binary || known.edit.ignore || held_) continue;
+    return absl::UnimplementedError(absl::StrCat("binary: column ", column.name, " of ", relation->QualifiedName(),
+                                                 " has type ", column.type.source_name,
+                                                 ", which is read as text only"));
+  }
   if (known.relation != nullptr && known.relation->SameShape(*relation)) return absl::OkStatus();
   relation->version = known.relation == nullptr ? 1 : known.relation->version + 1;
   const auto skip = options_.skip_below.find(relation->QualifiedName());
@@ -137,6 +160,42 @@ absl::Status Assembler::OnRelation(std::string_view message) {
   known.skip_column = known.skip == nullptr ? -1 : SkipColumn(*relation, *known.skip);
   known.relation = std::move(relation);
   return absl::OkStatus();
+}
+
+absl::Status Assembler::OnMessage(std::string_view message) {
+  if (watch_ == nullptr) return absl::OkStatus();
+  LogicalMessage logical;
+  RETURN_IF_ERROR(ParseLogicalMessage(message, &logical));
+  if (!logical.transactional) return absl::OkStatus();
+  if (!in_transaction_) return absl::DataLossError("pgoutput sent a transactional message outside a transaction");
+  ASSIGN_OR_RETURN(const auto verdict, watch_->OnMessage(transaction_, logical.prefix, logical.content,
+                                                         [this](uint32_t oid) { return HasRows(oid); }));
+  held_ |= verdict == SchemaWatch::Verdict::kHold;
+  return absl::OkStatus();
+}
+
+bool Assembler::HasRows(uint32_t oid) const {
+  const auto it = relations_.find(oid);
+  return it != relations_.end() && in_transaction_ && it->second.touched == transaction_.commit;
+}
+
+// What an edited relation leaves of a row.
+void Assembler::EditRow(const Known& known, RowChange* row) {
+  const auto edit = [&](TupleView* tuple, std::string* out) {
+    std::vector<Field> fields;
+    for (TupleCursor cursor(tuple->bytes.data()); !cursor.done(); cursor.Next()) fields.push_back(cursor.field());
+    out->clear();
+    tuple->has_absent = false;
+    tuple->columns = static_cast<int>(known.edit.columns.size());
+    TupleBuilder builder(out, tuple->columns);
+    for (const int column : known.edit.columns) {
+      tuple->has_absent |= fields[column].is_absent();
+      builder.Add(fields[column]);
+    }
+    tuple->bytes = *out;
+  };
+  if (row->has_new) edit(&row->new_row, &edited_new_);
+  if (row->has_old) edit(&row->old_row, &edited_old_);
 }
 
 absl::StatusOr<Assembler::Known*> Assembler::Find(uint32_t oid) {
@@ -178,13 +237,18 @@ absl::Status Assembler::OnRow(ChangeKind kind, std::string_view message, ChangeB
   ASSIGN_OR_RETURN(Known * known, Find(row.oid));
   // The ordinal counts every change of the transaction, carried or not, so that it is the same in every replay.
   const uint32_t seq = next_seq_++;
+  known->touched = transaction_.commit;
   const Relation& relation = *known->relation;
-  const int columns = static_cast<int>(relation.columns.size());
+  const int columns = known->announced_columns;
   if ((row.has_new && row.new_row.columns != columns) || (row.has_old && row.old_row.columns != columns)) {
     return absl::DataLossError(absl::StrCat("a row of ", relation.QualifiedName(), " has ",
                                             row.has_new ? row.new_row.columns : row.old_row.columns,
                                             " columns where its relation message announced ", columns));
   }
+  if (held_ || known->edit.ignore) [[unlikely]]
+    return absl::OkStatus();
+  if (known->edited) [[unlikely]]
+    EditRow(*known, &row);
   Rest rest = Rest::kAll;
   if (transaction_.commit < known->skip_below) [[unlikely]] {
     ASSIGN_OR_RETURN(rest, RestOf(*known, kind, row));
@@ -289,6 +353,7 @@ absl::Status Assembler::OnTruncate(std::string_view message, ChangeBatch* batch,
   for (const uint32_t oid : truncate.oids) {
     ASSIGN_OR_RETURN(Known * known, Find(oid));
     const uint32_t seq = next_seq_++;
+    if (held_ || known->edit.ignore) continue;
     ASSIGN_OR_RETURN(const bool skip, SkipsTruncate(*known));
     if (skip) continue;
     Change change;

@@ -19,6 +19,7 @@
 #include "base/lsn.h"
 #include "change/change_batch.h"
 #include "pgoutput/messages.h"
+#include "pgoutput/schema_watch.h"
 #include "pgoutput/skip_rule.h"
 
 namespace wallaby::pgoutput {
@@ -53,14 +54,16 @@ class Assembler {
     std::string backfill_command = "wallaby-worker -mode backfill";
   };
 
-  Assembler(RelationSource* source, AbsentFiller* filler, Options options)
-      : source_(source), filler_(filler), options_(std::move(options)) {}
+  // `filler` and `watch` may be null. All must outlive the object.
+  Assembler(RelationSource* source, AbsentFiller* filler, SchemaWatch* watch, Options options)
+      : source_(source), filler_(filler), watch_(watch), options_(std::move(options)) {}
 
   // What a message did.
   enum class Outcome {
     kNone,       // nothing to act on
     kChange,     // a change was added
     kCommitted,  // the open transaction ended; `committed()` tells which
+    kHeld,       // so did this, and the watch holds it: the batch has nothing of it
   };
 
   // Adds one message to `batch`. A transaction enters the batch with its first change that is not left out. Errors:
@@ -71,8 +74,8 @@ class Assembler {
   bool in_transaction() const { return in_transaction_; }
   // The open transaction has put changes into a batch.
   bool transaction_has_changes() const { return opened_; }
-  // The transaction that the last kCommitted ended.
-  const Transaction& committed() const { return transaction_; }
+  // The open transaction, or the one that the last kCommitted or kHeld ended.
+  const Transaction& transaction() const { return transaction_; }
   bool committed_had_changes() const { return committed_had_changes_; }
 
   // The caller cut the open transaction: what follows goes to `next`, as the same transaction.
@@ -88,12 +91,20 @@ class Assembler {
     Lsn skip_below;                  // its highest LSN: from there on it says nothing
     int skip_column = -1;            // index of the rule's column; -1: it is no integer key of this shape
     uint32_t batch_index = 0;        // where the relation stood in the batch it was last used in
+    int announced_columns = 0;
+    RelationEdit edit;  // `carried` has become `relation`
+    bool edited = false;
+    Lsn touched;  // commit LSN of the last transaction with a row
   };
 
   // What the snapshots of a table's parts leave of a change.
   enum class Rest { kAll, kNothing, kInsert, kDelete };
 
   absl::Status OnRelation(std::string_view message);
+  absl::Status OnMessage(std::string_view message);
+  absl::StatusOr<std::shared_ptr<Relation>> Announced(std::string_view message) const;
+  bool HasRows(uint32_t oid) const;
+  void EditRow(const Known& known, RowChange* row);
   absl::Status OnRow(ChangeKind kind, std::string_view message, ChangeBatch* batch, bool* added);
   absl::StatusOr<Rest> RestOf(const Known& known, ChangeKind kind, const RowChange& row) const;
   absl::StatusOr<bool> Skips(const Known& known, const TupleView& row) const;
@@ -107,13 +118,16 @@ class Assembler {
 
   RelationSource* source_;
   AbsentFiller* filler_;
+  SchemaWatch* watch_;
   Options options_;
   absl::flat_hash_map<uint32_t, Known> relations_;
   bool in_transaction_ = false;
   bool opened_ = false;  // the transaction is in the current batch
+  bool held_ = false;    // the watch holds the open transaction
   bool committed_had_changes_ = false;
   Transaction transaction_;
   uint32_t next_seq_ = 0;
+  std::string edited_new_, edited_old_;  // rows of an edited relation
 };
 
 }  // namespace wallaby::pgoutput

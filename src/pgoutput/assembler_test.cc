@@ -56,6 +56,26 @@ class Source : public RelationSource {
   absl::StatusOr<std::vector<std::string>> PrimaryKey(uint32_t) override { return std::vector<std::string>{"id"}; }
 };
 
+std::string Message(const std::string& content) {
+  return "M\1" + Big64(90) + Zero("wallaby_ddl") + Big32(static_cast<uint32_t>(content.size())) + content;
+}
+
+// Carries relations as `edit` says, and holds transactions with the message "hold".
+class Watch : public SchemaWatch {
+ public:
+  absl::StatusOr<Verdict> OnRelation(const Transaction&, const Relation&, HasRows, RelationEdit* out) override {
+    *out = edit;
+    return Verdict::kCarry;
+  }
+  absl::StatusOr<Verdict> OnMessage(const Transaction& t, std::string_view prefix, std::string_view content,
+                                    HasRows rows) override {
+    seen.push_back(std::string(prefix) + "@" + t.commit.ToString() + (rows(1) ? " after rows" : ""));
+    return content == "hold" ? Verdict::kHold : Verdict::kCarry;
+  }
+  RelationEdit edit;
+  std::vector<std::string> seen;
+};
+
 class AssemblerTest : public testing::Test {
  protected:
   Assembler::Outcome Add(const std::string& message) {
@@ -65,7 +85,7 @@ class AssemblerTest : public testing::Test {
   }
 
   Source source_;
-  Assembler assembler_{&source_, nullptr, {.skip_below = {{"public.copied", Lsn{200}}}}};
+  Assembler assembler_{&source_, nullptr, nullptr, {.skip_below = {{"public.copied", Lsn{200}}}}};
   ChangeBatch batch_;
 };
 
@@ -88,7 +108,7 @@ TEST_F(AssemblerTest, EmptyTransactionLeavesNoTrace) {
   Add(BeginAt(100));
   EXPECT_EQ(Add(CommitAt(100)), Assembler::Outcome::kCommitted);
   EXPECT_FALSE(assembler_.committed_had_changes());
-  EXPECT_EQ(assembler_.committed().end, Lsn{148});
+  EXPECT_EQ(assembler_.transaction().end, Lsn{148});
   EXPECT_TRUE(batch_.empty());
 }
 
@@ -169,6 +189,69 @@ TEST_F(AssemblerTest, WrongBytesAreDataLoss) {
   TupleBuilder row(&short_row, 1);
   row.Text("1");
   EXPECT_TRUE(absl::IsDataLoss(assembler_.Add(short_row, &batch_).status()));
+}
+
+TEST(AssemblerWatchTest, NothingOfAHeldTransactionIsInTheBatch) {
+  Source source;
+  Watch watch;
+  Assembler assembler(&source, nullptr, &watch, {});
+  ChangeBatch batch;
+  const auto add = [&](const std::string& message) { return assembler.Add(message, &batch).value(); };
+  add(BeginAt(100));
+  add(Announce(1, "t"));
+  add(Insert(1, "1", "a"));
+  add(CommitAt(100));
+  add(BeginAt(200));
+  add(Message("other"));
+  add(Insert(1, "2", "b"));
+  EXPECT_EQ(batch.change_count(), 2u);
+  EXPECT_EQ(add(Message("hold")), Assembler::Outcome::kNone);
+  EXPECT_EQ(batch.change_count(), 1u);
+  EXPECT_EQ(batch.transactions().size(), 1u);
+  EXPECT_EQ(add(Insert(1, "3", "c")), Assembler::Outcome::kNone);
+  add(Message("more"));
+  EXPECT_EQ(add(CommitAt(200)), Assembler::Outcome::kHeld);
+  EXPECT_EQ(batch.change_count(), 1u);
+  EXPECT_EQ(watch.seen, (std::vector<std::string>{"wallaby_ddl@0/C8", "wallaby_ddl@0/C8 after rows",
+                                                  "wallaby_ddl@0/C8 after rows"}));
+  // The next one is free again.
+  add(BeginAt(300));
+  EXPECT_EQ(add(Insert(1, "4", "d")), Assembler::Outcome::kChange);
+  EXPECT_EQ(add(CommitAt(300)), Assembler::Outcome::kCommitted);
+}
+
+TEST(AssemblerWatchTest, RowsAreCarriedInTheEditedShape) {
+  Source source;
+  Watch watch;
+  Assembler assembler(&source, nullptr, &watch, {});
+  ChangeBatch batch;
+  const auto add = [&](const std::string& message) { return assembler.Add(message, &batch).value(); };
+  Relation carried;
+  carried.schema = "public";
+  carried.name = "renamed";
+  carried.columns = {{"remark", BuiltinType(kText, -1), false}, {"id", BuiltinType(kInt4, -1), true}};
+  carried.key = {1};
+  watch.edit.carried = carried;
+  watch.edit.columns = {2, 0};
+  add(BeginAt(100));
+  add(Announce(1, "t", 'd', 1));
+  std::string insert = "I" + Big32(1) + "N";
+  TupleBuilder row(&insert, 3);
+  row.Text("1");
+  row.Text("left out");
+  row.Unchanged();
+  add(insert);
+  watch.edit = {.ignore = true};
+  add(Announce(2, "u"));
+  EXPECT_EQ(add(Insert(2, "1", "x")), Assembler::Outcome::kNone);
+  add(CommitAt(100));
+  ASSERT_EQ(batch.change_count(), 1u);
+  EXPECT_EQ(batch.relation(batch.changes()[0]).name, "renamed");
+  TupleCursor fields = batch.new_row(batch.changes()[0]);
+  ASSERT_EQ(fields.count(), 2);
+  EXPECT_TRUE(fields.field().is_absent());
+  fields.Next();
+  EXPECT_EQ(fields.field().bytes, "1");
 }
 
 }  // namespace

@@ -374,7 +374,7 @@ absl::Status Attempt::Stream() {
   assembler_options.backfill_command = BackfillCommand(c_.flow->id);
   SourceRelations relations(sql_.get(), types_.get());
   const auto filler = MakeToastFiller(*c_.source, sql_.get());
-  pgoutput::Assembler assembler(&relations, filler.get(), std::move(assembler_options));
+  pgoutput::Assembler assembler(&relations, filler.get(), nullptr, std::move(assembler_options));
   const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);
   if (absl::IsUnimplemented(status) && options.binary) {
     c_.force_text = true;

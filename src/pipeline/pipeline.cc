@@ -133,6 +133,7 @@ absl::Status Pipeline::RunStream(ReplicationStream* stream, pgoutput::Assembler*
     const absl::Status first = FirstError();
     return first.ok() ? status : first;
   }
+  barrier_ = reader.barrier();
   RETURN_IF_ERROR(Finish());
   return reader.SendLastFeedback();
 }

@@ -55,9 +55,13 @@ class Pipeline {
   int64_t PartsDurable(const std::string& prefix) const;
 
   // ---- streaming: the caller's thread ----
-  // Until Stop(), the reader's own end (max_empty_reads) or an error. On a clean end all that was handed on is
-  // committed, checkpointed and acknowledged.
+  // Until Stop(), the reader's own end (reader.h) or an error. On a clean end all whole transactions that were handed
+  // on are committed, checkpointed and acknowledged, unless settled() says otherwise: a writer that had begun with a
+  // transaction which was then held leaves what it had not committed to the next try.
   absl::Status RunStream(ReplicationStream* stream, pgoutput::Assembler* assembler);
+
+  // Before which transaction the stream ended; 0/0: none. After RunStream().
+  Lsn barrier() const { return barrier_; }
 
   // From any thread: end soon and clean.
   void Stop();
@@ -94,6 +98,7 @@ class Pipeline {
   Checkpointer checkpointer_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::thread checkpoint_thread_;
+  Lsn barrier_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> stop_checkpoints_{false};
 

@@ -38,6 +38,10 @@ std::string Insert(int id, size_t padding = 0) {
   return message;
 }
 
+std::string Message() {
+  return "M\1" + Big(150, 8) + Zero("prefix") + Big(2, 4) + "{}";
+}
+
 // Plays packets, then a keepalive, then nothing until the test stops the pipeline or the stream fails.
 class ScriptedStream : public ReplicationStream {
  public:
@@ -122,8 +126,11 @@ class PipelineTest : public testing::Test {
   absl::Status Run(Progress progress = {}) {
     options_.reader.max_empty_reads = 1;
     Pipeline pipeline({{"memory", &destination_, std::move(progress)}}, &checkpoints_, Clock::Real(), options_);
-    pgoutput::Assembler assembler(&relations_, nullptr, {});
-    return pipeline.RunStream(&stream_, &assembler);
+    pgoutput::Assembler assembler(&relations_, nullptr, watch_, {});
+    const absl::Status status = pipeline.RunStream(&stream_, &assembler);
+    barrier_ = pipeline.barrier();
+    settled_ = pipeline.settled();
+    return status;
   }
   void Transaction(uint64_t lsn, const std::vector<std::string>& inserts, bool announce = false) {
     stream_.messages.push_back(Begin(lsn));
@@ -137,6 +144,20 @@ class PipelineTest : public testing::Test {
   MemoryDestination destination_;
   MemoryCheckpoints checkpoints_;
   Relations relations_;
+  pgoutput::SchemaWatch* watch_ = nullptr;
+  Lsn barrier_;
+  bool settled_ = false;
+};
+
+// Holds every transaction with a logical message.
+class HoldsMessages : public pgoutput::SchemaWatch {
+ public:
+  absl::StatusOr<Verdict> OnRelation(const Transaction&, const Relation&, HasRows, pgoutput::RelationEdit*) override {
+    return Verdict::kCarry;
+  }
+  absl::StatusOr<Verdict> OnMessage(const Transaction&, std::string_view, std::string_view, HasRows) override {
+    return Verdict::kHold;
+  }
 };
 
 TEST_F(PipelineTest, DeliversCommitsCheckpointsAndAcknowledges) {
@@ -180,6 +201,45 @@ TEST_F(PipelineTest, HalfATransactionIsNeverCommittedNorAcknowledged) {
   EXPECT_LE(destination_.progress.commit, Lsn{100});
   EXPECT_LE(stream_.flushed, Lsn{108});
   EXPECT_LE(destination_.committed.size(), 1u);
+}
+
+TEST_F(PipelineTest, AHeldTransactionIsTheEnd) {
+  HoldsMessages holds;
+  watch_ = &holds;
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  Transaction(200, {Insert(2), Message(), Insert(3)});
+  Transaction(300, {Insert(4)});
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(destination_.committed, (std::vector<std::string>{"1"}));
+  EXPECT_EQ(barrier_, Lsn{200});
+  EXPECT_TRUE(settled_);
+  EXPECT_EQ(checkpoints_.last.lsn, Lsn{108});
+  EXPECT_EQ(stream_.flushed, Lsn{108});
+}
+
+TEST_F(PipelineTest, AHeldTransactionThatWasCutLeavesTheRestToTheNextTry) {
+  HoldsMessages holds;
+  watch_ = &holds;
+  options_.reader.batch_bytes = 4096;
+  std::vector<std::string> changes;
+  for (int i = 0; i < 1000; ++i) changes.push_back(Insert(i, 100));
+  changes.push_back(Message());
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  Transaction(200, changes);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_LE(destination_.committed.size(), 1u);
+  EXPECT_LE(stream_.flushed, Lsn{108});
+  EXPECT_EQ(barrier_, Lsn{200});
+}
+
+TEST_F(PipelineTest, StopsBeforeATransaction) {
+  options_.reader.stop_before = Lsn{200};
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  Transaction(200, {Insert(2)});
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(destination_.committed, (std::vector<std::string>{"1"}));
+  EXPECT_EQ(barrier_, Lsn{200});
+  EXPECT_EQ(stream_.flushed, Lsn{108});
 }
 
 TEST_F(PipelineTest, ADestinationsErrorEndsTheRunByItsName) {

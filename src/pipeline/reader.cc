@@ -35,6 +35,12 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
   RETURN_IF_ERROR(SendFeedback(/*request_reply=*/true));
   while (!stop && !drained_) {
     wake_->Clear();
+    if (barrier_.valid()) {
+      if (FinishBeforeBarrier()) return absl::OkStatus();
+      RETURN_IF_ERROR(MaybeSendFeedback());
+      wake_->Wait(kLongestWait);
+      continue;
+    }
     if (pending_ == nullptr) {
       RETURN_IF_ERROR(Drain());
       if (pending_ == nullptr && BatchIsDue()) HandOn();
@@ -42,7 +48,7 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
     const bool blocked = !PushPending();
     RETURN_IF_ERROR(MaybeSendFeedback());
     if (options_.max_empty_reads > 0) RETURN_IF_ERROR(PollWhenEmpty());
-    if (stop || drained_ || (more_ && !blocked)) continue;
+    if (stop || drained_ || barrier_.valid() || (more_ && !blocked)) continue;
     absl::Duration timeout =
         std::min(options_.status_interval, options_.max_empty_reads > 0 ? kPollInterval : kLongestWait);
     if (blocked) {
@@ -53,13 +59,23 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
     if (!batch_->empty()) timeout = std::min(timeout, options_.batch_timeout);
     RETURN_IF_ERROR(stream_->Wait(timeout, *wake_));
   }
-  if (NothingHeld()) ledger_->Idle(received_);
+  AckIdlePosition();
   return absl::OkStatus();
+}
+
+// What comes behind a barrier has been received and is delivered by nobody.
+void Reader::AckIdlePosition() {
+  if (NothingHeld() && !barrier_.valid()) ledger_->Idle(received_);
+}
+
+bool Reader::FinishBeforeBarrier() {
+  if (pending_ == nullptr && !batch_->empty()) HandOn();
+  return PushPending() && batch_->empty();
 }
 
 absl::Status Reader::Drain() {
   more_ = true;
-  for (int i = 0; i < kPacketsPerDrain && pending_ == nullptr; ++i) {
+  for (int i = 0; i < kPacketsPerDrain && pending_ == nullptr && !barrier_.valid(); ++i) {
     ASSIGN_OR_RETURN(const Packet packet, stream_->Next());
     switch (packet.kind) {
       case Packet::Kind::kNone:
@@ -86,6 +102,13 @@ absl::Status Reader::OnData(const Packet& packet) {
   ASSIGN_OR_RETURN(const auto outcome, assembler_->Add(packet.payload, batch_.get()));
   switch (outcome) {
     case pgoutput::Assembler::Outcome::kNone:
+      if (options_.stop_before.valid() && assembler_->in_transaction() &&
+          assembler_->transaction().commit >= options_.stop_before) {
+        barrier_ = assembler_->transaction().commit;
+      }
+      break;
+    case pgoutput::Assembler::Outcome::kHeld:
+      barrier_ = assembler_->transaction().commit;
       break;
     case pgoutput::Assembler::Outcome::kChange:
       if (was_empty) batch_began_ = clock_->Monotonic();
@@ -100,7 +123,7 @@ absl::Status Reader::OnData(const Packet& packet) {
 }
 
 absl::Status Reader::OnCommit() {
-  received_ = std::max(received_, assembler_->committed().end);
+  received_ = std::max(received_, assembler_->transaction().end);
   if (!assembler_->committed_had_changes()) return absl::OkStatus();
   ++stats_.transactions;
   // The commit of a transaction whose changes all went out in earlier batches must reach the writers too.
@@ -156,7 +179,7 @@ absl::Status Reader::MaybeSendFeedback() {
   const absl::Duration now = clock_->Monotonic();
   const bool interval = now - last_feedback_ >= options_.status_interval;
   // Not at each keepalive: every move of the idle position costs a checkpoint.
-  if (NothingHeld() && !more_ && (interval || reply_requested_)) ledger_->Idle(received_);
+  if (!more_ && (interval || reply_requested_)) AckIdlePosition();
   if (interval || reply_requested_ || acknowledged_->load() > flushed_sent_.value) {
     return SendFeedback(/*request_reply=*/false);
   }

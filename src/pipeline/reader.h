@@ -28,6 +28,8 @@ struct ReaderOptions {
   // > 0: end after this many polls in a row that brought nothing, once everything before `drain_to` was read.
   int max_empty_reads = 0;
   Lsn drain_to;
+  // End before the first transaction whose commit LSN is this or higher; 0/0: never.
+  Lsn stop_before;
 };
 
 // Figures that other threads read.
@@ -44,18 +46,24 @@ class Reader {
   Reader(ReplicationStream* stream, pgoutput::Assembler* assembler, std::vector<WriteQueue*> queues, AckLedger* ledger,
          const std::atomic<uint64_t>* acknowledged, Clock* clock, Event* wake, ReaderOptions options);
 
-  // Until `stop` is set (then what was not handed on is left to the next start), max_empty_reads is reached, or an
-  // error.
+  // Until `stop` is set (then what was not handed on is left to the next start), max_empty_reads or stop_before is
+  // reached, a transaction is held (pgoutput/schema_watch.h), or an error. In the last two cases all before the
+  // transaction was handed on, and nothing of it is acknowledged.
   absl::Status Run(const std::atomic<bool>& stop);
   // Tells the server the final acknowledged position. After Run().
   absl::Status SendLastFeedback();
 
   const ReaderStats& stats() const { return stats_; }
+  // The commit LSN of the transaction before which the stream ended, once Run() has returned; 0/0: no such.
+  Lsn barrier() const { return barrier_; }
 
  private:
   absl::Status Drain();
   absl::Status OnData(const Packet& packet);
   absl::Status OnCommit();
+  // Hands on what is left before the barrier. True when all queues have it.
+  bool FinishBeforeBarrier();
+  void AckIdlePosition();
   bool BatchIsDue();
   bool WritersAreIdle() const;
   // Starts handing the current batch on, cut if its last transaction is still open.
@@ -94,6 +102,7 @@ class Reader {
   bool keepalive_since_poll_ = false;
   bool data_since_poll_ = false;
   bool drained_ = false;
+  Lsn barrier_;
   ReaderStats stats_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "change/relation.h"
+#include "change/schema_change.h"
 #include "postgres/connection.h"
 #include "postgres/source_options.h"
 
@@ -29,8 +30,9 @@ class TypeCatalog {
 
 // A table that a publication carries.
 struct PublishedTable {
-  Relation relation;       // columns that are published: no dropped, generated (unless published) or left-out ones
-  std::string row_filter;  // SQL of the publication's WHERE; "" for none (15+)
+  Relation relation;  // columns that are published: no dropped, generated (unless published) or left-out ones
+  std::vector<ColumnDetail> details;  // of relation.columns
+  std::string row_filter;             // SQL of the publication's WHERE; "" for none (15+)
   int64_t estimated_rows = 0;
   int64_t pages = 0;
   bool partitioned_root = false;               // published through its root: rows are read through it

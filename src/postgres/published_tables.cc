@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "postgres/catalog.h"
+#include "postgres/ddl_capture_sql.h"
 #include "postgres/sql_text.h"
 
 namespace wallaby {
@@ -20,7 +21,8 @@ std::string ColumnsQuery(int major) {
       major >= 18 ? "" : " AND a.attgenerated = ''",
       ", coalesce(a.attnum = ANY ((pk.indkey::int2[])[0:pk.indnkeyatts - 1]), false)"
       ", coalesce(a.attnum = ANY ((ri.indkey::int2[])[0:ri.indnkeyatts - 1]), false)"
-      ", coalesce(pk.indnkeyatts, 0), coalesce(ri.indnkeyatts, 0)"
+      ", coalesce(pk.indnkeyatts, 0), coalesce(ri.indnkeyatts, 0), a.attnum, ",
+      kColumnDetailSql,
       " FROM pg_catalog.pg_publication_tables p"
       " JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname"
       " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
@@ -41,6 +43,7 @@ std::string ColumnsQuery(int major) {
       " LEFT JOIN pg_catalog.pg_index ri ON ri.indrelid = c.oid AND ri.indisreplident"
       // LEFT: a table may have no columns.
       " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+      " LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
       " WHERE p.pubname = $1 ORDER BY n.nspname, c.relname, a.attnum");
 }
 
@@ -62,7 +65,12 @@ enum Field {
   kInPrimaryKey,
   kInIdentityIndex,
   kPrimaryKeySize,
-  kIdentityIndexSize
+  kIdentityIndexSize,
+  kAttnum,
+  kNotNull,
+  kDefault,
+  kFill,
+  kRewritten
 };
 
 PublishedTable NewTable(const PgRows& rows, int i, bool updates) {
@@ -109,6 +117,12 @@ absl::Status AddColumn(const PgRows& rows, int i, TypeCatalog& types, PublishedT
   }
   if (identifies) relation.key.push_back(static_cast<int>(relation.columns.size()));
   relation.columns.push_back(std::move(column));
+  ColumnDetail& detail = table->details.emplace_back();
+  detail.attnum = static_cast<int>(rows.Int(i, kAttnum));
+  detail.not_null = rows.Bool(i, kNotNull);
+  detail.default_sql = rows.Text(i, kDefault);
+  if (!rows.IsNull(i, kFill)) detail.fill = std::string(rows.Text(i, kFill));
+  detail.filled_by_rewrite = rows.Bool(i, kRewritten);
   return absl::OkStatus();
 }
 

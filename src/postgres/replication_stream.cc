@@ -139,9 +139,10 @@ absl::StatusOr<std::unique_ptr<ReplicationStream>> StartReplication(const Stream
   // An option's value: a string literal that holds a list of identifiers.
   const std::string publication =
       absl::StrCat("\"", absl::StrReplaceAll(options.publication, {{"\"", "\"\""}, {"'", "''"}}), "\"");
-  const std::string command = absl::StrCat("START_REPLICATION SLOT \"", options.slot, "\" LOGICAL ",
-                                           options.start.ToString(), " (proto_version '1', publication_names '",
-                                           publication, "'", options.binary ? ", binary 'true'" : "", ")");
+  const std::string command =
+      absl::StrCat("START_REPLICATION SLOT \"", options.slot, "\" LOGICAL ", options.start.ToString(),
+                   " (proto_version '1', publication_names '", publication, "'",
+                   options.binary ? ", binary 'true'" : "", options.messages ? ", messages 'true'" : "", ")");
   PGconn* conn = connection->raw();
   PGresult* result = PQexec(conn, command.c_str());
   const bool started = PQresultStatus(result) == PGRES_COPY_BOTH;

@@ -51,6 +51,7 @@ struct StreamOptions {
   std::string publication;
   Lsn start;  // 0/0: the slot's own confirmed position
   bool binary = false;
+  bool messages = false;  // logical messages too
 };
 
 // Connects and starts streaming. FAILED_PRECONDITION naming the pid when the slot is in use, or with the remedy when it
