@@ -19,6 +19,9 @@
 
 namespace wallaby {
 
+// The reason of a flow that is paused for one.
+inline constexpr std::string_view kDdlPending = "ddl_pending";
+
 enum class DdlStatus { kPending, kApproved, kApplying, kApplied, kRejected, kFailed };
 
 // "pending" and back; the same names in the store, on the wire and on the command line.

@@ -88,7 +88,8 @@ int Main(int argc, char** argv) {
   if (!stores.ok()) return Fail(stores.status());
 
   RegisterDestination("postgres", MakePostgresDestination);
-  Worker worker(stores->control.get(), stores->checkpoints(), Clock::Real(), settings->memory_limit, line.options);
+  Worker worker(stores->control.get(), stores->checkpoints(), Clock::Real(), settings->memory_limit, settings->ddl,
+                line.options);
   running = &worker;
   struct sigaction action = {};
   action.sa_handler = OnSignal;

@@ -11,6 +11,7 @@
 #include "pipeline/snapshot.h"
 #include "pipeline/source_relations.h"
 #include "pipeline/toast_filler.h"
+#include "postgres/ddl_capture.h"
 #include "postgres/replication_stream.h"
 #include "telemetry/log.h"
 
@@ -38,6 +39,11 @@ absl::Status StatusFromFindings(const std::vector<Finding>& findings) {
     }
   }
   return status;
+}
+
+std::vector<StoredShape>::const_iterator FindShape(const std::vector<StoredShape>& shapes, uint32_t oid) {
+  return std::find_if(shapes.begin(), shapes.end(),
+                      [oid](const StoredShape& stored) { return stored.shape.relation.oid == oid; });
 }
 
 }  // namespace
@@ -121,7 +127,10 @@ absl::Status Attempt::OpenSource() {
            {"removed", absl::StrJoin(change.removed, ",")}});
     }
   }
-  ASSIGN_OR_RETURN(tables_, PublishedTables(*sql_, c_.source->publication, *types_));
+  // Before the slot is made, so that every change behind it is captured.
+  RETURN_IF_ERROR(EnsureCapture());
+  ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
+  RETURN_IF_ERROR(ListTables(*sql_));
   if (tables_.empty()) {
     Log(LogLevel::kWarn, "the publication has no tables yet; nothing will arrive until it has",
         {{"publication", c_.source->publication}});
@@ -129,10 +138,53 @@ absl::Status Attempt::OpenSource() {
   return absl::OkStatus();
 }
 
+absl::Status Attempt::EnsureCapture() {
+  if (!c_.source->capture_ddl.value_or(c_.ddl.gate)) return absl::OkStatus();
+  const absl::Status status = EnsureDdlCapture(*sql_, *c_.source);
+  captures_ = status.ok();
+  if (status.ok() || c_.source->capture_ddl.has_value() || !absl::IsPermissionDenied(status)) return status;
+  Log(LogLevel::kWarn,
+      "DDL is seen by the tables' next rows only, without drops, new tables, nullability and defaults: the event "
+      "trigger "
+      "cannot be installed",
+      {{"error", std::string(status.message())}});
+  return absl::OkStatus();
+}
+
+// The published tables without our own, and without columns that were rejected.
+absl::Status Attempt::ListTables(PgConnection& sql) {
+  ASSIGN_OR_RETURN(tables_, PublishedTables(sql, c_.source->publication, *types_));
+  const std::string own = absl::StrCat(c_.source->state_schema, ".", c_.source->state_table);
+  std::erase_if(tables_, [&](const PublishedTable& table) { return table.relation.QualifiedName() == own; });
+  source_shapes_.clear();
+  for (PublishedTable& table : tables_) {
+    TableShape& shape = source_shapes_[table.relation.oid] = {.relation = table.relation, .details = table.details};
+    const auto stored = FindShape(shapes_, table.relation.oid);
+    if (stored == shapes_.end()) continue;
+    for (ColumnDetail& detail : shape.details) {
+      const int known = stored->shape.FindAttnum(detail.attnum);
+      detail.hidden = known >= 0 && stored->shape.details[known].hidden;
+    }
+    table.relation = shape.Visible();
+  }
+  return absl::OkStatus();
+}
+
+// As they are in the snapshot that was made with the slot: the catalog may have gone on since.
+absl::Status Attempt::ListTablesAtSnapshot() {
+  ASSIGN_OR_RETURN(const auto sql, PgConnection::Connect(c_.source->dsn));
+  RETURN_IF_ERROR(sql->Execute(absl::StrCat(
+      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '", snapshot_->snapshot(), "'")));
+  return ListTables(*sql);
+}
+
+// A table that has been streamed is checked as the stream left it: the source may be ahead, by changes that will come.
 absl::Status Attempt::CheckTables() {
   for (const PublishedTable& table : tables_) {
+    const auto stored = FindShape(shapes_, table.relation.oid);
+    const Relation relation = stored == shapes_.end() ? table.relation : stored->shape.Visible();
     for (const OpenDestination& open : open_) {
-      const absl::Status status = open.destination->CheckTable(table.relation);
+      const absl::Status status = open.destination->CheckTable(relation);
       if (!status.ok()) {
         return Annotate(status, absl::StrCat("table ", table.relation.QualifiedName(), " in destination ", open.name));
       }
@@ -263,6 +315,7 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   ASSIGN_OR_RETURN(snapshot_,
                    SlotSnapshot::Create(c_.source->dsn, c_.source->slot, /*temporary=*/false, c_.source->failover));
   Log(LogLevel::kInfo, "slot created", {{"slot", c_.source->slot}, {"lsn", snapshot_->consistent().ToString()}});
+  RETURN_IF_ERROR(ListTablesAtSnapshot());
   return StoreFirstCheckpoint(snapshot_->consistent());
 }
 
@@ -283,6 +336,12 @@ absl::Status Attempt::PrepareSnapshot() {
     const auto sync = std::find_if(syncs_.begin(), syncs_.end(),
                                    [&](const TableSync& s) { return s.table == table.relation.QualifiedName(); });
     if (sync == syncs_.end() || sync->state == TableSyncState::kDone) continue;
+    ASSIGN_OR_RETURN(const bool as_streamed, IsAsStreamed(table));
+    if (!as_streamed) {
+      Log(LogLevel::kInfo, "the table's copy waits: its DDL at the source is ahead of the stream",
+          {{"table", table.relation.QualifiedName()}});
+      continue;
+    }
     ASSIGN_OR_RETURN(TableToCopy copy, PrepareCopy(*sql_, table, *sync, checkpoint_->lsn, open_));
     if (!copy.complete()) {
       to_copy_.push_back(std::move(copy));
@@ -304,6 +363,20 @@ absl::Status Attempt::PrepareSnapshot() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> Attempt::IsAsStreamed(const PublishedTable& table) {
+  const auto stored = FindShape(shapes_, table.relation.oid);
+  if (stored == shapes_.end()) return true;
+  SchemaChange change = CompareShapes(&stored->shape, &source_shapes_.at(table.relation.oid));
+  if (change.steps.empty()) return true;
+  if (c_.options->mode != WorkerMode::kBackfill) return false;
+  // The operator asked for the table as it is now.
+  change.copy = true;
+  for (const OpenDestination& open : open_) {
+    RETURN_IF_ERROR(Annotate(open.destination->ApplyDdl(change), absl::StrCat("destination ", open.name)));
+  }
+  return true;
+}
+
 absl::Status Attempt::MakePipeline() {
   Pipeline::Options options;
   options.memory_limit = c_.memory_limit;
@@ -312,6 +385,7 @@ absl::Status Attempt::MakePipeline() {
   options.reader.batch_timeout = c_.source->batch_timeout;
   options.reader.status_interval = c_.source->status_interval;
   options.reader.max_empty_reads = c_.options->max_empty_reads;
+  options.reader.stop_before = c_.stop_before;
   if (checkpoint_.has_value()) options.start = *checkpoint_;
   if (c_.options->max_empty_reads > 0) {
     ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(*sql_));
@@ -332,15 +406,27 @@ absl::Status Attempt::Snapshot() {
   options.workers = c_.options->snapshot_workers > 0 ? c_.options->snapshot_workers : c_.source->snapshot_workers;
   options.batch_bytes = static_cast<size_t>(std::clamp<int64_t>(c_.memory_limit / 64, 256 << 10, 8 << 20));
   options.partition = c_.options->partition;
+  const Lsn shown = snapshot_->consistent();
   const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
   snapshot_.reset();
   if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once
   RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(StoreCopiedShapes(shown));
   // Everything is new at every destination: what was missing before the copy is missing no more.
   if (CopiesEveryTable()) {
     RETURN_IF_ERROR(StoreFirstCheckpoint(slot_.has_value() ? slot_->confirmed_flush : checkpoint_->lsn));
   }
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  return absl::OkStatus();
+}
+
+// Transactions that commit at the snapshot's LSN or later find the tables as they were copied.
+absl::Status Attempt::StoreCopiedShapes(Lsn snapshot) {
+  for (const TableToCopy& copy : to_copy_) {
+    const TableShape& shape = source_shapes_.at(copy.table.relation.oid);
+    RETURN_IF_ERROR(c_.store->PutTableShape(c_.flow->id, {shape, Lsn{snapshot.value - 1}}));
+  }
+  ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
   return absl::OkStatus();
 }
 
@@ -361,6 +447,7 @@ absl::Status Attempt::Stream() {
   options.publication = c_.source->publication;
   options.start = c_.options->start_lsn.valid() ? c_.options->start_lsn : checkpoint_->lsn;
   options.binary = StreamsBinary();
+  options.messages = captures_;
   ASSIGN_OR_RETURN(auto stream, StartReplication(options));
   Log(LogLevel::kInfo, "streaming",
       {{"slot", options.slot}, {"from", options.start.ToString()}, {"values", options.binary ? "binary" : "text"}});
@@ -374,13 +461,45 @@ absl::Status Attempt::Stream() {
   assembler_options.backfill_command = BackfillCommand(c_.flow->id);
   SourceRelations relations(sql_.get(), types_.get());
   const auto filler = MakeToastFiller(*c_.source, sql_.get());
-  pgoutput::Assembler assembler(&relations, filler.get(), nullptr, std::move(assembler_options));
+  DdlWatch watch(c_.store, sql_.get(), types_.get(), shapes_,
+                 {.flow_id = c_.flow->id,
+                  .publication = c_.source->publication,
+                  .message_prefix = c_.source->ddl_message_prefix,
+                  .state_table = absl::StrCat(c_.source->state_schema, ".", c_.source->state_table),
+                  .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply)});
+  pgoutput::Assembler assembler(&relations, filler.get(), &watch, std::move(assembler_options));
   const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);
   if (absl::IsUnimplemented(status) && options.binary) {
     c_.force_text = true;
     return absl::AbortedError(absl::StrCat("starting again with text values: ", status.message()));
   }
-  return status;
+  RETURN_IF_ERROR(status);
+  return pipeline_->barrier().valid() ? EndAtBarrier(watch) : absl::OkStatus();
+}
+
+// The stream ended before a transaction: its DDL is handed to the worker once everything before it is delivered.
+absl::Status Attempt::EndAtBarrier(const DdlWatch& watch) {
+  if (!c_.stop_before.valid()) {
+    HeldTransaction held{.commit = pipeline_->barrier()};
+    for (const DdlWatch::Found& found : watch.found()) {
+      DdlEvent& event = held.events.emplace_back();
+      event.flow_id = c_.flow->id;
+      event.lsn = held.commit;
+      event.ordinal = found.ordinal;
+      event.ddl = found.ddl;
+      event.table = found.change.Table();
+      std::map<std::string, std::vector<std::string>> statements;
+      for (const OpenDestination& open : open_) statements[open.name] = open.destination->DdlStatements(found.change);
+      event.plan = PlanToJson(found.change, statements);
+    }
+    c_.held = std::move(held);
+  }
+  if (pipeline_->settled()) {
+    c_.stop_before = {};
+    return absl::OkStatus();
+  }
+  c_.stop_before = pipeline_->barrier();
+  return absl::AbortedError("starting again to deliver what comes before a held transaction");
 }
 
 }  // namespace wallaby

@@ -3,6 +3,7 @@
 #ifndef WALLABY_PIPELINE_ATTEMPT_H_
 #define WALLABY_PIPELINE_ATTEMPT_H_
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,7 +13,9 @@
 #include "absl/status/status.h"
 #include "base/clock.h"
 #include "base/lsn.h"
+#include "flow/ddl_event.h"
 #include "flow/flow.h"
+#include "pipeline/ddl_watch.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
 #include "postgres/catalog.h"
@@ -39,6 +42,12 @@ struct WorkerOptions {
   PartitionOptions partition;
 };
 
+// A transaction that the stream holds because of its DDL.
+struct HeldTransaction {
+  Lsn commit;
+  std::vector<DdlEvent> events;  // to be recorded
+};
+
 // What one attempt needs and leaves. Pointers outlive the attempt.
 struct AttemptContext {
   const Flow* flow = nullptr;
@@ -49,7 +58,12 @@ struct AttemptContext {
   Clock* clock = nullptr;
   int64_t generation = 0;
   int64_t memory_limit = 256 << 20;
+  EffectiveDdlPolicy ddl;
   bool force_text = false;  // set by an attempt that met a type which is only read as text
+  // Set by an attempt that met DDL which is not settled; the worker takes it. Everything before the transaction is
+  // delivered then, or the attempt failed and `stop_before` makes the next one see to it.
+  std::optional<HeldTransaction> held;
+  Lsn stop_before;
 };
 
 struct AttemptReport {
@@ -72,6 +86,9 @@ class Attempt {
  private:
   absl::Status OpenDestinations();
   absl::Status OpenSource();
+  absl::Status EnsureCapture();
+  absl::Status ListTables(PgConnection& sql);
+  absl::Status ListTablesAtSnapshot();
   absl::Status CheckTables();
   absl::Status LookAtSlot();
   absl::Status PrepareSlot();
@@ -81,8 +98,12 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status PrepareSnapshot();
+  // Whether the table is as the stream has it so far. In a backfill the destinations are made to follow first.
+  absl::StatusOr<bool> IsAsStreamed(const PublishedTable& table);
   absl::Status Snapshot();
+  absl::Status StoreCopiedShapes(Lsn snapshot);
   absl::Status Stream();
+  absl::Status EndAtBarrier(const DdlWatch& watch);
   absl::Status StoreFirstCheckpoint(Lsn lsn);
   absl::Status MakePipeline();
   bool WantsTable(const Relation& relation) const;
@@ -97,7 +118,10 @@ class Attempt {
   std::vector<PublishedTable> tables_;
   std::vector<TableSync> syncs_;
   std::vector<TableToCopy> to_copy_;
-  std::optional<SlotInfo> slot_;  // as it was when the attempt began
+  std::vector<StoredShape> shapes_;               // as the stream has them
+  std::map<uint32_t, TableShape> source_shapes_;  // of tables_, by oid, with rejected columns marked
+  bool captures_ = false;                         // DDL messages are in the stream
+  std::optional<SlotInfo> slot_;                  // as it was when the attempt began
   std::unique_ptr<SlotSnapshot> snapshot_;
   std::optional<Checkpoint> checkpoint_;
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "base/backoff.h"
 #include "base/status.h"
+#include "pipeline/ddl_apply.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -31,12 +32,13 @@ bool IsFenced(const absl::Status& status) {
 
 }  // namespace
 
-Worker::Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit,
+Worker::Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit, DdlPolicy ddl,
                WorkerOptions options)
     : store_(store),
       checkpoints_(checkpoints),
       clock_(clock),
       memory_limit_(memory_limit),
+      ddl_settings_(ddl),
       options_(std::move(options)) {}
 
 Worker::~Worker() = default;
@@ -47,11 +49,13 @@ void Worker::Stop() {
 
 absl::Status Worker::Run() {
   ASSIGN_OR_RETURN(stored_, store_->GetFlow(options_.flow_id));
-  if (stored_.state == FlowState::kStopping ||
-      (stored_.state == FlowState::kPaused && stored_.reason == "ddl_pending")) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "flow ", options_.flow_id, " is ", FlowStateName(stored_.state),
-        stored_.reason.empty() ? "" : absl::StrCat(" (", stored_.reason, ")"), "; its worker may not run"));
+  if (stored_.state == FlowState::kStopping) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("flow ", options_.flow_id, " is stopping; its worker may not run"));
+  }
+  if (stored_.state == FlowState::kPaused && stored_.reason == kDdlPending) {
+    RETURN_IF_ERROR(Annotate(CheckDdlSettled(*store_, options_.flow_id),
+                             absl::StrCat("flow ", options_.flow_id, " is paused (", kDdlPending, ")")));
   }
   ASSIGN_OR_RETURN(source_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
   ASSIGN_OR_RETURN(lease_, store_->AcquireLease(options_.flow_id, Holder(), kLeaseTtl));
@@ -70,6 +74,7 @@ absl::Status Worker::Run() {
   context_.clock = clock_;
   context_.generation = lease_.generation;
   context_.memory_limit = memory_limit_;
+  context_.ddl = ResolveDdlPolicy(stored_.flow.config.ddl, ddl_settings_);
 
   pulse_ = std::thread([this] { Pulse(); });
   absl::Status status = RunAttempts();
@@ -96,8 +101,18 @@ absl::Status Worker::RunAttempts() {
       std::lock_guard lock(mutex_);
       return changes_before_;
     }();
-    const absl::Status status = RunAttempt();
-    if (status.ok() || ending_) return ending_ ? absl::OkStatus() : status;
+    absl::Status status = RunAttempt();
+    if (ending_) return absl::OkStatus();
+    if (status.ok() && context_.held) {
+      const absl::StatusOr<bool> settled = SettleHeld();
+      context_.held.reset();
+      if (settled.ok() && *settled) {
+        backoff.Reset();
+        continue;
+      }
+      status = settled.status();
+    }
+    if (status.ok()) return status;
     {
       std::lock_guard lock(mutex_);
       if (changes_before_ > before) backoff.Reset();
@@ -128,6 +143,51 @@ absl::Status Worker::RunAttempt() {
   changes_before_ += last_report_.changes;
   attempt_.reset();
   return status;
+}
+
+absl::StatusOr<bool> Worker::SettleHeld() {
+  const EffectiveDdlPolicy& policy = context_.ddl;
+  std::vector<DdlEvent> events = context_.held->events;
+  for (DdlEvent& event : events) {
+    event.gated = policy.pauses();
+    event.status = policy.auto_approve ? DdlStatus::kApproved : DdlStatus::kPending;
+  }
+  ASSIGN_OR_RETURN(const auto recorded, store_->RecordDdl(events));
+  if (policy.pauses()) {
+    const bool settled = std::all_of(recorded.begin(), recorded.end(),
+                                     [](const ControlStore::RecordedDdl& entry) { return IsSettled(entry.event); });
+    if (settled) return true;
+    RETURN_IF_ERROR(PauseForDdl(recorded));
+    return false;
+  }
+  for (const ControlStore::RecordedDdl& entry : recorded) {
+    const int64_t id = entry.event.id;
+    if (IsSettled(entry.event)) continue;
+    if (entry.event.status == DdlStatus::kPending || entry.event.status == DdlStatus::kRejected) {
+      RETURN_IF_ERROR(ApproveDdlEvent(*store_, id).status());
+    }
+    Log(LogLevel::kInfo, "applying DDL", {{"event", absl::StrCat(id)}, {"ddl", entry.event.ddl}});
+    RETURN_IF_ERROR(
+        ApplyDdlEvent(*store_, stored_.flow, id, {.generation = lease_.generation, .memory_limit = memory_limit_ / 4})
+            .status());
+  }
+  return true;
+}
+
+absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& events) {
+  for (const ControlStore::RecordedDdl& entry : events) {
+    if (!entry.added) continue;
+    Log(LogLevel::kWarn, absl::StrCat("flow paused: ", kDdlPending, ", DDL waits for approval"),
+        {{"reason", std::string(kDdlPending)},
+         {"event", absl::StrCat(entry.event.id)},
+         {"table", entry.event.table},
+         {"ddl", entry.event.ddl},
+         {"lsn", entry.event.lsn.ToString()}});
+  }
+  const absl::Status paused = store_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
+                                                 FlowState::kPaused, std::string(kDdlPending));
+  // A probe of a stopped flow leaves its state alone.
+  return absl::IsFailedPrecondition(paused) ? absl::OkStatus() : paused;
 }
 
 bool Worker::TryAgain(const absl::Status& status, int tries) const {

@@ -26,7 +26,9 @@ inline constexpr absl::Duration kLeaseTtl = absl::Seconds(15);
 class Worker {
  public:
   // `store` holds flows and leases, `checkpoints` the checkpoints (often the same). Both outlive the worker.
-  Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit, WorkerOptions options);
+  // `ddl`: what the settings say of DDL, where the flow does not.
+  Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit, DdlPolicy ddl,
+         WorkerOptions options);
   ~Worker();
 
   // Until Stop(), a request in the store (pause, stop), the probe's or backfill's end: OK. Or a lasting error, which
@@ -38,6 +40,9 @@ class Worker {
  private:
   absl::Status RunAttempts();
   absl::Status RunAttempt();
+  // A transaction is held because of its DDL. True when the events are settled and the stream may go on.
+  absl::StatusOr<bool> SettleHeld();
+  absl::Status PauseForDdl(const std::vector<ControlStore::RecordedDdl>& events);
   // Whether a failed attempt is followed by another.
   bool TryAgain(const absl::Status& status, int tries) const;
   void SettleFailure(const absl::Status& status);
@@ -54,6 +59,7 @@ class Worker {
   ControlStore* const checkpoints_;
   Clock* const clock_;
   const int64_t memory_limit_;
+  const DdlPolicy ddl_settings_;
   const WorkerOptions options_;
 
   StoredFlow stored_;

@@ -144,10 +144,6 @@ absl::StatusOr<DdlMessage> ParseDdlMessage(std::string_view content, const std::
   return message;
 }
 
-TableShape ShapeOf(const PublishedTable& table) {
-  return {.relation = table.relation, .details = table.details};
-}
-
 absl::StatusOr<TableShape> ShapeFromCatalog(PgConnection& sql, const Relation& announced) {
   ASSIGN_OR_RETURN(const PgRows rows,
                    sql.Query(absl::StrCat("SELECT a.attname, a.attnum, ", kColumnDetailSql,

@@ -40,9 +40,6 @@ struct DdlMessage {
 absl::StatusOr<DdlMessage> ParseDdlMessage(std::string_view content, const std::string& publication,
                                            TypeCatalog& types);
 
-// The shape of a published table by the catalog as it is now.
-TableShape ShapeOf(const PublishedTable& table);
-
 // A shape for a relation that the stream announced, with what the catalog knows of columns of these names now.
 absl::StatusOr<TableShape> ShapeFromCatalog(PgConnection& sql, const Relation& announced);
 

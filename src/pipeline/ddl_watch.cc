@@ -1,0 +1,289 @@
+#include "pipeline/ddl_watch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "pipeline/ddl_apply.h"
+#include "postgres/ddl_capture.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+namespace {
+
+// Between the ordinals of two messages there is room for differences that no message told of.
+constexpr int32_t kOrdinalStep = 1000;
+
+bool SameType(const PgType& a, const PgType& b) {
+  return a.oid == b.oid && a.typmod == b.typmod;
+}
+
+// Whether the stream announced the shape. The key of an identity `full` is looked up in the catalog, which may be ahead
+// of the stream, so it tells nothing.
+bool IsAnnounced(const Relation& announced, const TableShape& shape) {
+  const Relation& known = shape.relation;
+  if (announced.schema != known.schema || announced.name != known.name) return false;
+  if (announced.columns.size() != known.columns.size()) return false;
+  const bool full = announced.identity == ReplicaIdentity::kFull || known.identity == ReplicaIdentity::kFull;
+  for (size_t i = 0; i < known.columns.size(); ++i) {
+    const Column& a = announced.columns[i];
+    const Column& b = known.columns[i];
+    if (a.name != b.name || !SameType(a.type, b.type) || (!full && a.key != b.key)) return false;
+  }
+  return announced.identity == known.identity;
+}
+
+bool SameNames(const Relation& announced, const TableShape& shape) {
+  return announced.QualifiedName() == shape.relation.QualifiedName() &&
+         std::equal(announced.columns.begin(), announced.columns.end(), shape.relation.columns.begin(),
+                    shape.relation.columns.end(), [](const Column& a, const Column& b) { return a.name == b.name; });
+}
+
+// What was left out before stays out.
+void KeepHidden(const TableShape& from, TableShape* to) {
+  for (size_t i = 0; i < from.details.size(); ++i) {
+    if (!from.details[i].hidden) continue;
+    int column = from.details[i].attnum != 0 ? to->FindAttnum(from.details[i].attnum) : -1;
+    if (column < 0) column = to->FindName(from.relation.columns[i].name);
+    if (column >= 0) to->details[column].hidden = true;
+  }
+}
+
+void HideColumns(const TableShape& shape, pgoutput::RelationEdit* edit) {
+  const bool any =
+      std::any_of(shape.details.begin(), shape.details.end(), [](const ColumnDetail& detail) { return detail.hidden; });
+  if (!any) return;
+  edit->carried = shape.Visible();
+  for (size_t i = 0; i < shape.details.size(); ++i) {
+    if (!shape.details[i].hidden) edit->columns.push_back(static_cast<int>(i));
+  }
+}
+
+// Rows which the transaction wrote before the change are carried in the shape after it. Where that takes values that
+// the rows do not have, the table is copied instead.
+bool NeedsCopyAfterRows(const SchemaChange& change) {
+  return std::any_of(change.steps.begin(), change.steps.end(), [](const SchemaStep& step) {
+    return step.kind == SchemaStepKind::kKey || step.kind == SchemaStepKind::kRetypeColumn ||
+           (step.kind == SchemaStepKind::kAddColumn && step.detail.fill.has_value());
+  });
+}
+
+std::string DescribeSteps(const SchemaChange& change) {
+  return absl::StrCat(
+      change.Table(), ": ",
+      absl::StrJoin(change.steps, ", ", [](std::string* out, const SchemaStep& step) { *out += DescribeStep(step); }));
+}
+
+bool CreatesTables(std::string_view tag) {
+  return tag.starts_with("CREATE") || tag == "SELECT INTO";
+}
+
+}  // namespace
+
+DdlWatch::DdlWatch(ControlStore* store, PgConnection* sql, TypeCatalog* types, std::vector<StoredShape> shapes,
+                   Options options)
+    : store_(store), sql_(sql), types_(types), options_(std::move(options)) {
+  for (StoredShape& stored : shapes) {
+    const uint32_t oid = stored.shape.relation.oid;
+    shapes_[oid] = std::move(stored);
+  }
+}
+
+void DdlWatch::Begin(const Transaction& t) {
+  if (t.commit == commit_) return;
+  commit_ = t.commit;
+  next_ordinal_ = 0;
+  pending_.clear();
+  events_here_.reset();
+  found_.clear();
+}
+
+const StoredShape* DdlWatch::Known(uint32_t oid) const {
+  if (const auto own = pending_.find(oid); own != pending_.end()) return own->second ? &*own->second : nullptr;
+  const auto known = shapes_.find(oid);
+  return known == shapes_.end() ? nullptr : &known->second;
+}
+
+const StoredShape* DdlWatch::KnownByName(const std::string& qualified_name) const {
+  const StoredShape* newest = nullptr;
+  for (const auto& [oid, stored] : shapes_) {
+    if (stored.shape.relation.QualifiedName() != qualified_name || Known(oid) != &stored) continue;
+    if (newest == nullptr || stored.lsn > newest->lsn) newest = &stored;
+  }
+  return newest;
+}
+
+absl::StatusOr<const std::vector<DdlEvent>*> DdlWatch::EventsHere() {
+  if (!events_here_) {
+    ASSIGN_OR_RETURN(std::vector<DdlEvent> all, store_->ListDdl(options_.flow_id, {}));
+    std::erase_if(all, [this](const DdlEvent& event) { return event.lsn != commit_; });
+    events_here_ = std::move(all);
+  }
+  return &*events_here_;
+}
+
+absl::Status DdlWatch::Adopt(const TableShape& shape, Lsn lsn) {
+  StoredShape stored{shape, lsn};
+  RETURN_IF_ERROR(store_->PutTableShape(options_.flow_id, stored));
+  shapes_[shape.relation.oid] = std::move(stored);
+  return absl::OkStatus();
+}
+
+// ---- events ----
+
+absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::Judge(int32_t ordinal, std::string ddl, SchemaChange change,
+                                                               HasRows has_rows) {
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent>* events, EventsHere());
+  const auto recorded = std::find_if(events->begin(), events->end(),
+                                     [ordinal](const DdlEvent& event) { return event.ordinal == ordinal; });
+  if (recorded != events->end() && IsSettled(*recorded)) return Verdict::kCarry;
+  const uint32_t oid = change.after ? change.after->relation.oid : change.before->relation.oid;
+  if (change.before && has_rows(oid)) change.copy |= NeedsCopyAfterRows(change);
+  if (change.before && change.before->relation.oid != oid) pending_[change.before->relation.oid] = std::nullopt;
+  pending_[oid] = change.after ? std::optional<StoredShape>({*change.after, commit_}) : std::nullopt;
+  found_.push_back({ordinal, std::move(ddl), std::move(change)});
+  return Verdict::kHold;
+}
+
+absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transaction& t, std::string_view prefix,
+                                                                   std::string_view content, HasRows has_rows) {
+  if (prefix != options_.message_prefix) return Verdict::kCarry;
+  Begin(t);
+  // Counted whether it matters to this flow or not, so that it is the same in every replay.
+  const int32_t ordinal = next_ordinal_ / kOrdinalStep * kOrdinalStep + kOrdinalStep;
+  next_ordinal_ = ordinal;
+  auto message = ParseDdlMessage(content, options_.publication, *types_);
+  if (!message.ok()) return Annotate(message.status(), absl::StrCat("at ", t.commit.ToString()));
+  if (!message->before && !message->after) return Verdict::kCarry;
+  const uint32_t oid = message->after ? message->after->relation.oid : message->before->relation.oid;
+  const StoredShape* known = Known(oid);
+  // What is stored was taken after this transaction.
+  if (known != nullptr && known->lsn > t.commit) return Verdict::kCarry;
+  if (known != nullptr && message->before) KeepHidden(known->shape, &*message->before);
+  if (known != nullptr && message->after) KeepHidden(known->shape, &*message->after);
+  // A table that leaves the publication stays as it is where it has been carried to.
+  if (!message->after && !message->tag.starts_with("DROP")) return Verdict::kCarry;
+  if (!message->before && message->first_seen && !CreatesTables(message->tag)) {
+    RETURN_IF_ERROR(Adopt(*message->after, t.commit));
+    return Verdict::kCarry;
+  }
+  SchemaChange change =
+      CompareShapes(message->before ? &*message->before : nullptr, message->after ? &*message->after : nullptr);
+  // One that comes into it from outside, by a move to a published schema, brings its rows along.
+  change.copy |= !message->before && !message->first_seen;
+  if (change.steps.empty()) {
+    if (known != nullptr && known->lsn < t.commit) RETURN_IF_ERROR(Adopt(*message->after, t.commit));
+    return Verdict::kCarry;
+  }
+  if (!options_.holds) {
+    Log(LogLevel::kWarn, "DDL was seen and is not applied: the gate is off, and so is auto_apply",
+        {{"change", DescribeSteps(change)}, {"lsn", t.commit.ToString()}});
+    if (message->after) RETURN_IF_ERROR(Adopt(*message->after, t.commit));
+    return Verdict::kCarry;
+  }
+  return Judge(ordinal, message->sql, std::move(change), has_rows);
+}
+
+// ---- relations ----
+
+// A replay of the transaction whose events made the shape that is known: rows before them come in an older one. They
+// are carried in the new shape; columns that are gone by its end are left out.
+absl::Status DdlWatch::MapOldShape(const Relation& announced, const StoredShape* known, pgoutput::RelationEdit* edit) {
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent>* events, EventsHere());
+  for (const DdlEvent& event : *events) {
+    ASSIGN_OR_RETURN(const SchemaChange change, ChangeFromPlan(event.plan));
+    if (!change.before || change.before->relation.oid != announced.oid || !SameNames(announced, *change.before))
+      continue;
+    if (known == nullptr) {
+      edit->ignore = true;  // dropped by the transaction's end
+      return absl::OkStatus();
+    }
+    const TableShape& old_shape = *change.before;
+    const TableShape& shape = known->shape;
+    edit->carried = shape.relation;
+    edit->carried->columns.clear();
+    edit->carried->key.clear();
+    for (size_t i = 0; i < old_shape.details.size(); ++i) {
+      int column = shape.FindAttnum(old_shape.details[i].attnum);
+      if (old_shape.details[i].attnum == 0) column = shape.FindName(old_shape.relation.columns[i].name);
+      if (column < 0 || shape.details[column].hidden) continue;
+      Column carried = announced.columns[i];
+      carried.name = shape.relation.columns[column].name;
+      if (std::count(announced.key.begin(), announced.key.end(), static_cast<int>(i)) > 0) {
+        edit->carried->key.push_back(static_cast<int>(edit->carried->columns.size()));
+      }
+      edit->carried->columns.push_back(std::move(carried));
+      edit->columns.push_back(static_cast<int>(i));
+    }
+    return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Transaction& t, const StoredShape& known,
+                                                                      const Relation& announced, HasRows has_rows) {
+  ASSIGN_OR_RETURN(TableShape after, ShapeFromCatalog(*sql_, announced));
+  KeepHidden(known.shape, &after);
+  // Of what a relation message does not tell, nothing has changed as far as anybody knows.
+  for (size_t i = 0; i < after.details.size(); ++i) {
+    int column = after.details[i].attnum != 0 ? known.shape.FindAttnum(after.details[i].attnum) : -1;
+    if (column < 0) column = known.shape.FindName(announced.columns[i].name);
+    if (column < 0) continue;
+    after.details[i].not_null = known.shape.details[column].not_null;
+    after.details[i].default_sql = known.shape.details[column].default_sql;
+  }
+  const bool recreated = known.shape.relation.oid != announced.oid;
+  std::vector<SchemaChange> changes;
+  if (recreated) {
+    changes.push_back(CompareShapes(&known.shape, nullptr));
+    changes.push_back(CompareShapes(nullptr, &after));
+  } else {
+    changes.push_back(CompareShapes(&known.shape, &after));
+  }
+  if (changes[0].steps.empty() || !options_.holds) {
+    RETURN_IF_ERROR(Adopt(after, Lsn{t.commit.value - 1}));
+    return Verdict::kCarry;
+  }
+  Verdict verdict = Verdict::kCarry;
+  for (SchemaChange& change : changes) {
+    const int32_t ordinal = ++next_ordinal_;
+    const std::string ddl = absl::StrCat("(seen by the table's rows) ", DescribeSteps(change));
+    ASSIGN_OR_RETURN(const Verdict one, Judge(ordinal, ddl, std::move(change), has_rows));
+    if (one == Verdict::kHold) verdict = one;
+  }
+  return verdict;
+}
+
+absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnRelation(const Transaction& t, const Relation& announced,
+                                                                    HasRows has_rows, pgoutput::RelationEdit* edit) {
+  Begin(t);
+  if (announced.QualifiedName() == options_.state_table) {
+    edit->ignore = true;
+    return Verdict::kCarry;
+  }
+  const StoredShape* known = Known(announced.oid);
+  if (known != nullptr && IsAnnounced(announced, known->shape)) {
+    HideColumns(known->shape, edit);
+    return Verdict::kCarry;
+  }
+  if (known != nullptr && known->lsn > t.commit) return Verdict::kCarry;  // older than what is delivered already
+  if (known != nullptr && known->lsn == t.commit) {
+    RETURN_IF_ERROR(MapOldShape(announced, known, edit));
+    return Verdict::kCarry;
+  }
+  if (known == nullptr) {
+    RETURN_IF_ERROR(MapOldShape(announced, nullptr, edit));
+    if (edit->ignore || !found_.empty()) return Verdict::kCarry;
+    known = KnownByName(announced.QualifiedName());
+    if (known == nullptr || known->lsn >= t.commit) {
+      ASSIGN_OR_RETURN(const TableShape shape, ShapeFromCatalog(*sql_, announced));
+      RETURN_IF_ERROR(Adopt(shape, Lsn{t.commit.value - 1}));
+      return Verdict::kCarry;
+    }
+  }
+  return OnDifference(t, *known, announced, has_rows);
+}
+
+}  // namespace wallaby

@@ -1,0 +1,83 @@
+// DdlWatch: what a flow knows of its tables' shapes, and what a stream says of them that nobody has decided on yet.
+//
+// A change of a shape reaches it by a DDL message (postgres/ddl_capture.h) or, where nobody sends those, by a relation
+// message that differs from what the flow knows. Either way it becomes one event, told apart by the commit LSN of its
+// transaction and its place in it, so that a replay finds the same event again. A transaction with an event that is not
+// settled is held, whole. One thread.
+#ifndef WALLABY_PIPELINE_DDL_WATCH_H_
+#define WALLABY_PIPELINE_DDL_WATCH_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "pgoutput/schema_watch.h"
+#include "postgres/catalog.h"
+#include "postgres/connection.h"
+#include "store/control_store.h"
+
+namespace wallaby {
+
+class DdlWatch final : public pgoutput::SchemaWatch {
+ public:
+  struct Options {
+    std::string flow_id;
+    std::string publication;
+    std::string message_prefix;
+    std::string state_table;  // "schema.name": its rows are nobody's business
+    // False: shapes are followed, and no transaction is held for them.
+    bool holds = true;
+  };
+  // An event that is not settled, without its plan's statements.
+  struct Found {
+    int32_t ordinal = 0;
+    std::string ddl;
+    SchemaChange change;
+  };
+
+  // `store`, `sql` and `types` must outlive the object. `shapes`: what is stored for the flow.
+  DdlWatch(ControlStore* store, PgConnection* sql, TypeCatalog* types, std::vector<StoredShape> shapes,
+           Options options);
+
+  absl::StatusOr<Verdict> OnRelation(const Transaction& t, const Relation& announced, HasRows has_rows,
+                                     pgoutput::RelationEdit* edit) override;
+  absl::StatusOr<Verdict> OnMessage(const Transaction& t, std::string_view prefix, std::string_view content,
+                                    HasRows has_rows) override;
+
+  // Of the transaction that was held last, in the order of the stream.
+  const std::vector<Found>& found() const { return found_; }
+
+ private:
+  void Begin(const Transaction& t);
+  // The shape that counts now: of this transaction's own events first.
+  const StoredShape* Known(uint32_t oid) const;
+  const StoredShape* KnownByName(const std::string& qualified_name) const;
+  absl::StatusOr<const std::vector<DdlEvent>*> EventsHere();
+  absl::StatusOr<Verdict> Judge(int32_t ordinal, std::string ddl, SchemaChange change, HasRows has_rows);
+  // Takes the shape as it is, without an event.
+  absl::Status Adopt(const TableShape& shape, Lsn lsn);
+  absl::StatusOr<Verdict> OnDifference(const Transaction& t, const StoredShape& known, const Relation& announced,
+                                       HasRows has_rows);
+  absl::Status MapOldShape(const Relation& announced, const StoredShape* known, pgoutput::RelationEdit* edit);
+
+  ControlStore* const store_;
+  PgConnection* const sql_;
+  TypeCatalog* const types_;
+  const Options options_;
+  std::map<uint32_t, StoredShape> shapes_;
+
+  // Of the open transaction.
+  Lsn commit_;
+  int32_t next_ordinal_ = 0;
+  std::map<uint32_t, std::optional<StoredShape>> pending_;  // nothing: dropped
+  std::optional<std::vector<DdlEvent>> events_here_;        // recorded for it, once they were asked for
+  std::vector<Found> found_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_PIPELINE_DDL_WATCH_H_
