@@ -29,6 +29,7 @@ struct CommandGroup {
 };
 
 CommandGroup FlowCommands();
+CommandGroup DdlCommands();
 CommandGroup CheckpointCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();

@@ -18,6 +18,9 @@
 namespace wallaby {
 namespace {
 
+// What a server sends at most.
+constexpr int kMaxMessage = 16 << 20;
+
 std::chrono::system_clock::time_point Deadline(absl::Duration limit) {
   return absl::ToChronoTime(absl::Now() + limit);
 }
@@ -140,6 +143,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const ClientOptions& opt
   ASSIGN_OR_RETURN(const auto credentials, Credentials(options));
   grpc::ChannelArguments arguments;
   if (IsThisMachine(connection->endpoint)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(kMaxMessage);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   connection->channel = grpc::CreateCustomChannel(connection->endpoint, credentials, arguments);
@@ -216,6 +220,36 @@ absl::StatusOr<v1::DeleteFlowResponse> Client::Call(const v1::DeleteFlowRequest&
 absl::StatusOr<v1::ValidateFlowResponse> Client::Call(const v1::ValidateFlowRequest& request) {
   return connection_->Call(&v1::FlowService::Stub::ValidateFlow, v1::FlowService::NewStub(connection_->channel),
                            request, kLongLimit);
+}
+
+absl::StatusOr<v1::ListDDLResponse> Client::Call(const v1::ListDDLRequest& request) {
+  return connection_->Call(&v1::DDLService::Stub::ListDDL, v1::DDLService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::GetDDLResponse> Client::Call(const v1::GetDDLRequest& request) {
+  return connection_->Call(&v1::DDLService::Stub::GetDDL, v1::DDLService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::ApproveDDLResponse> Client::Call(const v1::ApproveDDLRequest& request) {
+  return connection_->Call(&v1::DDLService::Stub::ApproveDDL, v1::DDLService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::RejectDDLResponse> Client::Call(const v1::RejectDDLRequest& request) {
+  return connection_->Call(&v1::DDLService::Stub::RejectDDL, v1::DDLService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::ApplyDDLResponse> Client::Call(const v1::ApplyDDLRequest& request) {
+  return connection_->Call(&v1::DDLService::Stub::ApplyDDL, v1::DDLService::NewStub(connection_->channel), request,
+                           kApplyLimit);
+}
+
+absl::StatusOr<v1::MarkDDLAppliedResponse> Client::Call(const v1::MarkDDLAppliedRequest& request) {
+  return connection_->Call(&v1::DDLService::Stub::MarkDDLApplied, v1::DDLService::NewStub(connection_->channel),
+                           request, kLimit);
 }
 
 absl::StatusOr<v1::FlowCheckpoint> Client::Call(const v1::GetCheckpointRequest& request) {

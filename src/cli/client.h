@@ -29,6 +29,8 @@ class Client {
   static constexpr absl::Duration kLimit = absl::Seconds(30);
   // For requests that look at every table of the source.
   static constexpr absl::Duration kLongLimit = absl::Seconds(90);
+  // For schema changes, which may rewrite a destination's table.
+  static constexpr absl::Duration kApplyLimit = absl::Minutes(30);
 
   // Waits until the server is there, at most kConnectLimit; a server that refuses is known at once.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const ClientOptions& options);
@@ -48,6 +50,13 @@ class Client {
   absl::StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
   absl::StatusOr<v1::DeleteFlowResponse> Call(const v1::DeleteFlowRequest& request);
   absl::StatusOr<v1::ValidateFlowResponse> Call(const v1::ValidateFlowRequest& request);
+  absl::StatusOr<v1::ListDDLResponse> Call(const v1::ListDDLRequest& request);
+  absl::StatusOr<v1::GetDDLResponse> Call(const v1::GetDDLRequest& request);
+  absl::StatusOr<v1::ApproveDDLResponse> Call(const v1::ApproveDDLRequest& request);
+  absl::StatusOr<v1::RejectDDLResponse> Call(const v1::RejectDDLRequest& request);
+  // When the limit passes, the server goes on by itself.
+  absl::StatusOr<v1::ApplyDDLResponse> Call(const v1::ApplyDDLRequest& request);
+  absl::StatusOr<v1::MarkDDLAppliedResponse> Call(const v1::MarkDDLAppliedRequest& request);
   absl::StatusOr<v1::FlowCheckpoint> Call(const v1::GetCheckpointRequest& request);
   absl::StatusOr<v1::ListCheckpointsResponse> Call(const v1::ListCheckpointsRequest& request);
   absl::StatusOr<v1::ListSlotsResponse> Call(const v1::ListSlotsRequest& request);

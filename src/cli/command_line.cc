@@ -95,9 +95,13 @@ absl::Status CommandLine::Print(const google::protobuf::Message& message, const 
     std::fputs(text.c_str(), stdout);
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const std::string document, Json(message, pretty_));
+  ASSIGN_OR_RETURN(const std::string document, Document(message));
   std::fputs(document.c_str(), stdout);
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> CommandLine::Document(const google::protobuf::Message& message) const {
+  return Json(message, pretty_);
 }
 
 int CommandLine::Finish(const absl::Status& status) const {

@@ -26,10 +26,13 @@ class CommandLine {
   std::optional<int> Parse();
 
   bool json() const { return json_ || pretty_; }
+  bool pretty() const { return pretty_; }
   // A channel that lives as long as this object.
   absl::StatusOr<Client*> Connect();
   // One JSON document with -json or -pretty, else `text`.
   absl::Status Print(const google::protobuf::Message& message, const std::string& text) const;
+  // The JSON document of Print, for commands that change it before they show it.
+  absl::StatusOr<std::string> Document(const google::protobuf::Message& message) const;
   // The exit status; a failure becomes one line on stderr.
   int Finish(const absl::Status& status) const;
 

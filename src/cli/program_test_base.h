@@ -26,6 +26,8 @@ class ProgramTest : public testing::Test {
   void StartServer();
   // A file that lives as long as the test.
   std::string WriteFile(const std::string& name, const std::string& text);
+  // Of the server that was started.
+  std::string StorePath() { return Folder() + "/data/wallaby.db"; }
   ~ProgramTest() override;
 
  private:

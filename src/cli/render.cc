@@ -4,8 +4,10 @@
 #include <array>
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "base/check.h"
 
 namespace wallaby {
@@ -68,6 +70,15 @@ std::string Fields::Text() const {
     absl::StrAppend(&out, key, ":", std::string(width - Width(key) + 1, ' '), Cell(value), "\n");
   }
   return out;
+}
+
+std::string Indented(std::string_view text) {
+  std::string out;
+  for (const std::string_view line : absl::StrSplit(text, '\n')) {
+    const std::string_view shown = absl::StripTrailingAsciiWhitespace(line);
+    if (!shown.empty()) absl::StrAppend(&out, "  ", Cell(std::string(shown)), "\n");
+  }
+  return out.empty() ? absl::StrCat("  ", kNothing, "\n") : out;
 }
 
 std::string SizeText(int64_t bytes) {

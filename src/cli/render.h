@@ -40,6 +40,9 @@ class Fields {
   std::vector<std::pair<std::string, std::string>> lines_;
 };
 
+// Each line two blanks in and ended, blank ones left out; other control characters become blanks. "  -" for nothing.
+std::string Indented(std::string_view text);
+
 // "512 B", "1.5 KiB", "20 MiB"; "-" for a negative number, which stands for unknown.
 std::string SizeText(int64_t bytes);
 // In the two largest units at most: "3s", "2m 5s", "4h", "12d 3h"; below a second "0.2s". "-" for a negative number.

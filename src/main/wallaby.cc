@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/flags.h"
+#include "destination/postgres/postgres_destination.h"
+#include "destination/registry.h"
 #include "dispatch/dispatcher.h"
 #include "flow/settings.h"
 #include "main/data_dir_lock.h"
@@ -54,6 +56,8 @@ absl::Status Serve(const std::string& config_file) {
   const sigset_t end_signals = BlockEndSignals();
   std::signal(SIGPIPE, SIG_IGN);
   ASSIGN_OR_RETURN(const Stores stores, OpenStores(settings));
+  // Schema changes are applied by this process; the other destinations are modules.
+  RegisterDestination("postgres", MakePostgresDestination);
   LocalDispatcherOptions dispatch;
   dispatch.config_file = settings.config_file;
   const std::unique_ptr<Dispatcher> dispatcher = MakeLocalDispatcher(stores.control.get(), dispatch);

@@ -13,8 +13,11 @@
 namespace wallaby {
 namespace {
 
+// The command's beginning; never half a character, which neither the store nor a message on the wire would take.
 std::string Describe(const DdlEvent& event) {
-  return absl::StrCat("DDL event ", event.id, " (", event.table, ": ", event.ddl.substr(0, 120), ")");
+  size_t end = std::min<size_t>(event.ddl.size(), 120);
+  while (end < event.ddl.size() && end > 0 && (static_cast<unsigned char>(event.ddl[end]) & 0xC0) == 0x80) --end;
+  return absl::StrCat("DDL event ", event.id, " (", event.table, ": ", event.ddl.substr(0, end), ")");
 }
 
 std::string Command(std::string_view verb, int64_t id) {

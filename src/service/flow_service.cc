@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "flow/enum_names.h"
+#include "pipeline/ddl_apply.h"
 #include "service/flow_convert.h"
 #include "service/flow_validation.h"
 #include "service/rpc_status.h"
@@ -19,10 +20,16 @@ namespace {
 
 constexpr int kDefaultPage = 100;
 constexpr int kMaxPage = 1000;
-constexpr std::string_view kDdlPending = "ddl_pending";
 
 void LogChange(std::string_view what, const std::string& flow_id) {
   Log(LogLevel::kInfo, what, {{"flow_id", flow_id}});
+}
+
+// A running flow is left to its worker, which records an event before it pauses or applies it.
+absl::Status CheckMayGoOn(ControlStore* store, const StoredFlow& stored, std::string_view request) {
+  if (stored.state == FlowState::kRunning) return absl::OkStatus();
+  return Annotate(CheckDdlSettled(*store, stored.flow.id),
+                  absl::StrCat("cannot ", request, " the flow, which is ", FlowStateName(stored.state)));
 }
 
 }  // namespace
@@ -131,10 +138,7 @@ absl::Status FlowServiceImpl::Run(const std::string& flow_id, FlowRequest reques
   RETURN_IF_ERROR(RequireFlowId(flow_id));
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
   ASSIGN_OR_RETURN(const FlowState next, NextState(stored.state, request));
-  if (stored.state == FlowState::kPaused && stored.reason == kDdlPending) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot resume the flow: it is paused (", kDdlPending, "); decide on its DDL event first"));
-  }
+  RETURN_IF_ERROR(CheckMayGoOn(store_, stored, request == FlowRequest::kStart ? "start" : "resume"));
   if (stored.state != next) {
     RETURN_IF_ERROR(store_->Transition(flow_id, {stored.state}, next, ""));
     LogChange(request == FlowRequest::kStart ? "flow started" : "flow resumed", flow_id);
@@ -164,10 +168,7 @@ absl::Status FlowServiceImpl::RunOnce(const std::string& flow_id) {
   RETURN_IF_ERROR(RequireFlowId(flow_id));
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
   RETURN_IF_ERROR(NextState(stored.state, FlowRequest::kRunOnce).status());
-  if (stored.state == FlowState::kPaused && stored.reason == kDdlPending) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot run-once the flow: it is paused (", kDdlPending, "); decide on its DDL event first"));
-  }
+  RETURN_IF_ERROR(CheckMayGoOn(store_, stored, "run-once"));
   DispatchOptions options;
   if (stored.state != FlowState::kRunning) options.max_empty_reads = 1;
   const absl::Status started = dispatcher_->Ensure(flow_id, options);

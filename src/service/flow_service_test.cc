@@ -64,11 +64,6 @@ TEST_F(FlowServiceTest, BadInputIsNamed) {
   EXPECT_TRUE(Contains(status.error_message(), "write_mode")) << status.error_message();
 
   flow = MakeFlow("Shop");
-  flow.mutable_config()->mutable_ddl()->set_gate(true);
-  status = create(flow);
-  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << status.error_message();
-
-  flow = MakeFlow("Shop");
   flow.mutable_source()->set_type(v1::ENDPOINT_TYPE_UNSPECIFIED);
   EXPECT_EQ(create(flow).error_message(), "source.type: is missing");
 
@@ -117,13 +112,6 @@ TEST_F(FlowServiceTest, WholeLifecycle) {
   ASSERT_TRUE(Delete(id).ok());
   EXPECT_EQ(Get(id, &flow).error_code(), StatusCode::NOT_FOUND);
   EXPECT_EQ(WorkerStarts().size(), 2u);
-}
-
-TEST_F(FlowServiceTest, AGatedFlowIsNotResumedOverItsEvent) {
-  const std::string id = Create(MakeFlow("Shop"), /*start=*/true).id();
-  ASSERT_TRUE(store_->Transition(id, {}, FlowState::kPaused, "ddl_pending").ok());
-  EXPECT_EQ(Resume(id).error_code(), StatusCode::FAILED_PRECONDITION);
-  EXPECT_TRUE(Contains(Resume(id).error_message(), "ddl_pending"));
 }
 
 TEST_F(FlowServiceTest, UpdateOfAShownCopyKeepsTheSecret) {
@@ -279,11 +267,11 @@ TEST_F(FlowServiceTest, ReflectionNamesTheServicesAndHealthIsServing) {
                                       std::string("\x3a\x00", 2), &answer);
   EXPECT_TRUE(status.ok()) << status.error_message();
   for (const char* service : {"wallaby.v1.FlowService", "wallaby.v1.CheckpointService", "wallaby.v1.SourceService",
-                              "grpc.health.v1.Health"}) {
+                              "wallaby.v1.DDLService", "grpc.health.v1.Health"}) {
     EXPECT_TRUE(Contains(answer, service)) << service;
   }
   // file_containing_symbol (field 4): what grpcurl needs to call it.
-  for (const std::string symbol : {"wallaby.v1.FlowService", "grpc.health.v1.Health"}) {
+  for (const std::string symbol : {"wallaby.v1.FlowService", "wallaby.v1.DDLService", "grpc.health.v1.Health"}) {
     answer.clear();
     EXPECT_TRUE(RawCall(channel_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
                         absl::StrCat("\x22", std::string(1, static_cast<char>(symbol.size())), symbol), &answer)
@@ -293,12 +281,13 @@ TEST_F(FlowServiceTest, ReflectionNamesTheServicesAndHealthIsServing) {
   answer.clear();
   EXPECT_TRUE(RawCall(channel_, "/grpc.health.v1.Health/Check", "", &answer).ok());
   EXPECT_EQ(answer, "\x08\x01");  // SERVING
-  answer.clear();
-  const std::string service = "wallaby.v1.FlowService";
-  EXPECT_TRUE(RawCall(channel_, "/grpc.health.v1.Health/Check",
-                      absl::StrCat("\x0a", std::string(1, static_cast<char>(service.size())), service), &answer)
-                  .ok());
-  EXPECT_EQ(answer, "\x08\x01");
+  for (const std::string service : {"wallaby.v1.FlowService", "wallaby.v1.DDLService"}) {
+    answer.clear();
+    EXPECT_TRUE(RawCall(channel_, "/grpc.health.v1.Health/Check",
+                        absl::StrCat("\x0a", std::string(1, static_cast<char>(service.size())), service), &answer)
+                    .ok());
+    EXPECT_EQ(answer, "\x08\x01") << service;
+  }
 }
 
 TEST_F(FlowServiceTest, TheSamePortIsNotSharedWithAnotherServer) {

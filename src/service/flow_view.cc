@@ -1,11 +1,13 @@
 #include "service/flow_view.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "pipeline/ddl_apply.h"
 #include "service/flow_convert.h"
 #include "service/source_access.h"
 
@@ -50,6 +52,7 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
   proto->set_reason(stored.reason);
   proto->set_error(stored.last_error);
   RETURN_IF_ERROR(FillCheckpoint(id, proto));
+  RETURN_IF_ERROR(FillDdl(id, proto));
   ASSIGN_OR_RETURN(const std::optional<WorkerReport> report, store_->GetReport(id));
   FillWorker(stored, report, proto);
   if (detail == FlowDetail::kBrief) return absl::OkStatus();
@@ -62,6 +65,16 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
 absl::Status FlowView::FillCheckpoint(const std::string& flow_id, v1::Flow* proto) const {
   ASSIGN_OR_RETURN(const std::optional<Checkpoint> checkpoint, checkpoints_->GetCheckpoint(flow_id));
   if (checkpoint) *proto->mutable_checkpoint() = CheckpointToProto(*checkpoint);
+  return absl::OkStatus();
+}
+
+absl::Status FlowView::FillDdl(const std::string& flow_id, v1::Flow* proto) const {
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent> events,
+                   store_->ListDdl(flow_id, {DdlStatus::kPending, DdlStatus::kApproved, DdlStatus::kApplying,
+                                             DdlStatus::kFailed, DdlStatus::kRejected}));
+  const auto held =
+      std::count_if(events.begin(), events.end(), [](const DdlEvent& event) { return !IsSettled(event); });
+  proto->set_pending_ddl(static_cast<int32_t>(held));
   return absl::OkStatus();
 }
 

@@ -24,6 +24,7 @@ class FlowView {
 
  private:
   absl::Status FillCheckpoint(const std::string& flow_id, v1::Flow* proto) const;
+  absl::Status FillDdl(const std::string& flow_id, v1::Flow* proto) const;
   void FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const;
   absl::Status FillTables(const std::string& flow_id, v1::Flow* proto) const;
 

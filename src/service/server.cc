@@ -13,6 +13,7 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "service/checkpoint_service.h"
+#include "service/ddl_service.h"
 #include "service/flow_service.h"
 #include "service/source_service.h"
 #include "telemetry/log.h"
@@ -35,7 +36,8 @@ class GrpcControlServer final : public ControlServer {
       : store_(store),
         flows_(store, checkpoints, dispatcher, settings),
         checkpoints_(store, checkpoints, dispatcher),
-        sources_(store, dispatcher) {}
+        sources_(store, dispatcher),
+        ddl_(store) {}
 
   ~GrpcControlServer() override {
     end_.Set();
@@ -58,6 +60,7 @@ class GrpcControlServer final : public ControlServer {
     builder.RegisterService(&flows_);
     builder.RegisterService(&checkpoints_);
     builder.RegisterService(&sources_);
+    builder.RegisterService(&ddl_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(
@@ -83,7 +86,8 @@ class GrpcControlServer final : public ControlServer {
           {{"error", std::string(status.message())}});
     }
     server_->GetHealthCheckService()->SetServingStatus(healthy_);
-    for (const char* service : {"wallaby.v1.FlowService", "wallaby.v1.CheckpointService", "wallaby.v1.SourceService"}) {
+    for (const char* service : {"wallaby.v1.FlowService", "wallaby.v1.CheckpointService", "wallaby.v1.SourceService",
+                                "wallaby.v1.DDLService"}) {
       server_->GetHealthCheckService()->SetServingStatus(service, healthy_);
     }
   }
@@ -92,6 +96,7 @@ class GrpcControlServer final : public ControlServer {
   FlowServiceImpl flows_;
   CheckpointServiceImpl checkpoints_;
   SourceServiceImpl sources_;
+  DdlServiceImpl ddl_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   bool healthy_ = true;  // of the health thread, once that runs
