@@ -187,9 +187,13 @@ const std::string& DuckdbDatabase::path() const {
   return impl_->path;
 }
 
+std::string DuckdbTable::QuotedSchema() const {
+  return absl::StrCat(catalog.empty() ? "" : absl::StrCat(QuoteIdentifier(catalog), "."), QuoteIdentifier(schema));
+}
+
 std::string DuckdbTable::Quoted() const {
   if (temporary) return absl::StrCat("temp.main.", QuoteIdentifier(name));
-  return absl::StrCat(QuoteIdentifier(catalog), ".", QuoteIdentifier(schema), ".", QuoteIdentifier(name));
+  return absl::StrCat(QuotedSchema(), ".", QuoteIdentifier(name));
 }
 
 // ---- connection ----

@@ -45,12 +45,13 @@ class DuckdbDatabase {
 // A table by catalog (the database's name inside DuckDB), schema and name. All three, because a schema may be called
 // like a catalog ("temp").
 struct DuckdbTable {
-  std::string catalog;
+  std::string catalog;  // empty in statements that are only shown
   std::string schema;
   std::string name;
   bool temporary = false;  // then only the name counts
 
   std::string Quoted() const;
+  std::string QuotedSchema() const;
 };
 
 using DuckdbRow = std::vector<std::optional<std::string>>;

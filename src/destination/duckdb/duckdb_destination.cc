@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "destination/collapse.h"
 #include "destination/duckdb/merge.h"
+#include "destination/duckdb/schema_change.h"
 
 namespace wallaby {
 namespace {
@@ -180,9 +181,10 @@ absl::Status DuckdbDestination::DeleteRange(const Relation& relation, const KeyR
       .status();
 }
 
-absl::Status DuckdbDestination::BeginReset() {
+absl::Status DuckdbDestination::BeginRepair() {
   if (writing_) {
-    return Fail(absl::FailedPreconditionError("a snapshot is reset within an open transaction of the destination"));
+    return Fail(absl::FailedPreconditionError(
+        "a snapshot is reset, or a schema changed, within an open transaction of the destination"));
   }
   if (absl::Status status = Connect(); !status.ok()) return opened_ ? Fail(status) : status;
   writing_ = true;
@@ -190,7 +192,7 @@ absl::Status DuckdbDestination::BeginReset() {
 }
 
 absl::Status DuckdbDestination::ResetSnapshot(const Relation& relation, std::string_view part_prefix) {
-  RETURN_IF_ERROR(BeginReset());
+  RETURN_IF_ERROR(BeginRepair());
   absl::Status status = DeleteSnapshotRows(relation);
   if (status.ok()) status = progress_.ForgetParts(connection_.get(), part_prefix);
   if (!status.ok()) return Fail(std::move(status));
@@ -200,13 +202,25 @@ absl::Status DuckdbDestination::ResetSnapshot(const Relation& relation, std::str
 
 absl::Status DuckdbDestination::ResetPart(const Relation& relation, std::string_view part, const KeyRange& range) {
   if (options_.write_mode != WriteMode::kTarget) return Destination::ResetPart(relation, part, range);
-  RETURN_IF_ERROR(BeginReset());
+  RETURN_IF_ERROR(BeginRepair());
   absl::Status status = DeleteRange(relation, range);
   if (status.ok()) status = progress_.ForgetPart(connection_.get(), part);
   if (!status.ok()) return Fail(std::move(status));
   RETURN_IF_ERROR(Commit({}));
   tables_.ExpectSnapshotOnly(relation);
   return absl::OkStatus();
+}
+
+// ---- schema changes ----
+
+std::vector<std::string> DuckdbDestination::DdlStatements(const SchemaChange& change) const {
+  return DuckdbDdl(change, options_, tables_);
+}
+
+absl::Status DuckdbDestination::ApplyDdl(const SchemaChange& change) {
+  RETURN_IF_ERROR(BeginRepair());
+  absl::Status status = FollowSchemaChange(connection_.get(), change, options_, progress_, &tables_);
+  return status.ok() ? Commit({}) : Fail(std::move(status));
 }
 
 }  // namespace wallaby

@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "destination/destination.h"
@@ -27,6 +29,8 @@ class DuckdbDestination : public Destination {
   absl::Status Commit(const CommitPoint& point) override;
   absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) override;
   absl::Status ResetPart(const Relation& relation, std::string_view part, const KeyRange& range) override;
+  std::vector<std::string> DdlStatements(const SchemaChange& change) const override;
+  absl::Status ApplyDdl(const SchemaChange& change) override;
 
  private:
   struct FileOptions {
@@ -49,8 +53,8 @@ class DuckdbDestination : public Destination {
   absl::Status WriteAppend(const ChangeBatch& batch);
   absl::Status DeleteSnapshotRows(const Relation& relation);
   absl::Status DeleteRange(const Relation& relation, const KeyRange& range);
-  // Begins a transaction that takes back rows of a snapshot.
-  absl::Status BeginReset();
+  // Begins a transaction that changes what earlier ones left.
+  absl::Status BeginRepair();
 
   const TableOptions options_;
   const FileOptions file_;

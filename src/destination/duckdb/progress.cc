@@ -15,7 +15,9 @@ DuckdbProgress::DuckdbProgress(const DestinationConfig& config, const TableOptio
       generation_(config.generation),
       schema_(QuoteIdentifier(options.meta_schema)),
       table_(absl::StrCat(schema_, ".", QuoteIdentifier(options.meta_table))),
-      parts_(absl::StrCat(schema_, ".snapshot_parts")) {}
+      parts_(absl::StrCat(schema_, ".snapshot_parts")),
+      meta_schema_(options.meta_schema),
+      changes_(absl::StrCat(schema_, ".schema_changes")) {}
 
 std::string DuckdbProgress::Where() const {
   return absl::StrCat(" WHERE flow_id = ", QuoteLiteral(flow_), " AND destination = ", QuoteLiteral(destination_));
@@ -96,6 +98,34 @@ absl::Status DuckdbProgress::ForgetParts(DuckdbConnection* connection, std::stri
 absl::Status DuckdbProgress::ForgetPart(DuckdbConnection* connection, std::string_view part) const {
   return connection->Execute(absl::StrCat("DELETE FROM ", parts_, Where(), " AND part = ", QuoteLiteral(part)))
       .status();
+}
+
+absl::StatusOr<bool> DuckdbProgress::IsRecorded(DuckdbConnection* connection, const std::string& table,
+                                                const std::string& change) const {
+  ASSIGN_OR_RETURN(auto made, connection->Query(absl::StrCat(
+                                  "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND "
+                                  "lower(schema_name) = lower(",
+                                  QuoteLiteral(meta_schema_), ") AND table_name = 'schema_changes'")));
+  if (made.empty()) return false;
+  ASSIGN_OR_RETURN(auto rows, connection->Query(absl::StrCat(
+                                  "SELECT 1 FROM ", changes_, Where(), " AND table_name = ", QuoteLiteral(table),
+                                  " AND change = ", QuoteLiteral(change), " AND commit_lsn = (SELECT commit_lsn FROM ",
+                                  table_, Where(), ")")));
+  return !rows.empty();
+}
+
+absl::Status DuckdbProgress::RecordChange(DuckdbConnection* connection, const std::string& table,
+                                          const std::string& change) const {
+  for (const std::string& sql :
+       {absl::StrCat("CREATE TABLE IF NOT EXISTS ", changes_,
+                     " (flow_id VARCHAR NOT NULL, destination VARCHAR NOT NULL, table_name VARCHAR NOT NULL, "
+                     "change VARCHAR NOT NULL, commit_lsn VARCHAR NOT NULL)"),
+        absl::StrCat("DELETE FROM ", changes_, Where(), " AND table_name = ", QuoteLiteral(table)),
+        absl::StrCat("INSERT INTO ", changes_, " SELECT flow_id, destination, ", QuoteLiteral(table), ", ",
+                     QuoteLiteral(change), ", commit_lsn FROM ", table_, Where())}) {
+    RETURN_IF_ERROR(connection->Execute(sql).status());
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace wallaby

@@ -2,6 +2,9 @@
 //
 //   <meta_schema>.<meta_table>     (flow_id, destination, generation, commit_lsn, end_lsn, updated_at), one row
 //   <meta_schema>.snapshot_parts   (flow_id, destination, part), a row for each finished part of a table's snapshot
+//   <meta_schema>.schema_changes   (flow_id, destination, table_name, change, commit_lsn), made when a change of a
+//   table
+//                                  leaves no other trace: the last such change, and the position at which it was made
 #ifndef WALLABY_DESTINATION_DUCKDB_PROGRESS_H_
 #define WALLABY_DESTINATION_DUCKDB_PROGRESS_H_
 
@@ -26,6 +29,10 @@ class DuckdbProgress {
   absl::Status Store(DuckdbConnection* connection, const CommitPoint& point) const;
   absl::Status ForgetParts(DuckdbConnection* connection, std::string_view prefix) const;
   absl::Status ForgetPart(DuckdbConnection* connection, std::string_view part) const;
+  // Whether RecordChange() was called with this and nothing has been written since.
+  absl::StatusOr<bool> IsRecorded(DuckdbConnection* connection, const std::string& table,
+                                  const std::string& change) const;
+  absl::Status RecordChange(DuckdbConnection* connection, const std::string& table, const std::string& change) const;
 
  private:
   absl::Status Fenced(DuckdbConnection* connection) const;
@@ -37,6 +44,8 @@ class DuckdbProgress {
   std::string schema_;
   std::string table_;
   std::string parts_;
+  std::string meta_schema_;  // plain
+  std::string changes_;
 };
 
 }  // namespace wallaby

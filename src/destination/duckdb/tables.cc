@@ -78,18 +78,6 @@ absl::Status RefuseView(DuckdbConnection* connection, const DuckdbTable& table) 
                    "table (options schema and table)"));
 }
 
-absl::Status CreateTable(DuckdbConnection* connection, const DuckdbTable& table,
-                         const std::vector<DuckdbColumn>& wanted) {
-  RETURN_IF_ERROR(connection
-                      ->Execute(absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", QuoteIdentifier(table.catalog), ".",
-                                             QuoteIdentifier(table.schema)))
-                      .status());
-  const std::string columns = absl::StrJoin(wanted, ", ", [](std::string* out, const DuckdbColumn& column) {
-    absl::StrAppend(out, QuoteIdentifier(column.name), " ", column.type);
-  });
-  return connection->Execute(absl::StrCat("CREATE TABLE ", table.Quoted(), " (", columns, ")")).status();
-}
-
 absl::Status AddColumns(DuckdbConnection* connection, const DuckdbTable& table,
                         const std::vector<DuckdbColumn>& missing) {
   for (const DuckdbColumn& column : missing) {
@@ -132,11 +120,26 @@ std::vector<DuckdbColumn> DuckdbTables::Wanted(const Relation& relation) const {
   return wanted;
 }
 
+std::vector<std::string> DuckdbTables::CreateStatements(const DuckdbTable& table, const Relation& relation) const {
+  const std::string columns = absl::StrJoin(Wanted(relation), ", ", [](std::string* out, const DuckdbColumn& column) {
+    absl::StrAppend(out, QuoteIdentifier(column.name), " ", column.type);
+  });
+  return {absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", table.QuotedSchema()),
+          absl::StrCat("CREATE TABLE ", table.Quoted(), " (", columns, ")")};
+}
+
+void DuckdbTables::Forget(const Relation& relation) {
+  ready_.clear();
+  snapshot_only_.erase(relation.QualifiedName());
+  std::erase_if(owners_, [&](const auto& owner) { return owner.second == relation.QualifiedName(); });
+}
+
 absl::Status DuckdbTables::ClaimName(const DuckdbTable& table, const Relation& relation) {
   const std::string name = FoldedName(table);
   const std::string progress = FoldedName({.schema = options_->meta_schema, .name = options_->meta_table});
   const std::string parts = FoldedName({.schema = options_->meta_schema, .name = "snapshot_parts"});
-  if (name == progress || name == parts) {
+  const std::string changes = FoldedName({.schema = options_->meta_schema, .name = "schema_changes"});
+  if (name == progress || name == parts || name == changes) {
     return absl::FailedPreconditionError(
         absl::StrCat("table ", relation.QualifiedName(), " would be written to ", table.Quoted(),
                      ", where the destination keeps its progress; set option meta_schema or schema"));
@@ -190,7 +193,9 @@ absl::StatusOr<ReadyTable*> DuckdbTables::Ready(DuckdbConnection* connection, co
   RETURN_IF_ERROR(ClaimName(table, *relation));
   ASSIGN_OR_RETURN(std::vector<DuckdbColumn> present, Columns(connection, table));
   if (present.empty()) {
-    RETURN_IF_ERROR(CreateTable(connection, table, ready.columns));
+    for (const std::string& sql : CreateStatements(table, *relation)) {
+      RETURN_IF_ERROR(connection->Execute(sql).status());
+    }
     ready.exact = ready.empty = true;
   } else {
     RETURN_IF_ERROR(RefuseView(connection, table));

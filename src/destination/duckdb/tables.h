@@ -47,6 +47,10 @@ class DuckdbTables {
   absl::Status Check(DuckdbConnection* connection, const Relation& relation);
   // Makes schema, table and columns where missing. The pointer is good until the next Ready() or Forget().
   absl::StatusOr<ReadyTable*> Ready(DuckdbConnection* connection, const RelationPtr& relation);
+  // What Ready() runs where the table is missing.
+  std::vector<std::string> CreateStatements(const DuckdbTable& table, const Relation& relation) const;
+  // Another table may have the relation's name from now on, and the next Ready() looks at the table anew.
+  void Forget(const Relation& relation);
   // The name under which a relation's rows are kept.
   DuckdbTable Target(const DuckdbConnection& connection, const Relation& relation) const;
   // Columns of a table; empty when it does not exist.
