@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "destination/registry.h"
 #include "gmock/gmock.h"
+#include "service/held_lease.h"
 #include "service/service_test_base.h"
 
 namespace wallaby {
@@ -356,6 +357,23 @@ TEST_F(DdlServiceTest, AWorkerThatStaysIsNamed) {
   ExpectRefused(Apply(id), "that worker holds its lease");
   EXPECT_THAT(TheNotes().applied, IsEmpty());
   EXPECT_EQ(store_->GetDdl(id)->status, DdlStatus::kApproved);
+}
+
+TEST_F(DdlServiceTest, ALeaseIsKeptUntilItIsGivenBack) {
+  const std::string flow = GatedFlow("shop");
+  const auto never = [] { return false; };
+  auto lease = HeldLease::Take(store_.get(), flow, "test", absl::ZeroDuration(), never, absl::Seconds(2));
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  const absl::Time first = store_->GetLease(flow)->value().expires;
+  EXPECT_TRUE(Eventually([&] { return store_->GetLease(flow)->value().expires > first; }));
+  EXPECT_EQ(store_->GetLease(flow)->value().generation, (*lease)->generation());
+  const auto other = [&](absl::Duration limit, bool given_up) {
+    return HeldLease::Take(store_.get(), flow, "other", limit, [given_up] { return given_up; }).status();
+  };
+  EXPECT_TRUE(absl::IsFailedPrecondition(other(absl::ZeroDuration(), false)));
+  EXPECT_TRUE(absl::IsCancelled(other(absl::Hours(1), true)));
+  lease->reset();
+  EXPECT_TRUE(other(absl::ZeroDuration(), false).ok());
 }
 
 TEST_F(DdlServiceTest, WhatFailedIsFinishedAndNotRepeated) {

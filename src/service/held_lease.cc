@@ -12,9 +12,6 @@
 namespace wallaby {
 namespace {
 
-// When this process dies, the flow's next worker waits so long.
-constexpr absl::Duration kTtl = absl::Seconds(15);
-constexpr absl::Duration kRenewEvery = absl::Seconds(4);
 constexpr absl::Duration kAskAgain = absl::Milliseconds(200);
 
 // Random, so that servers in two containers, both with pid 1, never pass for one holder.
@@ -28,21 +25,21 @@ std::string Holder(std::string_view purpose) {
 
 absl::StatusOr<std::unique_ptr<HeldLease>> HeldLease::Take(ControlStore* store, const std::string& flow_id,
                                                            std::string_view purpose, absl::Duration limit,
-                                                           const std::function<bool()>& given_up) {
+                                                           const std::function<bool()>& given_up, absl::Duration ttl) {
   const std::string holder = Holder(purpose);
   const absl::Time end = absl::Now() + limit;
   while (true) {
-    absl::StatusOr<Lease> lease = store->AcquireLease(flow_id, holder, kTtl);
-    if (lease.ok()) return std::unique_ptr<HeldLease>(new HeldLease(store, *std::move(lease)));
+    absl::StatusOr<Lease> lease = store->AcquireLease(flow_id, holder, ttl);
+    if (lease.ok()) return std::unique_ptr<HeldLease>(new HeldLease(store, *std::move(lease), ttl));
     if (!absl::IsFailedPrecondition(lease.status()) || absl::Now() >= end) return lease.status();
     if (given_up()) return absl::CancelledError("nobody waits for the answer any more");
     absl::SleepFor(kAskAgain);
   }
 }
 
-HeldLease::HeldLease(ControlStore* store, Lease lease)
-    : store_(store), lease_(std::move(lease)), keeper_([this] {
-        while (!end_.Wait(kRenewEvery)) Renew();
+HeldLease::HeldLease(ControlStore* store, Lease lease, absl::Duration ttl)
+    : store_(store), lease_(std::move(lease)), ttl_(ttl), keeper_([this] {
+        while (!end_.Wait(ttl_ / 4)) Renew();
       }) {}
 
 HeldLease::~HeldLease() {
@@ -57,7 +54,7 @@ HeldLease::~HeldLease() {
 }
 
 void HeldLease::Renew() {
-  const absl::Status renewed = store_->RenewLease(lease_, kTtl);
+  const absl::Status renewed = store_->RenewLease(lease_, ttl_);
   if (renewed.ok()) return;
   // Destinations refuse an older generation by themselves, so going on does no harm.
   Log(LogLevel::kWarn, "the lease could not be renewed",

@@ -17,12 +17,16 @@ namespace wallaby {
 
 class HeldLease {
  public:
+  // When this process dies, the flow's next worker waits so long.
+  static constexpr absl::Duration kTtl = absl::Seconds(15);
+
   // Held as "host:pid:purpose random". While somebody else has the lease it is asked for again, for `limit`: a worker
   // that has paused gives it back a moment later. FAILED_PRECONDITION that names the holder after that; CANCELLED as
-  // soon as `given_up` says so. `store` outlives the object.
+  // soon as `given_up` says so. Renewed well before `ttl` has passed. `store` outlives the object.
   static absl::StatusOr<std::unique_ptr<HeldLease>> Take(ControlStore* store, const std::string& flow_id,
                                                          std::string_view purpose, absl::Duration limit,
-                                                         const std::function<bool()>& given_up);
+                                                         const std::function<bool()>& given_up,
+                                                         absl::Duration ttl = kTtl);
   // Gives it back.
   ~HeldLease();
   HeldLease(const HeldLease&) = delete;
@@ -31,11 +35,12 @@ class HeldLease {
   int64_t generation() const { return lease_.generation; }
 
  private:
-  HeldLease(ControlStore* store, Lease lease);
+  HeldLease(ControlStore* store, Lease lease, absl::Duration ttl);
   void Renew();
 
   ControlStore* const store_;
   const Lease lease_;
+  const absl::Duration ttl_;
   Event end_;
   std::thread keeper_;
 };
