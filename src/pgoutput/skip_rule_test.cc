@@ -53,7 +53,7 @@ class SkipRuleTest : public testing::Test {
     options.binary = binary;
     options.skip_below["public.t"] = SkipRule("id", {100, 200}, {Lsn{200}, Lsn{400}, Lsn{300}});
     options.backfill_command = "wallaby-worker -flow-id f -mode backfill";
-    assembler_ = std::make_unique<Assembler>(&source_, filler, std::move(options));
+    assembler_ = std::make_unique<Assembler>(&source_, filler, nullptr, std::move(options));
     relation_ = "R" + Big(1, 4) + std::string("public\0t\0", 9) + identity + Big(2, 2) + "\1" + key +
                 std::string(1, '\0') + Big(23, 4) + Big(-1, 4) + std::string(1, identity == 'f' ? '\1' : '\0') +
                 std::string("note\0", 5) + Big(25, 4) + Big(-1, 4);

@@ -336,8 +336,8 @@ absl::Status Attempt::PrepareSnapshot() {
     const auto sync = std::find_if(syncs_.begin(), syncs_.end(),
                                    [&](const TableSync& s) { return s.table == table.relation.QualifiedName(); });
     if (sync == syncs_.end() || sync->state == TableSyncState::kDone) continue;
-    ASSIGN_OR_RETURN(const bool as_streamed, IsAsStreamed(table));
-    if (!as_streamed) {
+    ASSIGN_OR_RETURN(const bool copyable, IsCopyable(table));
+    if (!copyable) {
       Log(LogLevel::kInfo, "the table's copy waits: its DDL at the source is ahead of the stream",
           {{"table", table.relation.QualifiedName()}});
       continue;
@@ -363,13 +363,13 @@ absl::Status Attempt::PrepareSnapshot() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Attempt::IsAsStreamed(const PublishedTable& table) {
+absl::StatusOr<bool> Attempt::IsCopyable(const PublishedTable& table) {
   const auto stored = FindShape(shapes_, table.relation.oid);
   if (stored == shapes_.end()) return true;
   SchemaChange change = CompareShapes(&stored->shape, &source_shapes_.at(table.relation.oid));
   if (change.steps.empty()) return true;
-  if (c_.options->mode != WorkerMode::kBackfill) return false;
-  // The operator asked for the table as it is now.
+  if (captures_ && c_.options->mode != WorkerMode::kBackfill) return false;
+  // The operator asked for the table as it is now, or nobody knows when the stream will tell of the change.
   change.copy = true;
   for (const OpenDestination& open : open_) {
     RETURN_IF_ERROR(Annotate(open.destination->ApplyDdl(change), absl::StrCat("destination ", open.name)));
@@ -406,12 +406,12 @@ absl::Status Attempt::Snapshot() {
   options.workers = c_.options->snapshot_workers > 0 ? c_.options->snapshot_workers : c_.source->snapshot_workers;
   options.batch_bytes = static_cast<size_t>(std::clamp<int64_t>(c_.memory_limit / 64, 256 << 10, 8 << 20));
   options.partition = c_.options->partition;
-  const Lsn shown = snapshot_->consistent();
+  // Before the first row: after a crash, DDL since then is still seen.
+  RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent()));
   const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
   snapshot_.reset();
   if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once
   RETURN_IF_ERROR(status);
-  RETURN_IF_ERROR(StoreCopiedShapes(shown));
   // Everything is new at every destination: what was missing before the copy is missing no more.
   if (CopiesEveryTable()) {
     RETURN_IF_ERROR(StoreFirstCheckpoint(slot_.has_value() ? slot_->confirmed_flush : checkpoint_->lsn));

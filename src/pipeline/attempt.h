@@ -98,8 +98,8 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status PrepareSnapshot();
-  // Whether the table is as the stream has it so far. In a backfill the destinations are made to follow first.
-  absl::StatusOr<bool> IsAsStreamed(const PublishedTable& table);
+  // Whether the table may be copied as it is now: it is as the stream has it, or the destinations are made to follow.
+  absl::StatusOr<bool> IsCopyable(const PublishedTable& table);
   absl::Status Snapshot();
   absl::Status StoreCopiedShapes(Lsn snapshot);
   absl::Status Stream();
