@@ -1,6 +1,7 @@
 # Everything that WALlaby takes from outside, each as one imported target:
 #
-#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  gtest  benchmark  arrow  parquet  duckdb  adbc
+#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  gtest  benchmark  arrow  parquet
+#   duckdb  adbc
 #
 # and the code generators wallaby_dep::protoc and wallaby_dep::grpc_cpp_plugin (executables).
 # Most come from the distribution. Arrow, Parquet, DuckDB and ADBC are looked for in the system first and then in
@@ -138,6 +139,13 @@ if(TARGET yaml-cpp::yaml-cpp)
 else()
   wallaby_dependency(yaml yaml-cpp)
 endif()
+
+# Only the text format; the listener is ours.
+find_library(WALLABY_PROMETHEUS_LIBRARY prometheus-cpp-core REQUIRED)
+wallaby_dependency(prometheus "${WALLABY_PROMETHEUS_LIBRARY}")
+# Built apart from its header, so both must agree on what is in it: its flags tell.
+pkg_check_modules(WALLABY_HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+wallaby_dependency(httplib PkgConfig::WALLABY_HTTPLIB Threads::Threads)
 
 # Only for tests and measurements.
 find_package(GTest CONFIG)

@@ -59,6 +59,7 @@ absl::Status OneOf(const std::string& value, std::initializer_list<std::string_v
   return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: ", names));
 }
 
+template <std::string Settings::*member>
 absl::Status SetListen(const std::string& value, Settings* settings) {
   const size_t colon = value.rfind(':');
   int port = -1;
@@ -66,7 +67,7 @@ absl::Status SetListen(const std::string& value, Settings* settings) {
     return absl::InvalidArgumentError(
         absl::StrCat("got '", value, "'; allowed: host:port, or :port for all interfaces"));
   }
-  settings->grpc_listen = value;
+  settings->*member = value;
   return absl::OkStatus();
 }
 
@@ -74,6 +75,15 @@ absl::Status SetMemory(const std::string& value, Settings* settings) {
   ASSIGN_OR_RETURN(settings->memory_limit, ParseBytes(value));
   if (settings->memory_limit >= kMinMemory) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: 16MiB or more"));
+}
+
+absl::Status SetOtelInterval(const std::string& value, Settings* settings) {
+  const auto interval = ParseDuration(value);
+  if (interval.ok() && *interval >= absl::Milliseconds(100) && *interval <= absl::Hours(1)) {
+    settings->otel_metrics_interval = *interval;
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: from 100ms to 1h, like 15s"));
 }
 
 absl::Status SetBackend(const std::string& value, Settings* settings) {
@@ -100,10 +110,10 @@ absl::Status RefuseKeyInFile(const std::string&, Settings*) {
   return absl::InvalidArgumentError("is read from the environment only (WALLABY_SECRET_KEY), never from a file");
 }
 
-constexpr std::array<Setting, 17> kSettings{{
+constexpr std::array<Setting, 21> kSettings{{
     {"postgres_dsn", SetText<&Settings::postgres_dsn>},
     {"data_dir", SetText<&Settings::data_dir>},
-    {"grpc_listen", SetListen},
+    {"grpc_listen", SetListen<&Settings::grpc_listen>},
     {"grpc_reflection", SetFlag<&Settings::grpc_reflection>},
     {"checkpoint_backend", SetBackend},
     {"checkpoint_path", SetText<&Settings::checkpoint_path>},
@@ -111,6 +121,10 @@ constexpr std::array<Setting, 17> kSettings{{
     {"wire_format", SetWireFormat},
     {"wire_enforce", SetFlag<&Settings::wire_enforce>},
     {"memory_limit", SetMemory},
+    {"metrics_listen", SetListen<&Settings::metrics_listen>},
+    {"admin_listen", SetListen<&Settings::admin_listen>},
+    {"trace_path", SetText<&Settings::trace_path>},
+    {"otel_metrics_interval", SetOtelInterval},
     {"ddl_gate", SetDdl<&DdlPolicy::gate>},
     {"ddl_auto_approve", SetDdl<&DdlPolicy::auto_approve>},
     {"ddl_auto_apply", SetDdl<&DdlPolicy::auto_apply>},
@@ -120,12 +134,9 @@ constexpr std::array<Setting, 17> kSettings{{
     {"secret_key", RefuseKeyInFile},
 }};
 
-// Settings of the contract that only add something to look at, or that say how a thing works which is refused above:
-// they may stand in a file without effect.
+// Settings of the contract that say how a thing works which is refused above: they may stand in a file without effect.
 bool IsHarmless(std::string_view name) {
-  return name == "trace_path" || name == "metrics_listen" || name == "admin_listen" ||
-         name == "otel_metrics_interval" || name == "spool_limit" || absl::StartsWith(name, "k8s_") ||
-         absl::StartsWith(name, "dbos_");
+  return name == "spool_limit" || absl::StartsWith(name, "k8s_") || absl::StartsWith(name, "dbos_");
 }
 
 absl::Status Apply(const Setting& setting, const std::string& value, std::string_view shown_name, Settings* settings) {

@@ -21,8 +21,13 @@ struct Settings {
   std::string wire_format;                     // WALLABY_WIRE_FORMAT
   bool wire_enforce = false;                   // WALLABY_WIRE_ENFORCE
   int64_t memory_limit = 256 << 20;            // WALLABY_MEMORY_LIMIT
-  DdlPolicy ddl;                               // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
-  std::string config_file;                     // -config, handed on to workers
+  std::string metrics_listen;                  // WALLABY_METRICS_LISTEN; empty: off
+  std::string admin_listen;                    // WALLABY_ADMIN_LISTEN; empty: off
+  std::string trace_path;                      // WALLABY_TRACE_PATH; empty: off
+  // WALLABY_OTEL_METRICS_INTERVAL; 0: as OTEL_METRIC_EXPORT_INTERVAL says.
+  absl::Duration otel_metrics_interval;
+  DdlPolicy ddl;            // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
+  std::string config_file;  // -config, handed on to workers
 };
 
 // Reads `config_file` (YAML, keys in lower case as `wallaby_data_dir` or `data_dir`; empty: none), then the

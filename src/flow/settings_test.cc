@@ -62,6 +62,21 @@ TEST_F(SettingsTest, EnvironmentWinsOverFile) {
   EXPECT_EQ(settings->config_file, file);
 }
 
+TEST_F(SettingsTest, WhatAnOperatorWatches) {
+  const auto off = LoadSettings("");
+  ASSERT_TRUE(off.ok()) << off.status();
+  EXPECT_EQ(off->metrics_listen + off->admin_listen + off->trace_path, "");
+  EXPECT_EQ(off->otel_metrics_interval, absl::ZeroDuration());
+  setenv("WALLABY_ADMIN_LISTEN", "127.0.0.1:0", 1);
+  setenv("WALLABY_OTEL_METRICS_INTERVAL", "15s", 1);
+  const auto on = LoadSettings(File("metrics_listen: ':9100'\ntrace_path: /tmp/t.jsonl\n"));
+  ASSERT_TRUE(on.ok()) << on.status();
+  EXPECT_EQ(on->metrics_listen, ":9100");
+  EXPECT_EQ(on->admin_listen, "127.0.0.1:0");
+  EXPECT_EQ(on->trace_path, "/tmp/t.jsonl");
+  EXPECT_EQ(on->otel_metrics_interval, absl::Seconds(15));
+}
+
 TEST_F(SettingsTest, EmptyFileIsNoSettings) {
   EXPECT_TRUE(LoadSettings(File("# nothing yet\n")).ok());
   EXPECT_TRUE(LoadSettings(File("")).ok());
@@ -74,6 +89,10 @@ TEST_F(SettingsTest, BadFiles) {
       {"grpc_listen: nowhere\n", "host:port"},
       {"grpc_listen: ':70000'\n", "grpc_listen"},
       {"grpc_reflection: perhaps\n", "setting grpc_reflection"},
+      {"metrics_listen: here\n", "setting metrics_listen"},
+      {"admin_listen: 8080\n", "setting admin_listen"},
+      {"otel_metrics_interval: often\n", "100ms to 1h"},
+      {"otel_metrics_interval: 1ms\n", "100ms to 1h"},
       {"x: y\nmemory_limit: lots\n", "line 1"},
       {"memory_limit: 1KB\n", "16MiB"},
       {"wallaby_wire_format: xml\n", "arrow, parquet"},

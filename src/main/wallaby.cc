@@ -15,8 +15,10 @@
 #include "flow/settings.h"
 #include "main/data_dir_lock.h"
 #include "service/server.h"
+#include "service/server_telemetry.h"
 #include "store/stores.h"
 #include "telemetry/log.h"
+#include "telemetry/metric_table.h"
 
 namespace wallaby {
 namespace {
@@ -64,6 +66,9 @@ absl::Status Serve(const std::string& config_file) {
   // Listens first: a server that cannot must not start workers.
   ASSIGN_OR_RETURN(const std::unique_ptr<ControlServer> server,
                    ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatcher.get(), settings));
+  MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
+  ASSIGN_OR_RETURN(const std::unique_ptr<ServerTelemetry> telemetry,
+                   ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), settings));
   RETURN_IF_ERROR(dispatcher->Start());
   Log(LogLevel::kInfo, "serving",
       {{"version", std::string(WallabyVersion())},

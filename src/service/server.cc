@@ -15,6 +15,7 @@
 #include "service/checkpoint_service.h"
 #include "service/ddl_service.h"
 #include "service/flow_service.h"
+#include "service/grpc_metrics.h"
 #include "service/source_service.h"
 #include "telemetry/log.h"
 
@@ -57,6 +58,7 @@ class GrpcControlServer final : public ControlServer {
     // Else a second server would share the port in silence, and each would get half of the requests.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+    CountCalls(&builder);
     builder.RegisterService(&flows_);
     builder.RegisterService(&checkpoints_);
     builder.RegisterService(&sources_);

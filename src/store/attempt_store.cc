@@ -10,11 +10,27 @@ namespace {
 constexpr int64_t kKeptAttempts = 100;  // ended ones, per flow
 
 constexpr std::string_view kPutReport =
-    "INSERT INTO @worker_reports (flow_id, slot, slot_active, lag_bytes, lag_seconds, detail, changes, at) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+    "INSERT INTO @worker_reports (flow_id, slot, slot_active, lag_bytes, lag_seconds, detail, changes, at, metrics) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
     "ON CONFLICT (flow_id) DO UPDATE SET slot = excluded.slot, slot_active = excluded.slot_active, "
     "lag_bytes = excluded.lag_bytes, lag_seconds = excluded.lag_seconds, detail = excluded.detail, "
-    "changes = excluded.changes, at = excluded.at";
+    "changes = excluded.changes, at = excluded.at, metrics = excluded.metrics";
+
+constexpr std::string_view kReportColumns =
+    "flow_id, slot, slot_active, lag_bytes, lag_seconds, detail, changes, at, metrics";
+
+WorkerReport ReadReport(const SqlRows& rows, int row) {
+  WorkerReport report;
+  report.slot = rows.Text(row, 1);
+  report.slot_active = rows.Int(row, 2) != 0;
+  report.lag_bytes = rows.Int(row, 3);
+  report.lag_seconds = rows.Real(row, 4);
+  report.detail = rows.Text(row, 5);
+  report.changes = rows.Int(row, 6);
+  report.at = TimeFromMicros(rows.Int(row, 7));
+  report.metrics = rows.Text(row, 8);
+  return report;
+}
 
 }  // namespace
 
@@ -23,7 +39,7 @@ absl::Status SqlStore::PutReport(const std::string& flow_id, const WorkerReport&
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     return session
         .Query(kPutReport, {flow_id, report.slot, int64_t{report.slot_active}, report.lag_bytes, report.lag_seconds,
-                            report.detail, report.changes, StoredMicros(report.at)})
+                            report.detail, report.changes, StoredMicros(report.at), report.metrics})
         .status();
   });
 }
@@ -31,21 +47,25 @@ absl::Status SqlStore::PutReport(const std::string& flow_id, const WorkerReport&
 absl::StatusOr<std::optional<WorkerReport>> SqlStore::GetReport(const std::string& flow_id) {
   SqlRows rows;
   RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
-    ASSIGN_OR_RETURN(rows, session.Query("SELECT slot, slot_active, lag_bytes, lag_seconds, detail, changes, at "
-                                         "FROM @worker_reports WHERE flow_id = $1",
-                                         {flow_id}));
+    ASSIGN_OR_RETURN(
+        rows,
+        session.Query(absl::StrCat("SELECT ", kReportColumns, " FROM @worker_reports WHERE flow_id = $1"), {flow_id}));
     return absl::OkStatus();
   }));
   if (rows.empty()) return std::optional<WorkerReport>();
-  WorkerReport report;
-  report.slot = rows.Text(0, 0);
-  report.slot_active = rows.Int(0, 1) != 0;
-  report.lag_bytes = rows.Int(0, 2);
-  report.lag_seconds = rows.Real(0, 3);
-  report.detail = rows.Text(0, 4);
-  report.changes = rows.Int(0, 5);
-  report.at = TimeFromMicros(rows.Int(0, 6));
-  return std::optional<WorkerReport>(std::move(report));
+  return std::optional<WorkerReport>(ReadReport(rows, 0));
+}
+
+absl::StatusOr<std::map<std::string, WorkerReport>> SqlStore::ListReports() {
+  std::map<std::string, WorkerReport> reports;
+  RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
+    reports.clear();
+    ASSIGN_OR_RETURN(const SqlRows rows,
+                     session.Query(absl::StrCat("SELECT ", kReportColumns, " FROM @worker_reports")));
+    for (int row = 0; row < rows.size(); ++row) reports[rows.Text(row, 0)] = ReadReport(rows, row);
+    return absl::OkStatus();
+  }));
+  return reports;
 }
 
 absl::StatusOr<int64_t> SqlStore::AddAttempt(const DispatchAttempt& attempt) {

@@ -79,6 +79,14 @@ struct WorkerReport {
   std::string detail;   // "streaming", "snapshot", "reconnecting: ..."
   int64_t changes = 0;  // delivered since the worker started
   absl::Time at;
+  std::string metrics;  // telemetry/metrics_snapshot.h; "" when it told none
+};
+
+// How often flows went from one state to another, since the store exists.
+struct StateChangeTotal {
+  FlowState from = FlowState::kUnspecified;  // unspecified: the flow was created
+  FlowState to = FlowState::kUnspecified;
+  int64_t total = 0;
 };
 
 // One run of a worker, as the dispatcher started it.
@@ -118,6 +126,8 @@ class ControlStore {
                                   const std::string& reason) = 0;
   virtual absl::Status SetLastError(const std::string& id, const std::string& error) = 0;
   virtual absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) = 0;
+  // Of all flows together, also those that are deleted. Totals never go down; pairs that did not happen are left out.
+  virtual absl::StatusOr<std::vector<StateChangeTotal>> StateChangeTotals() = 0;
 
   // ---- leases ----
   // FAILED_PRECONDITION naming the holder while somebody else's lease has not expired.
@@ -175,6 +185,8 @@ class ControlStore {
   // ---- workers ----
   virtual absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) = 0;
   virtual absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) = 0;
+  // By flow; those whose workers never reported are left out.
+  virtual absl::StatusOr<std::map<std::string, WorkerReport>> ListReports() = 0;
   virtual absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) = 0;
   virtual absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) = 0;
   virtual absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() = 0;

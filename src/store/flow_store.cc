@@ -38,6 +38,11 @@ absl::Status AddEvent(SqlSession& session, const std::string& id, std::string_vi
                              "VALUES ($1, $2, $3, $4, {now})",
                              {id, std::string(from), std::string(to), reason})
                       .status());
+  RETURN_IF_ERROR(session
+                      .Query("INSERT INTO @state_changes AS t (from_state, to_state, total) VALUES ($1, $2, 1) "
+                             "ON CONFLICT (from_state, to_state) DO UPDATE SET total = t.total + 1",
+                             {std::string(from), std::string(to)})
+                      .status());
   return session
       .Query(
           "DELETE FROM @state_events WHERE flow_id = $1 AND id <= (SELECT id FROM @state_events WHERE flow_id = $1 "
@@ -229,6 +234,20 @@ absl::StatusOr<std::vector<StateEvent>> SqlStore::StateEvents(const std::string&
     return absl::OkStatus();
   }));
   return events;
+}
+
+absl::StatusOr<std::vector<StateChangeTotal>> SqlStore::StateChangeTotals() {
+  std::vector<StateChangeTotal> totals;
+  RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
+    totals.clear();
+    ASSIGN_OR_RETURN(const SqlRows rows, session.Query("SELECT from_state, to_state, total FROM @state_changes"));
+    for (int row = 0; row < rows.size(); ++row) {
+      ASSIGN_OR_RETURN(const FlowState to, ParseFlowState(rows.Text(row, 1)));
+      totals.push_back({ParseFlowState(rows.Text(row, 0)).value_or(FlowState::kUnspecified), to, rows.Int(row, 2)});
+    }
+    return absl::OkStatus();
+  }));
+  return totals;
 }
 
 }  // namespace wallaby

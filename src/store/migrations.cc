@@ -116,7 +116,20 @@ CREATE TABLE @table_shapes (
 );
 )sql";
 
-constexpr std::array<std::string_view, 2> kSteps = {kStep1, kStep2};
+// The totals outlive the events, of which only the newest are kept, and the flows.
+constexpr std::string_view kStep3 = R"sql(
+ALTER TABLE @worker_reports ADD COLUMN metrics TEXT NOT NULL DEFAULT '';
+CREATE TABLE @state_changes (
+  from_state TEXT NOT NULL,
+  to_state TEXT NOT NULL,
+  total BIGINT NOT NULL,
+  PRIMARY KEY (from_state, to_state)
+);
+INSERT INTO @state_changes (from_state, to_state, total)
+  SELECT from_state, to_state, count(*) FROM @state_events GROUP BY from_state, to_state;
+)sql";
+
+constexpr std::array<std::string_view, 3> kSteps = {kStep1, kStep2, kStep3};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

@@ -44,6 +44,7 @@ class SplitStore final : public ControlStore {
   absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) override {
     return control_->StateEvents(id, limit);
   }
+  absl::StatusOr<std::vector<StateChangeTotal>> StateChangeTotals() override { return control_->StateChangeTotals(); }
   absl::StatusOr<Lease> AcquireLease(const std::string& flow_id, const std::string& holder,
                                      absl::Duration ttl) override {
     return control_->AcquireLease(flow_id, holder, ttl);
@@ -95,6 +96,7 @@ class SplitStore final : public ControlStore {
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override {
     return control_->GetReport(flow_id);
   }
+  absl::StatusOr<std::map<std::string, WorkerReport>> ListReports() override { return control_->ListReports(); }
   absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) override { return control_->AddAttempt(attempt); }
   absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) override {
     return control_->EndAttempt(id, exit_code, outcome);

@@ -41,6 +41,7 @@ class SqlStore final : public ControlStore {
                           const std::string& reason) override;
   absl::Status SetLastError(const std::string& id, const std::string& error) override;
   absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) override;
+  absl::StatusOr<std::vector<StateChangeTotal>> StateChangeTotals() override;
 
   absl::StatusOr<Lease> AcquireLease(const std::string& flow_id, const std::string& holder,
                                      absl::Duration ttl) override;
@@ -72,6 +73,7 @@ class SqlStore final : public ControlStore {
 
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override;
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override;
+  absl::StatusOr<std::map<std::string, WorkerReport>> ListReports() override;
   absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) override;
   absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) override;
   absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() override;

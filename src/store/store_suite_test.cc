@@ -101,6 +101,22 @@ TEST_P(StoreTest, TransitionsAreGuardedAndRemembered) {
   EXPECT_FAILS(store->SetLastError("x", ""), kNotFound, "'x'");
 }
 
+TEST_P(StoreTest, TotalsOfStateChangesOutliveTheFlows) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  ASSERT_STATUS_OK(store->Transition("a", {}, FlowState::kRunning, ""));
+  EXPECT_FALSE(store->Transition("a", {FlowState::kPaused}, FlowState::kStopped, "").ok());
+  ASSERT_STATUS_OK(store->DeleteFlow("a"));
+  const auto totals = store->StateChangeTotals();
+  ASSERT_TRUE(totals.ok()) << totals.status();
+  std::map<std::pair<FlowState, FlowState>, int64_t> counted;
+  for (const StateChangeTotal& one : *totals) counted[{one.from, one.to}] = one.total;
+  const std::map<std::pair<FlowState, FlowState>, int64_t> expected = {
+      {{FlowState::kUnspecified, FlowState::kCreated}, 2}, {{FlowState::kCreated, FlowState::kRunning}, 1}};
+  EXPECT_EQ(counted, expected);
+}
+
 TEST_P(StoreTest, LeaseHasOneHolderAndRisingGenerations) {
   const auto store = Open();
   ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
@@ -229,6 +245,14 @@ TEST_P(StoreTest, ReportsAndAttempts) {
   ASSERT_STATUS_OK(store->PutReport("a", {.lag_seconds = 0.125}));
   EXPECT_EQ((*store->GetReport("a"))->lag_seconds, 0.125);
   EXPECT_FAILS(store->PutReport("x", {}), kNotFound, "'x'");
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  ASSERT_STATUS_OK(store->PutReport("b", {.slot = "slot2", .metrics = "{counts}"}));
+  const auto reports = store->ListReports();
+  ASSERT_TRUE(reports.ok()) << reports.status();
+  ASSERT_EQ(reports->size(), 2u);
+  EXPECT_EQ(reports->at("a").metrics, "");
+  EXPECT_EQ(reports->at("b").metrics, "{counts}");
+  EXPECT_EQ(reports->at("b").slot, "slot2");
 
   const auto first = store->AddAttempt({.flow_id = "a", .kind = "local", .handle = "boot:1:2"});
   const auto second = store->AddAttempt({.flow_id = "a", .kind = "local", .handle = "boot:3:4"});
