@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -176,6 +177,8 @@ absl::StatusOr<bool> Worker::SettleHeld() {
 
 absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& events) {
   for (const ControlStore::RecordedDdl& entry : events) {
+    if (IsSettled(entry.event)) continue;
+    TraceDdlGate(options_.flow_id, lease_.generation, entry.event.lsn, entry.event.ddl);
     if (!entry.added) continue;
     Log(LogLevel::kWarn, absl::StrCat("flow paused: ", kDdlPending, ", DDL waits for approval"),
         {{"reason", std::string(kDdlPending)},

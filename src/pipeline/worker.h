@@ -42,6 +42,7 @@ class Worker {
   absl::Status RunAttempt();
   // A transaction is held because of its DDL. True when the events are settled and the stream may go on.
   absl::StatusOr<bool> SettleHeld();
+  // A line in the log for each event that is new, then the pause.
   absl::Status PauseForDdl(const std::vector<ControlStore::RecordedDdl>& events);
   // Whether a failed attempt is followed by another.
   bool TryAgain(const absl::Status& status, int tries) const;
