@@ -125,17 +125,12 @@ class Destination {
   // ---- schema changes ----
   // What ApplyDdl() would run where the table is as the source's was before: for people, before they approve. No I/O.
   // Lines that begin with "-- " say what happens without a statement.
-  virtual std::vector<std::string> DdlStatements(const SchemaChange& change) const {
-    (void)change;
-    return {};
-  }
+  virtual std::vector<std::string> DdlStatements(const SchemaChange& change) const = 0;
 
   // Makes the table follow, in append mode without losing what is in the log. Looks at the table first and leaves out
   // what is done already, so that it may be called again after a crash. Durable on return. After Open(), with nothing
   // written that is not committed. Errors name table, column and remedy.
-  virtual absl::Status ApplyDdl(const SchemaChange& change) {
-    return absl::UnimplementedError("table " + change.Table() + ": this destination cannot follow schema changes");
-  }
+  virtual absl::Status ApplyDdl(const SchemaChange& change) = 0;
 };
 
 // Makes the destination for a type of the flow file ("duckdb", "postgres", "parquet"). Heavy ones are modules that are

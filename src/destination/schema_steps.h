@@ -18,11 +18,14 @@ struct DdlStatement {
   std::string sql;  // "-- ..." is a remark: nothing to run
   // The rest is for running it.
   std::string column;
-  std::string guard;   // a query before it: a row in its result, or its failure, forbids the statement
+  std::string guard;   // a query before it: a row in its result says why the statement must not be run
   std::string remedy;  // what to do when it cannot be run
 
   bool is_remark() const { return sql.starts_with("--"); }
 };
+
+// What a guard says of a log whose column gets another type.
+inline constexpr char kValuesWouldBeLost[] = "the log has values that the new type cannot hold as they are";
 
 std::vector<std::string> ShownStatements(const std::vector<DdlStatement>& statements);
 

@@ -95,6 +95,8 @@ class MemoryDestination : public Destination {
     return absl::OkStatus();
   }
   absl::Status ResetSnapshot(const Relation&, std::string_view) override { return absl::OkStatus(); }
+  std::vector<std::string> DdlStatements(const SchemaChange&) const override { return {}; }
+  absl::Status ApplyDdl(const SchemaChange&) override { return absl::OkStatus(); }
 
   std::string fail_at_row;
   std::vector<std::string> written;

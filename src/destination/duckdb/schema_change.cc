@@ -243,8 +243,9 @@ void Plan::Retype(const SchemaStep& step, PresentColumn* column) {
   }
   std::string guard;
   if (type != "VARCHAR") {
-    guard = absl::StrCat("SELECT 1 FROM ", table_.table.Quoted(), " WHERE TRY_CAST(CAST(TRY_CAST(", text, " AS ", type,
-                         ") AS VARCHAR) AS ", old_type, ") IS DISTINCT FROM ", name, " LIMIT 1");
+    guard = absl::StrCat("SELECT ", QuoteLiteral(kValuesWouldBeLost), " FROM ", table_.table.Quoted(),
+                         " WHERE TRY_CAST(CAST(TRY_CAST(", text, " AS ", type, ") AS VARCHAR) AS ", old_type,
+                         ") IS DISTINCT FROM ", name, " LIMIT 1");
   }
   Run(absl::StrCat(to, " USING CAST(", text, " AS ", type, ")"), step.column,
       absl::StrCat("keep the old values under another name: run ", Alter(), "RENAME COLUMN ", name,
@@ -337,8 +338,7 @@ absl::Status RunStatement(DuckdbConnection* connection, const DdlStatement& stat
     auto rows = connection->Query(statement.guard);
     if (!rows.ok()) return ExplainDdl(rows.status(), shown, statement);
     if (!rows->empty()) {
-      return ExplainDdl(absl::FailedPreconditionError("the log has values that the new type cannot hold as they are"),
-                        shown, statement);
+      return ExplainDdl(absl::FailedPreconditionError(rows->front().front().value_or("")), shown, statement);
     }
   }
   const absl::Status status = connection->Execute(statement.sql).status();

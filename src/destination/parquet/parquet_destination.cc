@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
+#include "destination/parquet/schema_change.h"
 
 namespace wallaby {
 namespace {
@@ -211,6 +212,17 @@ absl::Status ParquetDestination::ResetSnapshot(const Relation& relation, std::st
   next.removed.clear();
   manifest_ = std::move(next);
   return absl::OkStatus();
+}
+
+std::vector<std::string> ParquetDestination::DdlStatements(const SchemaChange& change) const {
+  return ParquetDdl(change, options_);
+}
+
+absl::Status ParquetDestination::ApplyDdl(const SchemaChange& change) {
+  RETURN_IF_ERROR(CheckOpen());
+  if (!change.after) return absl::OkStatus();
+  // Files have the shape of their rows, so there is nothing to change.
+  return CheckTable(change.after->Visible());
 }
 
 }  // namespace wallaby

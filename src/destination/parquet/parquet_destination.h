@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,6 +34,8 @@ class ParquetDestination : public Destination {
   absl::Status Write(const ChangeBatch& batch) override;
   absl::Status Commit(const CommitPoint& point) override;
   absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) override;
+  std::vector<std::string> DdlStatements(const SchemaChange& change) const override;
+  absl::Status ApplyDdl(const SchemaChange& change) override;
 
  private:
   ParquetDestination(DestinationConfig config, ParquetOptions options);

@@ -21,7 +21,7 @@ constexpr char kTableSql[] = R"(
 
 constexpr char kColumnsSql[] = R"(
   SELECT a.attname, b.oid, format_type(b.oid, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END),
-         a.attgenerated <> '', a.attidentity = 'a'
+         a.attgenerated <> '', a.attidentity = 'a', a.attnotnull
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
@@ -30,10 +30,12 @@ constexpr char kColumnsSql[] = R"(
 
 constexpr char kIndexesSql[] = R"(
   SELECT i.indexrelid::regclass::text, coalesce(a.attname, ''),
-         i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+         i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL,
+         i.indexrelid, i.indisprimary, coalesce(quote_ident(o.conname), '')
   FROM pg_index i
   CROSS JOIN LATERAL unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k
   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k
+  LEFT JOIN pg_constraint o ON o.conindid = i.indexrelid AND o.conrelid = i.indrelid AND o.contype IN ('p', 'u')
   WHERE i.indrelid = $1::oid AND i.indisunique
   ORDER BY i.indexrelid)";
 
@@ -42,7 +44,12 @@ absl::Status LoadIndexes(Session& session, const std::string& oid, DestinationTa
   for (int i = 0; i < rows.size(); ++i) {
     const std::string name(rows.Text(i, 0));
     if (table->unique_indexes.empty() || table->unique_indexes.back().name != name) {
-      table->unique_indexes.push_back({name, {}, rows.Bool(i, 2)});
+      table->unique_indexes.push_back({name,
+                                       {},
+                                       rows.Bool(i, 2),
+                                       static_cast<uint32_t>(rows.Int(i, 3)),
+                                       rows.Bool(i, 4),
+                                       std::string(rows.Text(i, 5))});
     }
     table->unique_indexes.back().columns.emplace_back(rows.Text(i, 1));
   }
@@ -82,7 +89,8 @@ absl::StatusOr<std::optional<DestinationTable>> LoadTable(Session& session, cons
   ASSIGN_OR_RETURN(const PgRows columns, session.Select(kColumnsSql, {oid}));
   for (int i = 0; i < columns.size(); ++i) {
     table.columns.push_back({std::string(columns.Text(i, 0)), static_cast<uint32_t>(columns.Int(i, 1)),
-                             std::string(columns.Text(i, 2)), columns.Bool(i, 3), columns.Bool(i, 4)});
+                             std::string(columns.Text(i, 2)), columns.Bool(i, 3), columns.Bool(i, 4),
+                             columns.Bool(i, 5)});
   }
   RETURN_IF_ERROR(LoadIndexes(session, oid, &table));
   return table;

@@ -19,12 +19,16 @@ struct DestinationColumn {
   std::string type_sql;   // the same, with modifiers, as SQL
   bool generated = false;
   bool identity_always = false;
+  bool not_null = false;
 };
 
 struct UniqueIndex {
   std::string name;
   std::vector<std::string> columns;
   bool plain = false;  // valid, immediate, without predicate and expressions: ON CONFLICT may use it
+  uint32_t oid = 0;
+  bool primary = false;
+  std::string constraint;  // whose index it is, quoted; "" for none
 };
 
 struct DestinationTable {

@@ -12,6 +12,7 @@
 #include "destination/postgres/append_writer.h"
 #include "destination/postgres/destination_table.h"
 #include "destination/postgres/progress.h"
+#include "destination/postgres/schema_change.h"
 #include "destination/postgres/session.h"
 #include "destination/postgres/table_plan.h"
 #include "destination/postgres/target_writer.h"
@@ -64,14 +65,23 @@ class PostgresDestination : public Destination {
   }
 
   absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) override {
-    RETURN_IF_ERROR(CheckReset(relation));
+    RETURN_IF_ERROR(CheckNothingOpen(absl::StrCat("the snapshot of ", relation.QualifiedName(), " starts over")));
     return CloseOnError(Reset(relation, part_prefix));
   }
 
   absl::Status ResetPart(const Relation& relation, std::string_view part, const KeyRange& range) override {
     if (options_.write_mode != WriteMode::kTarget) return Destination::ResetPart(relation, part, range);
-    RETURN_IF_ERROR(CheckReset(relation));
+    RETURN_IF_ERROR(CheckNothingOpen(absl::StrCat("the snapshot of ", relation.QualifiedName(), " starts over")));
     return CloseOnError(ResetRange(relation, part, range));
+  }
+
+  std::vector<std::string> DdlStatements(const SchemaChange& change) const override {
+    return PostgresDdl(change, options_);
+  }
+
+  absl::Status ApplyDdl(const SchemaChange& change) override {
+    RETURN_IF_ERROR(CheckNothingOpen(absl::StrCat("the schema of ", change.Table(), " changes")));
+    return CloseOnError(Follow(change));
   }
 
  private:
@@ -141,11 +151,19 @@ class PostgresDestination : public Destination {
     return absl::OkStatus();
   }
 
-  absl::Status CheckReset(const Relation& relation) const {
+  absl::Status Follow(const SchemaChange& change) {
+    Session& session = *work_->session;
+    session.Begin();
+    RETURN_IF_ERROR(FollowSchemaChange(session, change, options_, progress_, work_->plans));
+    RETURN_IF_ERROR(session.Commit(progress_.CommitSql({})));
+    work_->plans.AfterCommit();
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckNothingOpen(std::string_view doing) const {
     RETURN_IF_ERROR(CheckOpen());
     if (!work_->session->in_transaction()) return absl::OkStatus();
-    return absl::InternalError(
-        absl::StrCat("the snapshot of ", relation.QualifiedName(), " starts over while changes are not committed"));
+    return absl::InternalError(absl::StrCat(doing, " while changes are not committed"));
   }
 
   absl::Status CheckOpen() const {

@@ -8,6 +8,7 @@ namespace wallaby {
 namespace {
 
 constexpr char kPartsTable[] = "snapshot_parts";
+constexpr char kChangesTable[] = "schema_changes";
 
 // The same in every process: FNV-1a.
 int32_t StableHash(std::string_view text) {
@@ -27,6 +28,7 @@ ProgressTables::ProgressTables(const DestinationConfig& config, const TableOptio
       table_name_(options.meta_table),
       table_(QualifiedSql(options.meta_schema, options.meta_table)),
       parts_(QualifiedSql(options.meta_schema, kPartsTable)),
+      changes_(QualifiedSql(options.meta_schema, kChangesTable)),
       lock_(StableHash(absl::StrCat(config.flow_id, "\n", config.name))) {}
 
 absl::Status ProgressTables::Ensure(Session& session) const {
@@ -117,6 +119,38 @@ std::string ProgressTables::ForgetPartsSql(std::string_view part_prefix) const {
 std::string ProgressTables::ForgetPartSql(std::string_view part) const {
   return absl::StrCat(FenceSql(""), "; DELETE FROM ", parts_, " WHERE flow_id = ", flow_,
                       " AND destination = ", destination_, " AND part = ", QuoteLiteral(part));
+}
+
+absl::StatusOr<bool> ProgressTables::IsRecorded(Session& session, const std::string& table,
+                                                const std::string& change) const {
+  ASSIGN_OR_RETURN(const PgRows made, session.Select("SELECT to_regclass($1) IS NOT NULL", {changes_}));
+  if (!made.Bool(0, 0)) return false;
+  ASSIGN_OR_RETURN(const PgRows rows,
+                   session.Query(absl::StrCat("SELECT FROM ", changes_, " c JOIN ", table_,
+                                              " p USING (flow_id, destination, commit_lsn) WHERE flow_id = ", flow_,
+                                              " AND destination = ", destination_, " AND table_name = ",
+                                              QuoteLiteral(table), " AND change = ", QuoteLiteral(change)),
+                                 table));
+  return rows.size() > 0;
+}
+
+absl::Status ProgressTables::RecordChange(Session& session, const std::string& table, const std::string& change) const {
+  ASSIGN_OR_RETURN(const PgRows made, session.Select("SELECT to_regclass($1) IS NOT NULL", {changes_}));
+  if (!made.Bool(0, 0)) {
+    RETURN_IF_ERROR(session.Add(
+        absl::StrCat(
+            "CREATE TABLE ", changes_,
+            " (flow_id text NOT NULL, destination text NOT NULL, table_name text NOT NULL, "
+            "change text NOT NULL, commit_lsn pg_lsn NOT NULL, PRIMARY KEY (flow_id, destination, table_name))"),
+        changes_));
+  }
+  return session.Add(
+      absl::StrCat("INSERT INTO ", changes_, " SELECT flow_id, destination, ", QuoteLiteral(table), ", ",
+                   QuoteLiteral(change), ", commit_lsn FROM ", table_, " WHERE flow_id = ", flow_,
+                   " AND destination = ", destination_,
+                   " ON CONFLICT (flow_id, destination, table_name) DO UPDATE SET change = EXCLUDED.change, "
+                   "commit_lsn = EXCLUDED.commit_lsn"),
+      changes_);
 }
 
 }  // namespace wallaby

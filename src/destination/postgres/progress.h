@@ -33,6 +33,10 @@ class ProgressTables {
   std::string ForgetPartsSql(std::string_view part_prefix) const;
   // The same for one part.
   std::string ForgetPartSql(std::string_view part) const;
+  // Whether RecordChange() was called with this and nothing has been written since.
+  absl::StatusOr<bool> IsRecorded(Session& session, const std::string& table, const std::string& change) const;
+  // In the open transaction. Makes a table of its own for it, beside the others: few changes leave no other trace.
+  absl::Status RecordChange(Session& session, const std::string& table, const std::string& change) const;
 
  private:
   std::string FenceSql(std::string_view set) const;
@@ -45,6 +49,7 @@ class ProgressTables {
   const std::string table_name_;
   const std::string table_;  // quoted
   const std::string parts_;
+  const std::string changes_;
   int64_t lock_ = 0;  // advisory lock's first number: this flow's destination
 };
 

@@ -72,6 +72,27 @@ bool TablePlan::FitsBinary(const RowFields& fields, bool key_only) const {
   return true;
 }
 
+std::vector<std::string> DeclaredTypes(const Relation& relation, const TableOptions& options) {
+  std::vector<std::string> types;
+  for (const Column& column : relation.columns) types.push_back(options.MappedType(relation, column).sql_name);
+  return types;
+}
+
+std::string CreateTableSql(const Relation& relation, const TableOptions& options,
+                           const std::vector<std::string>& types) {
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < relation.columns.size(); ++i) {
+    parts.push_back(absl::StrCat(QuoteIdentifier(relation.columns[i].name), " ", types[i]));
+  }
+  if (options.write_mode == WriteMode::kAppend) {
+    for (const MetaColumn& column : kMetaColumns) parts.push_back(absl::StrCat(column.name, " ", column.type));
+  } else if (relation.has_key()) {
+    parts.push_back(absl::StrCat("PRIMARY KEY (", QuotedList(KeyNames(relation)), ")"));
+  }
+  return absl::StrCat("CREATE TABLE ", QualifiedSql(options.TargetSchema(relation), options.TargetTable(relation)),
+                      " (", absl::StrJoin(parts, ", "), ")");
+}
+
 std::string TablePlans::Shown(const Relation& relation) const {
   return absl::StrCat(options_.TargetSchema(relation), ".", options_.TargetTable(relation));
 }
@@ -93,6 +114,15 @@ absl::StatusOr<TablePlan*> TablePlans::Get(const RelationPtr& relation) {
   }
   plan = std::make_unique<TablePlan>(std::move(made));
   return plan.get();
+}
+
+absl::Status TablePlans::Forget(const Relation& relation) {
+  const auto it = plans_.find({options_.TargetSchema(relation), options_.TargetTable(relation)});
+  if (it == plans_.end()) return absl::OkStatus();
+  const std::string stage = it->second->stage, shown = it->second->shown;
+  retired_.push_back(std::move(it->second));
+  plans_.erase(it);
+  return stage.empty() ? absl::OkStatus() : session_.Add(absl::StrCat("DROP TABLE pg_temp.", stage), shown);
 }
 
 void TablePlans::AfterCommit() {
@@ -138,14 +168,12 @@ absl::StatusOr<TablePlan> TablePlans::Make(const RelationPtr& relation) {
 // ---- making what is missing ----
 
 absl::StatusOr<std::vector<std::string>> TablePlans::NewTypes(const Relation& relation) {
-  std::vector<std::string> types;
+  std::vector<std::string> types = DeclaredTypes(relation, options_);
   std::string list;
-  for (const Column& column : relation.columns) {
-    std::string type = options_.MappedType(relation, column).sql_name;
+  for (size_t i = 0; i < types.size(); ++i) {
     // A negative scale is known from PostgreSQL 15 on.
-    if (session_.server_major() < 15 && absl::StrContains(type, ",-")) type = "numeric";
-    absl::StrAppend(&list, list.empty() ? "" : ", ", "(", types.size(), ", to_regtype(", QuoteLiteral(type), "))");
-    types.push_back(std::move(type));
+    if (session_.server_major() < 15 && absl::StrContains(types[i], ",-")) types[i] = "numeric";
+    absl::StrAppend(&list, list.empty() ? "" : ", ", "(", i, ", to_regtype(", QuoteLiteral(types[i]), "))");
   }
   if (types.empty()) return types;
   ASSIGN_OR_RETURN(const PgRows rows,
@@ -164,18 +192,7 @@ absl::Status TablePlans::Create(const Relation& relation) {
         session_.Query(absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", QuoteIdentifier(schema)), Shown(relation))
             .status());
   }
-  std::vector<std::string> parts;
-  for (size_t i = 0; i < relation.columns.size(); ++i) {
-    parts.push_back(absl::StrCat(QuoteIdentifier(relation.columns[i].name), " ", types[i]));
-  }
-  if (append()) {
-    for (const MetaColumn& column : kMetaColumns) parts.push_back(absl::StrCat(column.name, " ", column.type));
-  } else if (relation.has_key()) {
-    parts.push_back(absl::StrCat("PRIMARY KEY (", QuotedList(KeyNames(relation)), ")"));
-  }
-  const std::string table = QualifiedSql(schema, options_.TargetTable(relation));
-  return session_.Query(absl::StrCat("CREATE TABLE ", table, " (", absl::StrJoin(parts, ", "), ")"), Shown(relation))
-      .status();
+  return session_.Query(CreateTableSql(relation, options_, types), Shown(relation)).status();
 }
 
 absl::Status TablePlans::AddColumns(const Relation& relation, const DestinationTable& table) {

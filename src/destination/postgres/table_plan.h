@@ -48,6 +48,12 @@ struct TablePlan {
   bool FitsBinary(const RowFields& fields, bool key_only) const;
 };
 
+// Types of the relation's columns after type_mappings, as far as every server has them.
+std::vector<std::string> DeclaredTypes(const Relation& relation, const TableOptions& options);
+// `types`: one for each column.
+std::string CreateTableSql(const Relation& relation, const TableOptions& options,
+                           const std::vector<std::string>& types);
+
 // Plans of a session, made when a relation is first met. Creates missing schemas, tables and columns in the open
 // transaction. One thread.
 class TablePlans {
@@ -58,13 +64,16 @@ class TablePlans {
   // Before the session's next transaction.
   void AfterCommit();
 
+  // The next Get() looks at the table anew.
+  absl::Status Forget(const Relation& relation);
+  // Type names at the destination of columns that are to be made there.
+  absl::StatusOr<std::vector<std::string>> NewTypes(const Relation& relation);
+
   // What Get() would refuse, and rights that are missing, without changing anything.
   absl::Status Check(const Relation& relation);
 
  private:
   absl::StatusOr<TablePlan> Make(const RelationPtr& relation);
-  // Type names at the destination of columns that are to be made there.
-  absl::StatusOr<std::vector<std::string>> NewTypes(const Relation& relation);
   absl::Status Create(const Relation& relation);
   absl::Status AddColumns(const Relation& relation, const DestinationTable& table);
   absl::Status CheckExisting(const Relation& relation, const DestinationTable& table) const;
