@@ -47,6 +47,8 @@ class NotingDestination final : public Destination {
   absl::Status Commit(const CommitPoint&) override { return absl::OkStatus(); }
   absl::Status ResetSnapshot(const Relation&, std::string_view) override { return absl::OkStatus(); }
 
+  std::vector<std::string> DdlStatements(const SchemaChange&) const override { return {}; }
+
   absl::Status ApplyDdl(const SchemaChange& change) override {
     Notes& notes = TheNotes();
     absl::Duration takes;
