@@ -37,7 +37,8 @@ class DdlTest(unittest.TestCase):
                 {"name": "lake", "type": "duckdb", "options": {"dsn": self.duck}},
                 {"name": "copy", "type": "postgres", "options": {"dsn": self.target}},
                 {"name": "files", "type": "parquet",
-                 "options": {"path": os.path.join(self.wallaby.folder, "files"), "write_mode": "append"}}],
+                 "options": {"path": os.path.join(self.wallaby.folder, "files"), "write_mode": "append",
+                             "roll_interval": "200ms"}}],
             "config": config or {}})
         wait_until(lambda: self.wallaby.get(self.flow).get("activity") == "streaming", 60, "the snapshot's end")
 
