@@ -19,6 +19,7 @@
 #include "store/stores.h"
 #include "telemetry/log.h"
 #include "telemetry/metric_table.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -51,6 +52,8 @@ void EndBy(unsigned seconds) {
 absl::Status Serve(const std::string& config_file) {
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
   WarnOfOpenListener(settings);
+  // Its workers write there; a place where nobody can is told now.
+  RETURN_IF_ERROR(OpenTraceFile(settings.trace_path));
   std::unique_ptr<DataDirLock> lock;
   if (settings.postgres_dsn.empty()) {
     ASSIGN_OR_RETURN(lock, DataDirLock::Take(settings.data_dir));

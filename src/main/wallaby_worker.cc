@@ -14,6 +14,7 @@
 #include "pipeline/worker.h"
 #include "store/stores.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -84,6 +85,8 @@ int Main(int argc, char** argv) {
   SetLogFlowId(line.options.flow_id);
   auto settings = LoadSettings(line.config);
   if (!settings.ok()) return Fail(settings.status());
+  if (const absl::Status trace = OpenTraceFile(settings->trace_path); !trace.ok()) return Fail(trace);
+  line.options.checkpoint_backend = CheckpointBackend(*settings);
   auto stores = OpenStores(*settings);
   if (!stores.ok()) return Fail(stores.status());
 

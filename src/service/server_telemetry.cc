@@ -51,6 +51,7 @@ ServerTelemetry::ServerTelemetry(ControlStore* store, ControlStore* checkpoints)
 std::vector<MetricFamily> ServerTelemetry::Collect() const {
   std::vector<MetricFamily> families = MetricRegistry::Process().Collect();
   flows_.Collect(&families);
+  UniteSamples(&families);
   return families;
 }
 
