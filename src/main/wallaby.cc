@@ -19,6 +19,7 @@
 #include "store/stores.h"
 #include "telemetry/log.h"
 #include "telemetry/metric_table.h"
+#include "telemetry/otlp.h"
 #include "telemetry/trace_events.h"
 
 namespace wallaby {
@@ -72,6 +73,10 @@ absl::Status Serve(const std::string& config_file) {
   MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
   ASSIGN_OR_RETURN(const std::unique_ptr<ServerTelemetry> telemetry,
                    ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), settings));
+  // Workers send theirs themselves.
+  const auto collect = [&telemetry] { return telemetry->Collect(FlowMetrics::Workers::kLeaveOut); };
+  ASSIGN_OR_RETURN(const std::unique_ptr<Otlp> otlp,
+                   Otlp::Start(settings.otel_metrics_interval, {"wallaby", std::string(WallabyVersion()), collect}));
   RETURN_IF_ERROR(dispatcher->Start());
   Log(LogLevel::kInfo, "serving",
       {{"version", std::string(WallabyVersion())},

@@ -1,8 +1,10 @@
 """What an operator sees of a real flow: the pages, the runtime trace, and that the trace keeps to the model."""
 
+import http.server
 import json
 import os
 import tempfile
+import threading
 import unittest
 import urllib.request
 
@@ -86,6 +88,36 @@ class TelemetryTest(unittest.TestCase):
             for event in events[:last] + [dict(events[last], spec_action="Acknowledge", lsn="FFFF/0")]:
                 out.write(json.dumps(event) + "\n")
         self.assertIn(f"line {last + 1}:", wallaby.admin("trace", "check", "-file", broken, check=False).stderr)
+
+    def test_server_and_worker_send_through_otlp(self):
+        received = {}
+
+        class Collector(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                received[self.path] = received.get(self.path, b"") + self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+        self.addCleanup(collector.server_close)
+        self.addCleanup(collector.shutdown)
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        wallaby = self.start(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.server_port}",
+                             WALLABY_OTEL_METRICS_INTERVAL="200ms")
+        flow = self.flow(wallaby)
+        wait_until(lambda: wallaby.get(flow).get("activity") == "streaming", what="streaming")
+        sql(self.source, "INSERT INTO orders VALUES (200, 'sent')")
+        wallaby.await_delivery(flow, self.source, "wallaby_test")
+        metrics = lambda name: name in received.get("/v1/metrics", b"")
+        for name in (b"wallaby.ddl.gated_total", b"wallaby.flows.active", b"wallaby.records.processed", b"wallaby-worker"):
+            wait_until(lambda: metrics(name), what=str(name))
+        wallaby.stop_flow(flow)
+        for span in (b"stream.batch", b"source.read", b"source.process", b"destination.write"):
+            self.assertIn(span, received["/v1/traces"])
+        self.assertIn(b"worker started", received["/v1/logs"])
 
     def test_a_gate_is_counted_and_traced(self):
         trace = self.trace_file()
