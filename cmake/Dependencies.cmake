@@ -1,7 +1,7 @@
 # Everything that WALlaby takes from outside, each as one imported target:
 #
-#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  gtest  benchmark  arrow  parquet
-#   duckdb  adbc
+#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  otlp  gtest  benchmark  arrow
+#   parquet  duckdb  adbc
 #
 # and the code generators wallaby_dep::protoc and wallaby_dep::grpc_cpp_plugin (executables).
 # Most come from the distribution. Arrow, Parquet, DuckDB and ADBC are looked for in the system first and then in
@@ -163,6 +163,24 @@ endif()
 find_package(benchmark CONFIG)
 if(benchmark_FOUND)
   wallaby_dependency(benchmark benchmark::benchmark)
+endif()
+
+# OpenTelemetry, for its module alone. Only some versions of its package look for what they need themselves. -----------
+if(WALLABY_WITH_OTLP)
+  find_package(CURL QUIET)
+  find_package(opentelemetry-cpp CONFIG QUIET)
+  if(TARGET opentelemetry-cpp::otlp_grpc_metrics_exporter AND TARGET opentelemetry-cpp::otlp_http_metric_exporter)
+    message(STATUS "OpenTelemetry ${opentelemetry-cpp_VERSION}")
+    wallaby_dependency(otlp
+      opentelemetry-cpp::otlp_grpc_exporter opentelemetry-cpp::otlp_grpc_metrics_exporter
+      opentelemetry-cpp::otlp_grpc_log_record_exporter opentelemetry-cpp::otlp_http_exporter
+      opentelemetry-cpp::otlp_http_metric_exporter opentelemetry-cpp::otlp_http_log_record_exporter
+      opentelemetry-cpp::metrics opentelemetry-cpp::trace opentelemetry-cpp::logs opentelemetry-cpp::resources)
+  else()
+    message(WARNING "No opentelemetry-cpp with its OTLP exporters (./dev setup installs it): building without OTLP "
+                    "(WALLABY_WITH_OTLP=OFF)")
+    set(WALLABY_WITH_OTLP OFF)
+  endif()
 endif()
 
 # Arrow and Parquet ---------------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ int Run(int argc, const char* const* argv) {
     return kExitDone;
   }
   const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(), CheckpointCommands(), SlotCommands(),
-                                            PublicationCommands()};
+                                            PublicationCommands(), TraceCommands()};
   if (words.words.empty()) {
     if (!WantsHelp(words.others)) return UsageError(kProgram, "which command?");
     std::fputs(HelpPage(absl::StrCat(kProgram, " GROUP COMMAND [flags]"),

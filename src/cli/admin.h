@@ -33,6 +33,7 @@ CommandGroup DdlCommands();
 CommandGroup CheckpointCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();
+CommandGroup TraceCommands();
 
 // The whole program; gives its exit status. Nothing that was printed is lost unnoticed: a full disk behind stdout is 1.
 int RunAdmin(int argc, const char* const* argv);

@@ -19,6 +19,8 @@
 #include "store/stores.h"
 #include "telemetry/log.h"
 #include "telemetry/metric_table.h"
+#include "telemetry/otlp.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -51,6 +53,8 @@ void EndBy(unsigned seconds) {
 absl::Status Serve(const std::string& config_file) {
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
   WarnOfOpenListener(settings);
+  // Its workers write there; a place where nobody can is told now.
+  RETURN_IF_ERROR(OpenTraceFile(settings.trace_path));
   std::unique_ptr<DataDirLock> lock;
   if (settings.postgres_dsn.empty()) {
     ASSIGN_OR_RETURN(lock, DataDirLock::Take(settings.data_dir));
@@ -69,6 +73,10 @@ absl::Status Serve(const std::string& config_file) {
   MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
   ASSIGN_OR_RETURN(const std::unique_ptr<ServerTelemetry> telemetry,
                    ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), settings));
+  // Workers send theirs themselves.
+  const auto collect = [&telemetry] { return telemetry->Collect(FlowMetrics::Workers::kLeaveOut); };
+  ASSIGN_OR_RETURN(const std::unique_ptr<Otlp> otlp,
+                   Otlp::Start(settings.otel_metrics_interval, {"wallaby", std::string(WallabyVersion()), collect}));
   RETURN_IF_ERROR(dispatcher->Start());
   Log(LogLevel::kInfo, "serving",
       {{"version", std::string(WallabyVersion())},

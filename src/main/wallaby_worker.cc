@@ -14,6 +14,8 @@
 #include "pipeline/worker.h"
 #include "store/stores.h"
 #include "telemetry/log.h"
+#include "telemetry/otlp.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -84,6 +86,11 @@ int Main(int argc, char** argv) {
   SetLogFlowId(line.options.flow_id);
   auto settings = LoadSettings(line.config);
   if (!settings.ok()) return Fail(settings.status());
+  if (const absl::Status trace = OpenTraceFile(settings->trace_path); !trace.ok()) return Fail(trace);
+  auto otlp = Otlp::Start(settings->otel_metrics_interval, {"wallaby-worker", std::string(WallabyVersion()),
+                                                            [] { return MetricRegistry::Process().Collect(); }});
+  if (!otlp.ok()) return Fail(otlp.status());
+  line.options.checkpoint_backend = CheckpointBackend(*settings);
   auto stores = OpenStores(*settings);
   if (!stores.ok()) return Fail(stores.status());
 

@@ -14,6 +14,7 @@
 #include "postgres/ddl_capture.h"
 #include "postgres/replication_stream.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -377,6 +378,14 @@ absl::StatusOr<bool> Attempt::IsCopyable(const PublishedTable& table) {
   return true;
 }
 
+void Attempt::TraceFound() const {
+  if (!IsTracingEvents()) return;
+  std::map<std::string, Lsn> destinations;
+  for (const OpenDestination& open : open_) destinations[open.name] = open.progress.end;
+  TraceRestore(checkpoint_.has_value() ? checkpoint_->lsn : Lsn{}, destinations,
+               c_.options->mode == WorkerMode::kBackfill);
+}
+
 absl::Status Attempt::MakePipeline() {
   Pipeline::Options options;
   options.memory_limit = c_.memory_limit;
@@ -391,6 +400,7 @@ absl::Status Attempt::MakePipeline() {
     ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(*sql_));
     options.reader.drain_to = server.current_lsn;
   }
+  TraceFound();
   std::lock_guard lock(mutex_);
   pipeline_ = std::make_unique<Pipeline>(open_, c_.checkpoints, c_.clock, options);
   if (stop_) pipeline_->Stop();

@@ -40,6 +40,7 @@ struct WorkerOptions {
   Lsn start_lsn;             // an operator's order to begin there
   int snapshot_workers = 0;  // 0: as the flow says
   PartitionOptions partition;
+  std::string checkpoint_backend = "sqlite";  // as metrics name it
 };
 
 // A transaction that the stream holds because of its DDL.
@@ -106,6 +107,8 @@ class Attempt {
   absl::Status EndAtBarrier(const DdlWatch& watch);
   absl::Status StoreFirstCheckpoint(Lsn lsn);
   absl::Status MakePipeline();
+  // Tells the runtime trace what is durable where.
+  void TraceFound() const;
   bool WantsTable(const Relation& relation) const;
   bool StreamsBinary() const;
   void SetDetail(std::string detail);

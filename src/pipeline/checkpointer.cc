@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -64,6 +65,7 @@ absl::Status Checkpointer::Store(Lsn position) {
   }
   checkpoint.metadata = metadata_;
   RETURN_IF_ERROR(store_->Put(checkpoint));
+  TraceEvent(spec::kCheckpoint, "Running", position);
   acknowledged_ = position.value;
   reader_->Set();
   return absl::OkStatus();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "destination/destination.h"
+#include "pipeline/instruments.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -70,6 +71,7 @@ absl::Status ApplyEverywhere(ControlStore& store, const Flow& flow, const DdlEve
     const absl::Status applied = ApplyAt(flow, endpoint, change, options);
     if (!applied.ok()) return Annotate(applied, absl::StrCat("destination ", endpoint.name));
     RETURN_IF_ERROR(store.PutDdlReceipt(event.id, endpoint.name));
+    CountDdlApplied(flow.id, endpoint.type);
     Log(LogLevel::kInfo, "DDL applied",
         {{"flow_id", flow.id}, {"destination", endpoint.name}, {"event", absl::StrCat(event.id)}});
   }

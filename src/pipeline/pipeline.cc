@@ -75,7 +75,7 @@ absl::Status Pipeline::FirstError() const {
 }
 
 absl::Status Pipeline::PushSnapshot(std::unique_ptr<ChangeBatch> batch, bool finishes_part) {
-  const BatchPtr shared = std::move(batch);
+  const BatchPtr shared = instruments_.HandOn(std::move(batch), clock_, clock_->Monotonic(), Span("stream.batch"));
   for (auto& lane : lanes_) {
     {
       std::lock_guard lock(mutex_);

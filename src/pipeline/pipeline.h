@@ -21,6 +21,7 @@
 #include "pipeline/ack_ledger.h"
 #include "pipeline/checkpoint_store.h"
 #include "pipeline/checkpointer.h"
+#include "pipeline/instruments.h"
 #include "pipeline/reader.h"
 #include "pipeline/writer.h"
 
@@ -95,6 +96,7 @@ class Pipeline {
   const Options options_;
   Event wake_;
   AckLedger ledger_;
+  ReaderInstruments instruments_;  // of the snapshot's batches
   Checkpointer checkpointer_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::thread checkpoint_thread_;

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -42,7 +45,7 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
       continue;
     }
     if (pending_ == nullptr) {
-      RETURN_IF_ERROR(Drain());
+      RETURN_IF_ERROR(Read());
       if (pending_ == nullptr && BatchIsDue()) HandOn();
     }
     const bool blocked = !PushPending();
@@ -57,7 +60,7 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
       continue;
     }
     if (!batch_->empty()) timeout = std::min(timeout, options_.batch_timeout);
-    RETURN_IF_ERROR(stream_->Wait(timeout, *wake_));
+    RETURN_IF_ERROR(Wait(timeout));
   }
   AckIdlePosition();
   return absl::OkStatus();
@@ -73,6 +76,28 @@ bool Reader::FinishBeforeBarrier() {
   return PushPending() && batch_->empty();
 }
 
+absl::Status Reader::Read() {
+  const absl::Duration began = clock_->Monotonic();
+  const absl::Time traced_from = IsTracing() ? absl::Now() : absl::InfinitePast();
+  const int64_t before = packets_;
+  RETURN_IF_ERROR(Drain());
+  if (packets_ == before) return absl::OkStatus();
+  instruments_.read_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
+  if (!IsTracing()) return absl::OkStatus();
+  if (!batch_span_ && !batch_->empty()) batch_span_ = Span("stream.batch", nullptr, traced_from);
+  Span("source.read", &batch_span_, traced_from).Set("packets", packets_ - before);
+  return absl::OkStatus();
+}
+
+absl::Status Reader::Wait(absl::Duration timeout) {
+  if (!IsTracing()) return stream_->Wait(timeout, *wake_);
+  const absl::Time began = absl::Now();
+  const absl::Status status = stream_->Wait(timeout, *wake_);
+  // A wait that nothing ended is of no interest.
+  if (batch_span_ || absl::Now() - began < timeout) Span("source.wait", &batch_span_, began);
+  return status;
+}
+
 absl::Status Reader::Drain() {
   more_ = true;
   for (int i = 0; i < kPacketsPerDrain && pending_ == nullptr && !barrier_.valid(); ++i) {
@@ -82,6 +107,7 @@ absl::Status Reader::Drain() {
         more_ = false;
         return absl::OkStatus();
       case Packet::Kind::kData:
+        ++packets_;
         RETURN_IF_ERROR(OnData(packet));
         break;
       case Packet::Kind::kKeepalive:
@@ -156,7 +182,15 @@ void Reader::HandOn() {
   const size_t whole = transactions.size() - (cut ? 1 : 0);
   // Before the push: a writer may be done with it before this thread goes on.
   if (whole > 0) ledger_->Handed(transactions[whole - 1].end);
-  pending_ = std::move(batch_);
+  const Lsn read = whole > 0 ? transactions[whole - 1].end : Lsn{};
+  if (IsTracingEvents()) {
+    if (!batch_span_) batch_span_ = Span("stream.batch");
+    process_span_ = Span("source.process", &batch_span_);
+    const SpanScope scope(&process_span_);
+    TraceEvent(spec::kReadBatch, "Running", read,
+               {{"changes", absl::StrCat(batch_->change_count())}, {"transactions", absl::StrCat(whole)}});
+  }
+  pending_ = instruments_.HandOn(std::move(batch_), clock_, batch_began_, std::move(batch_span_));
   batch_ = std::move(next);
   batch_began_ = clock_->Monotonic();
   std::fill(has_pending_.begin(), has_pending_.end(), false);
@@ -171,8 +205,10 @@ bool Reader::PushPending() {
     has_pending_[i] = queues_[i]->TryPush(item, pending_->bytes());
     all &= has_pending_[i];
   }
-  if (all) pending_.reset();
-  return all;
+  if (!all) return false;
+  pending_.reset();
+  process_span_.End();
+  return true;
 }
 
 absl::Status Reader::MaybeSendFeedback() {
@@ -187,7 +223,9 @@ absl::Status Reader::MaybeSendFeedback() {
 }
 
 absl::Status Reader::SendFeedback(bool request_reply) {
-  flushed_sent_ = Lsn{acknowledged_->load()};
+  const Lsn acknowledged{acknowledged_->load()};
+  if (acknowledged != flushed_sent_) TraceEvent(spec::kAcknowledge, "Running", acknowledged);
+  flushed_sent_ = acknowledged;
   last_feedback_ = clock_->Monotonic();
   reply_requested_ = false;
   return stream_->SendFeedback(received_, flushed_sent_, request_reply);

@@ -15,6 +15,7 @@
 #include "change/change_batch.h"
 #include "pgoutput/assembler.h"
 #include "pipeline/ack_ledger.h"
+#include "pipeline/instruments.h"
 #include "pipeline/writer.h"
 #include "postgres/replication_stream.h"
 
@@ -58,7 +59,11 @@ class Reader {
   Lsn barrier() const { return barrier_; }
 
  private:
+  // Drain(), measured.
+  absl::Status Read();
   absl::Status Drain();
+  // Until the stream has something, `wake` is set, or `timeout` passed.
+  absl::Status Wait(absl::Duration timeout);
   absl::Status OnData(const Packet& packet);
   absl::Status OnCommit();
   // Hands on what is left before the barrier. True when all queues have it.
@@ -104,6 +109,11 @@ class Reader {
   bool drained_ = false;
   Lsn barrier_;
   ReaderStats stats_;
+
+  ReaderInstruments instruments_;
+  int64_t packets_ = 0;  // of data
+  Span batch_span_;      // of the batch being filled, once it has something
+  Span process_span_;    // of the pending one, until all queues have it
 };
 
 }  // namespace wallaby

@@ -12,6 +12,7 @@
 #include "base/backoff.h"
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
+#include "pipeline/instruments.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
 
@@ -65,8 +66,12 @@ absl::Status Worker::Run() {
     if (!status.ok()) Log(LogLevel::kWarn, "the lease was not released", {{"error", std::string(status.message())}});
   };
   Log(LogLevel::kInfo, "worker started", {{"generation", absl::StrCat(lease_.generation)}});
-  checkpoint_store_ = std::make_unique<FlowCheckpointStore>(checkpoints_, options_.flow_id,
-                                                            checkpoints_ == store_ ? lease_.generation : 0);
+  PrepareInstruments(stored_.flow, options_.checkpoint_backend);
+  TraceBegin();
+  checkpoint_store_ = std::make_unique<MeasuredCheckpointStore>(
+      std::make_unique<FlowCheckpointStore>(checkpoints_, options_.flow_id,
+                                            checkpoints_ == store_ ? lease_.generation : 0),
+      clock_, options_.checkpoint_backend);
   context_.flow = &stored_.flow;
   context_.source = &source_;
   context_.options = &options_;
@@ -86,6 +91,7 @@ absl::Status Worker::Run() {
     if (!end_.ok()) status = end_;
   }
   WriteReport();
+  TraceEvent(spec::kStop, status.ok() ? "Stopped" : "Failed", {});
   if (status.ok()) {
     SettleEnd();
     Log(LogLevel::kInfo, Summary());
@@ -93,6 +99,13 @@ absl::Status Worker::Run() {
     SettleFailure(status);
   }
   return status;
+}
+
+void Worker::TraceBegin() {
+  SetTraceFlow(options_.flow_id, lease_.generation);
+  TraceEvent(spec::kStart, "Running", {});
+  // What the store calls settled holds nobody any more, whoever settled it and however the flow was started again.
+  if (IsTracingEvents() && CheckDdlSettled(*store_, options_.flow_id).ok()) TraceEvent(spec::kResume, "Running", {});
 }
 
 absl::Status Worker::RunAttempts() {
@@ -114,6 +127,7 @@ absl::Status Worker::RunAttempts() {
       status = settled.status();
     }
     if (status.ok()) return status;
+    CountError(status);
     {
       std::lock_guard lock(mutex_);
       if (changes_before_ > before) backoff.Reset();
@@ -157,7 +171,10 @@ absl::StatusOr<bool> Worker::SettleHeld() {
   if (policy.pauses()) {
     const bool settled = std::all_of(recorded.begin(), recorded.end(),
                                      [](const ControlStore::RecordedDdl& entry) { return IsSettled(entry.event); });
-    if (settled) return true;
+    if (settled) {
+      TraceEvent(spec::kResume, "Running", {});
+      return true;
+    }
     RETURN_IF_ERROR(PauseForDdl(recorded));
     return false;
   }
@@ -189,6 +206,7 @@ absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& e
   }
   const absl::Status paused = store_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
                                                  FlowState::kPaused, std::string(kDdlPending));
+  TraceEvent(spec::kPause, "Paused", {});
   // A probe of a stopped flow leaves its state alone.
   return absl::IsFailedPrecondition(paused) ? absl::OkStatus() : paused;
 }

@@ -38,6 +38,7 @@ class Worker {
   void Stop();
 
  private:
+  void TraceBegin();
   absl::Status RunAttempts();
   absl::Status RunAttempt();
   // A transaction is held because of its DDL. True when the events are settled and the stream may go on.

@@ -10,6 +10,9 @@
 #include "pipeline/worker.h"
 #include "postgres/slot.h"
 #include "telemetry/log.h"
+#include "telemetry/metric_table.h"
+#include "telemetry/metrics_snapshot.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -53,6 +56,7 @@ void Worker::PulseOnce() {
   if ((gone || asked) && !ending_) {
     Log(LogLevel::kInfo, "ending, as the flow's state asks",
         {{"state", gone ? "deleted" : std::string(FlowStateName(now->state))}});
+    if (now.ok() && now->state == FlowState::kPaused) TraceEvent(spec::kPause, "Paused", {});
     Finish(absl::OkStatus());
   }
   // A flow that was started while its probe runs: from now on its requests count.
@@ -79,6 +83,11 @@ void Worker::WriteReport() {
     auto connected = PgConnection::Connect(source_.dsn, options);
     if (connected.ok()) monitor_ = *std::move(connected);
   }
+  const Labels labels = {{"slot", source_.slot}};
+  Gauge& lag = MetricRegistry::Process().GetGauge(kReplicationLag, labels);
+  Gauge& retained = MetricRegistry::Process().GetGauge(kSlotRetained, labels);
+  Gauge& active = MetricRegistry::Process().GetGauge(kSlotActive, labels);
+  for (Gauge* gauge : {&lag, &retained, &active}) gauge->SetUnknown();
   if (monitor_ != nullptr) {
     auto slot = GetSlot(*monitor_, source_.slot);
     if (!slot.ok()) {
@@ -86,6 +95,9 @@ void Worker::WriteReport() {
     } else if (slot->has_value()) {
       report.slot_active = (*slot)->active;
       report.lag_bytes = (*slot)->behind_bytes;
+      lag.Set(static_cast<double>((*slot)->behind_bytes));
+      retained.Set(static_cast<double>((*slot)->retained_bytes));
+      active.Set((*slot)->active ? 1 : 0);
       // Settled means that nothing that was sent is still on its way; else the age of the newest delivered commit
       // tells.
       if (current.settled) {
@@ -96,6 +108,7 @@ void Worker::WriteReport() {
       }
     }
   }
+  report.metrics = EncodeMetrics(MetricRegistry::Process().Collect());
   store_->PutReport(options_.flow_id, report).IgnoreError();
 }
 

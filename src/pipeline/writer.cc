@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
@@ -33,7 +34,8 @@ Writer::Writer(int index, std::string name, Destination* destination, const Prog
       queue_(queue),
       ledger_(ledger),
       clock_(clock),
-      parts_durable_(std::move(parts_durable)) {}
+      parts_durable_(std::move(parts_durable)),
+      instruments_(name_) {}
 
 absl::Status Writer::Run() {
   while (!(queue_->closed() && queue_->empty())) {
@@ -59,7 +61,7 @@ absl::Status Writer::Take(const WriteItem& item) {
   const BatchPtr batch = DropThrough(item.batch, skip_through_);
   if (!uncommitted()) first_uncommitted_ = clock_->Monotonic();
   if (batch->change_count() > 0) {
-    RETURN_IF_ERROR(destination_->Write(*batch));
+    RETURN_IF_ERROR(Write(*batch));
     rows_ += static_cast<int64_t>(batch->change_count());
     bytes_ += static_cast<int64_t>(batch->bytes());
   }
@@ -79,6 +81,21 @@ absl::Status Writer::Take(const WriteItem& item) {
   return absl::OkStatus();
 }
 
+absl::Status Writer::Write(const ChangeBatch& batch) {
+  Span span("destination.write");
+  span.Set("destination", name_);
+  span.Set("records", static_cast<int64_t>(batch.change_count()));
+  const absl::Duration began = clock_->Monotonic();
+  const absl::Status status = destination_->Write(batch);
+  instruments_.write_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
+  if (status.ok()) {
+    instruments_.writes.Add();
+  } else {
+    span.SetError(status.message());
+  }
+  return status;
+}
+
 bool Writer::CommitIsDue() const {
   if (!uncommitted() || open_transaction_) return false;
   const absl::Duration age = clock_->Monotonic() - first_uncommitted_;
@@ -96,7 +113,14 @@ absl::Duration Writer::UntilDue() const {
 }
 
 absl::Status Writer::CommitNow() {
+  const absl::Duration began = clock_->Monotonic();
   RETURN_IF_ERROR(destination_->Commit(point_));
+  instruments_.commit_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
+  if (IsTracingEvents()) {
+    // Before the ledger knows: a checkpoint that rests on it comes after it in the trace.
+    TraceEvent(spec::kDeliver, "Running", point_.end,
+               {{"destination", name_}, {"durable", "true"}, {"records", absl::StrCat(rows_)}});
+  }
   stats_.changes += rows_;
   ++stats_.commits;
   if (point_.end.valid()) {

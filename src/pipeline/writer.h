@@ -15,6 +15,7 @@
 #include "change/change_batch.h"
 #include "destination/destination.h"
 #include "pipeline/ack_ledger.h"
+#include "pipeline/instruments.h"
 
 namespace wallaby {
 
@@ -48,6 +49,7 @@ class Writer {
  private:
   absl::Status Step();
   absl::Status Take(const WriteItem& item);
+  absl::Status Write(const ChangeBatch& batch);
   absl::Status CommitNow();
   bool CommitIsDue() const;
   absl::Duration UntilDue() const;
@@ -70,6 +72,7 @@ class Writer {
   int64_t newest_commit_micros_ = 0;
   absl::Duration first_uncommitted_;
   WriterStats stats_;
+  WriterInstruments instruments_;
 };
 
 // The batch without the transactions whose commit LSN is at or below `through`.

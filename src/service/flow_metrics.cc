@@ -91,15 +91,15 @@ absl::StatusOr<std::vector<StoredFlow>> AllFlows(ControlStore& store) {
   }
 }
 
-void FlowMetrics::Collect(std::vector<MetricFamily>* families) const {
+void FlowMetrics::Collect(Workers workers, std::vector<MetricFamily>* families) const {
   std::vector<MetricFamily> collected;
-  const absl::Status status = CollectFromStore(&collected);
+  const absl::Status status = CollectFromStore(workers, &collected);
   Add(kStoreUp, {}, status.ok() ? 1 : 0, families);
   if (!status.ok()) return;
   for (MetricFamily& family : collected) AddSamples(*family.def, std::move(family.samples), families);
 }
 
-absl::Status FlowMetrics::CollectFromStore(std::vector<MetricFamily>* families) const {
+absl::Status FlowMetrics::CollectFromStore(Workers workers, std::vector<MetricFamily>* families) const {
   ASSIGN_OR_RETURN(const std::vector<StoredFlow> flows, AllFlows(*store_));
   ASSIGN_OR_RETURN(const auto gated, store_->GatedDdlCounts());
   ASSIGN_OR_RETURN(const auto reports, store_->ListReports());
@@ -126,7 +126,7 @@ absl::Status FlowMetrics::CollectFromStore(std::vector<MetricFamily>* families) 
     const bool fresh = report != reports.end() && now - report->second.at < kReportIsFresh;
     if (report != reports.end()) {
       Add(kWorkerReportAge, {{"flow_id", id}}, absl::ToDoubleSeconds(now - report->second.at), families);
-      AddReport(id, report->second, fresh, families);
+      if (workers == Workers::kInclude) AddReport(id, report->second, fresh, families);
     }
     if (const auto seen = sightings.find(id); seen != sightings.end() && !fresh) AddSlot(id, seen->second, families);
   }

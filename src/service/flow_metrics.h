@@ -21,12 +21,13 @@ class FlowMetrics {
   FlowMetrics(ControlStore* store, ControlStore* checkpoints, const SlotWatch* slots)
       : store_(store), checkpoints_(checkpoints), slots_(slots) {}
 
-  // Adds to `families`. While the store does not answer, only wallaby.control_store.up is added, as 0.
-  // From any thread; some queries each time.
-  void Collect(std::vector<MetricFamily>* families) const;
+  enum class Workers { kInclude, kLeaveOut };
+  // Adds to `families`, with or without what workers measured themselves. While the store does not answer, only
+  // wallaby.control_store.up is added, as 0. From any thread; some queries each time.
+  void Collect(Workers workers, std::vector<MetricFamily>* families) const;
 
  private:
-  absl::Status CollectFromStore(std::vector<MetricFamily>* families) const;
+  absl::Status CollectFromStore(Workers workers, std::vector<MetricFamily>* families) const;
 
   ControlStore* const store_;
   ControlStore* const checkpoints_;

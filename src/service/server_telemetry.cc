@@ -48,9 +48,10 @@ void WarnOfOpenListener(const std::string& listen, std::string_view shows) {
 ServerTelemetry::ServerTelemetry(ControlStore* store, ControlStore* checkpoints)
     : slots_(store, kSlotInterval), flows_(store, checkpoints, &slots_) {}
 
-std::vector<MetricFamily> ServerTelemetry::Collect() const {
+std::vector<MetricFamily> ServerTelemetry::Collect(FlowMetrics::Workers workers) const {
   std::vector<MetricFamily> families = MetricRegistry::Process().Collect();
-  flows_.Collect(&families);
+  flows_.Collect(workers, &families);
+  UniteSamples(&families);
   return families;
 }
 

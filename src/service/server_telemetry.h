@@ -23,7 +23,7 @@ class ServerTelemetry {
                                                                 const Settings& settings);
 
   // The server's own metrics and those of all flows. From any thread.
-  std::vector<MetricFamily> Collect() const;
+  std::vector<MetricFamily> Collect(FlowMetrics::Workers workers = FlowMetrics::Workers::kInclude) const;
 
   // Of the listeners; 0 for one that is off.
   int metrics_port() const { return metrics_ == nullptr ? 0 : metrics_->port(); }

@@ -54,4 +54,9 @@ absl::StatusOr<Stores> OpenStores(const Settings& settings) {
   return stores;
 }
 
+std::string CheckpointBackend(const Settings& settings) {
+  if (!settings.checkpoint_backend.empty()) return settings.checkpoint_backend;
+  return settings.postgres_dsn.empty() ? "sqlite" : "postgres";
+}
+
 }  // namespace wallaby

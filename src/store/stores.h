@@ -3,6 +3,7 @@
 #define WALLABY_STORE_STORES_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "flow/settings.h"
@@ -20,6 +21,9 @@ struct Stores {
 // WALLABY_POSTGRES_DSN, else SQLite at WALLABY_DATA_DIR/wallaby.db. Checkpoints are kept there too, unless
 // WALLABY_CHECKPOINT_BACKEND names another database.
 absl::StatusOr<Stores> OpenStores(const Settings& settings);
+
+// What keeps the checkpoints: "sqlite" or "postgres".
+std::string CheckpointBackend(const Settings& settings);
 
 }  // namespace wallaby
 

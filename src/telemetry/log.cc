@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
+#include <shared_mutex>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -42,6 +44,17 @@ LogLevel LevelFromEnvironment() {
 // Atomic pointer and never freed: lines may still be written while static objects are destroyed.
 std::atomic<const std::string*> flow_id_of_process{nullptr};
 
+// Held while a line is given to the sink, so that a sink which was taken away is used by nobody. Never destroyed, like
+// the flow's id.
+struct SinkOfProcess {
+  std::shared_mutex mutex;
+  LogSink* sink = nullptr;
+};
+SinkOfProcess& Sink() {
+  static SinkOfProcess* const sink = std::make_unique<SinkOfProcess>().release();
+  return *sink;
+}
+
 }  // namespace
 
 std::string FormatLogLine(LogLevel level, std::string_view ts, std::string_view flow_id, std::string_view msg,
@@ -74,6 +87,15 @@ void Log(LogLevel level, std::string_view msg, LogFields fields) {
     written = write(STDERR_FILENO, line.data(), line.size());
   } while (written < 0 && errno == EINTR);
   // Nobody can be told that the log cannot be written.
+  std::shared_lock lock(Sink().mutex);
+  if (Sink().sink != nullptr) {
+    Sink().sink->Write(level, flow_id == nullptr ? std::string_view() : *flow_id, msg, fields);
+  }
+}
+
+void SetLogSink(LogSink* sink) {
+  std::unique_lock lock(Sink().mutex);
+  Sink().sink = sink;
 }
 
 void SetLogFlowId(std::string id) {

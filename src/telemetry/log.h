@@ -22,6 +22,15 @@ void Log(LogLevel level, std::string_view msg, LogFields fields = {});
 // The flow that every line from now on is about, in a process that serves one. A field "flow_id" of a line wins.
 void SetLogFlowId(std::string id);
 
+// Where lines go beside stderr. Write() is called on any thread, and must neither block nor log.
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  virtual void Write(LogLevel level, std::string_view flow_id, std::string_view msg, LogFields fields) = 0;
+};
+// Null ends it; nobody uses the one before when this returns.
+void SetLogSink(LogSink* sink);
+
 // The line without its newline, as Log would write it at `ts`. For tests.
 std::string FormatLogLine(LogLevel level, std::string_view ts, std::string_view flow_id, std::string_view msg,
                           LogFields fields);

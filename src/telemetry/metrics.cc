@@ -15,7 +15,11 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 Labels Joined(const Labels& labels, const Labels& common) {
   Labels all = labels;
-  all.insert(all.end(), common.begin(), common.end());
+  for (const auto& one : common) {
+    const bool given =
+        std::any_of(labels.begin(), labels.end(), [&](const auto& label) { return label.first == one.first; });
+    if (!given) all.push_back(one);
+  }
   return all;
 }
 
@@ -24,6 +28,15 @@ Instrument& FindOrMake(std::map<Labels, std::unique_ptr<Instrument>>& instrument
   std::unique_ptr<Instrument>& found = instruments[labels];
   if (found == nullptr) found = make();
   return *found;
+}
+
+void AddTo(const MetricSample& more, MetricKind kind, MetricSample* sample) {
+  if (kind == MetricKind::kCounter) sample->value += more.value;
+  if (kind != MetricKind::kHistogram) return;
+  sample->histogram.sum += more.histogram.sum;
+  for (size_t i = 0; i < sample->histogram.counts.size() && i < more.histogram.counts.size(); ++i) {
+    sample->histogram.counts[i] += more.histogram.counts[i];
+  }
 }
 
 }  // namespace
@@ -102,6 +115,24 @@ std::vector<MetricFamily> MetricRegistry::Collect() const {
     if (!family.samples.empty()) families.push_back(std::move(family));
   }
   return families;
+}
+
+void UniteSamples(std::vector<MetricFamily>* families) {
+  for (MetricFamily& family : *families) {
+    std::vector<MetricSample> united;
+    std::map<Labels, size_t> at;
+    for (MetricSample& sample : family.samples) {
+      Labels key = sample.labels;
+      std::sort(key.begin(), key.end());
+      const auto [found, is_new] = at.emplace(std::move(key), united.size());
+      if (is_new) {
+        united.push_back(std::move(sample));
+      } else {
+        AddTo(sample, family.def->kind, &united[found->second]);
+      }
+    }
+    family.samples = std::move(united);
+  }
 }
 
 void AddSamples(const MetricDef& def, std::vector<MetricSample> samples, std::vector<MetricFamily>* families) {

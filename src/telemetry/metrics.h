@@ -97,7 +97,7 @@ class MetricRegistry {
   Gauge& GetGauge(const MetricDef& def, const Labels& labels = {});
   Histogram& GetHistogram(const MetricDef& def, const Labels& labels = {});
 
-  // Labels of every sample that Collect() gives, for a process that serves one flow.
+  // Labels of every sample that Collect() gives, unless it has one of that name; for a process that serves one flow.
   void SetCommonLabels(Labels labels);
   // In order of name and labels.
   std::vector<MetricFamily> Collect() const;
@@ -119,6 +119,10 @@ class MetricRegistry {
 
 // Adds `samples` to the family of `def` in `families`, which is made when missing.
 void AddSamples(const MetricDef& def, std::vector<MetricSample> samples, std::vector<MetricFamily>* families);
+
+// Makes one sample of those with the same labels: two processes may have counted the same thing, and Prometheus refuses
+// a page that has a series twice. Counters and histograms are added up; of gauges the first stays.
+void UniteSamples(std::vector<MetricFamily>* families);
 
 }  // namespace wallaby
 

@@ -69,6 +69,27 @@ TEST(MetricsTest, UnknownGaugesAreNotShown) {
   EXPECT_TRUE(registry.Collect().empty());
 }
 
+TEST(MetricsTest, WhatTwoProcessesCountedIsOneSeries) {
+  std::vector<MetricFamily> families;
+  AddSamples(kDdlApplied, {{{{"type", "duckdb"}, {"flow_id", "a"}}, 2, {}}, {{{"type", "duckdb"}}, 1, {}}}, &families);
+  AddSamples(kDdlApplied, {{{{"flow_id", "a"}, {"type", "duckdb"}}, 3, {}}}, &families);
+  AddSamples(kBatchRecords, {{{}, 0, {{1, 2}, 5}}, {{}, 0, {{3, 4}, 6}}}, &families);
+  UniteSamples(&families);
+  ASSERT_EQ(families[0].samples.size(), 2u);
+  EXPECT_EQ(families[0].samples[0].value, 5);
+  EXPECT_EQ(families[0].samples[1].value, 1);
+  ASSERT_EQ(families[1].samples.size(), 1u);
+  EXPECT_EQ(families[1].samples[0].histogram.counts, (std::vector<int64_t>{4, 6}));
+  EXPECT_EQ(families[1].samples[0].histogram.sum, 11);
+}
+
+TEST(MetricsTest, ALabelOfItsOwnWinsOverACommonOne) {
+  MetricRegistry registry;
+  registry.SetCommonLabels({{"flow_id", "common"}});
+  registry.GetCounter(kDdlApplied, {{"flow_id", "own"}});
+  EXPECT_EQ(registry.Collect()[0].samples[0].labels, (Labels{{"flow_id", "own"}}));
+}
+
 TEST(PrometheusTest, NamesEndInTotalOnce) {
   EXPECT_EQ(PrometheusName(kDdlGated), "wallaby_ddl_gated_total");
   EXPECT_EQ(PrometheusName(kErrors), "wallaby_errors_total");

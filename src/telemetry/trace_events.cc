@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -23,6 +26,8 @@ struct FlowOfProcess {
 // Never freed, like that of the log: an event may be on its way while the process ends.
 std::atomic<const FlowOfProcess*> flow_of_process{nullptr};
 
+using TraceFields = std::span<const std::pair<std::string_view, std::string>>;
+
 void WriteLine(int file, const std::string& line) {
   ssize_t written;
   do {
@@ -37,7 +42,7 @@ void WriteLine(int file, const std::string& line) {
 }
 
 void WriteEvent(std::string_view flow_id, int64_t generation, std::string_view spec_action, std::string_view flow_state,
-                Lsn lsn, LogFields fields) {
+                Lsn lsn, TraceFields fields) {
   const int file = trace_internal::events_file.load(std::memory_order_acquire);
   if (file < 0) return;
   std::string line = "{";
@@ -97,13 +102,26 @@ void TraceEvent(std::string_view spec_action, std::string_view flow_state, Lsn l
 void TraceFlowEvent(const std::string& flow_id, int64_t generation, std::string_view spec_action,
                     std::string_view flow_state, Lsn lsn, LogFields fields) {
   if (!IsTracingEvents()) return;
-  WriteEvent(flow_id, generation, spec_action, flow_state, lsn, fields);
+  WriteEvent(flow_id, generation, spec_action, flow_state, lsn, {fields.begin(), fields.size()});
   AddToSpan(spec_action, spec_action, flow_state, flow_id, lsn);
+}
+
+void TraceRestore(Lsn checkpoint, const std::map<std::string, Lsn>& destinations, bool backfill) {
+  if (!IsTracingEvents()) return;
+  std::vector<std::string> names;
+  for (const auto& [name, end] : destinations) names.push_back(absl::StrCat("destination.", name));
+  std::vector<std::pair<std::string_view, std::string>> fields = {{"mode", backfill ? "backfill" : "cdc"}};
+  auto name = names.begin();
+  for (const auto& [destination, end] : destinations) fields.emplace_back(*name++, end.ToString());
+  const FlowOfProcess* flow = flow_of_process.load(std::memory_order_acquire);
+  WriteEvent(flow == nullptr ? std::string_view() : flow->id, flow == nullptr ? 0 : flow->generation,
+             spec::kCrashRestore, "Running", checkpoint, fields);
 }
 
 void TraceDdlGate(std::string_view flow_id, int64_t generation, Lsn lsn, std::string_view ddl) {
   if (!IsTracingEvents()) return;
-  WriteEvent(flow_id, generation, spec::kReadDdl, "Paused", lsn, {{"ddl", std::string(ddl)}});
+  WriteEvent(flow_id, generation, spec::kReadDdl, "Paused", lsn,
+             std::array{std::pair<std::string_view, std::string>{"ddl", ddl}});
   // A gate is worth a span of its own when the thread has none.
   Span own;
   if (SpanScope::Current() == nullptr) own = Span("stream.batch");

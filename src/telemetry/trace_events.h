@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -47,7 +48,10 @@ bool IsTracingEvents();
 // An event of the process's flow. `flow_state` is as operators read it: "Running", "Paused". An invalid `lsn` is left
 // out. Guard by IsTracingEvents() when making the fields costs.
 void TraceEvent(std::string_view spec_action, std::string_view flow_state, Lsn lsn, LogFields fields = {});
-// The same of any flow; generation 0: by no worker.
+// CrashRestore of the process's flow: an attempt begins with this checkpoint (0/0: none) and these ends of what the
+// destinations hold. After a `backfill` they may be less than before.
+void TraceRestore(Lsn checkpoint, const std::map<std::string, Lsn>& destinations, bool backfill);
+// An event of any flow; generation 0: by no worker.
 void TraceFlowEvent(const std::string& flow_id, int64_t generation, std::string_view spec_action,
                     std::string_view flow_state, Lsn lsn, LogFields fields = {});
 
