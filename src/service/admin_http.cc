@@ -35,9 +35,7 @@ class HttplibServer final : public AdminHttp {
     std::string known;
     for (const HttpRoute& route : routes_) {
       const auto handler = [&route](const httplib::Request& request, httplib::Response& response) {
-        HttpAnswer answer = route.answer(request.body);
-        response.status = answer.status;
-        response.set_content(std::move(answer.body), answer.type.c_str());
+        Answer(route, request.body, response);
       };
       if (route.method == HttpRoute::Method::kGet) {
         server_.Get(route.path, handler);
@@ -47,6 +45,20 @@ class HttplibServer final : public AdminHttp {
       absl::StrAppend(&known, known.empty() ? "" : ", ", route.method == HttpRoute::Method::kGet ? "GET " : "POST ",
                       route.path);
     }
+    // A POST that announces no body has none (RFC 9112, 6.3): `curl -X POST` sends such. The library would wait for
+    // one.
+    server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      using enum httplib::Server::HandlerResponse;
+      if (request.method != "POST" || request.has_header("Content-Length") || request.has_header("Transfer-Encoding")) {
+        return Unhandled;
+      }
+      for (const HttpRoute& route : routes_) {
+        if (route.method != HttpRoute::Method::kPost || route.path != request.path) continue;
+        Answer(route, "", response);
+        return Handled;
+      }
+      return Unhandled;
+    });
     server_.set_error_handler([known](const httplib::Request&, httplib::Response& response) {
       if (response.status != 404 || !response.body.empty()) return;
       const HttpAnswer answer = HttpError(404, absl::StrCat("there is nothing here; there are: ", known));
@@ -90,6 +102,12 @@ class HttplibServer final : public AdminHttp {
   int port() const override { return port_; }
 
  private:
+  static void Answer(const HttpRoute& route, const std::string& body, httplib::Response& response) {
+    HttpAnswer answer = route.answer(body);
+    response.status = answer.status;
+    response.set_content(std::move(answer.body), answer.type.c_str());
+  }
+
   bool Bind(const std::string& host, int wanted) {
     if (wanted != 0) {
       port_ = server_.bind_to_port(host, wanted) ? wanted : -1;

@@ -204,7 +204,7 @@ class RunbookTest(unittest.TestCase):
         self.assertEqual(refused.returncode, 1)
         self.assertIn(f"DDL event {event}", refused.stderr)
         out = self.run_printed(listing, {}).stdout
-        self.assertRegex(out, rf"(?m)^{event} .*pending.*ALTER TABLE orders ADD COLUMN place text")
+        self.assertRegex(out, rf"(?m)^ *{event} .*pending.*ALTER TABLE orders ADD COLUMN place text")
         self.run_printed(approve, {"<id>": event})
         self.run_printed(apply, {"<id>": event})
         self.assertEqual(json.loads(self.run_printed(grpcurl, {}).stdout or "{}").get("events", []), [])
@@ -229,7 +229,7 @@ class RunbookTest(unittest.TestCase):
         self.assertEqual(duckdb_rows(self.duck, "SELECT id, note, place FROM orders ORDER BY 1"),
                          [(1, "one", "there"), (2, "two", "here")])
         events = json.loads(self.wallaby.admin("ddl", "list", "-json").stdout)["events"]
-        self.assertEqual([(e["id"], e["status"]) for e in events], [(event, "applied")])
+        self.assertEqual([(int(e["id"]), e["status"]) for e in events], [(event, "applied")])
 
     def test_both_autos_never_pause(self):
         self.page.has("Resume flow", "If `WALLABY_DDL_AUTO_APPROVE=true` and `WALLABY_DDL_AUTO_APPLY=true`, "
