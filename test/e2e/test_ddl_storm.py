@@ -74,7 +74,7 @@ class Author:
                                        f" NOT NULL DEFAULT {TYPES[kind].format(n=8)}",
                                        " DEFAULT (random() * 100)::int" if kind == "int" else ""])
             if "NOT NULL" in default:  # Its values are never null.
-                return f"{alter} ADD {name} {kind}{default}, ALTER {name} DROP NOT NULL"
+                return f"{alter} ADD {name} {kind}{default};\n{alter} ALTER {name} DROP NOT NULL"
             return f"{alter} ADD {name} {kind}{default}"
         if choice == "drop":
             del self.columns[column]
