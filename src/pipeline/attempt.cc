@@ -368,7 +368,11 @@ absl::StatusOr<bool> Attempt::IsCopyable(const PublishedTable& table) {
   const auto stored = FindShape(shapes_, table.relation.oid);
   if (stored == shapes_.end()) return true;
   SchemaChange change = CompareShapes(&stored->shape, &source_shapes_.at(table.relation.oid));
-  if (change.steps.empty()) return true;
+  // What the stream would never show is no reason to wait.
+  const bool same = std::all_of(change.steps.begin(), change.steps.end(), [](const SchemaStep& step) {
+    return step.kind == SchemaStepKind::kNullability || step.kind == SchemaStepKind::kDefault;
+  });
+  if (same) return true;
   if (captures_ && c_.options->mode != WorkerMode::kBackfill) return false;
   // The operator asked for the table as it is now, or nobody knows when the stream will tell of the change.
   change.copy = true;
@@ -464,6 +468,11 @@ absl::Status Attempt::Stream() {
   pgoutput::Assembler::Options assembler_options;
   assembler_options.binary = options.binary;
   for (const TableSync& sync : syncs_) {
+    // A copy that waits for the stream to come as far as the source: it will show all that comes until then.
+    if (sync.state != TableSyncState::kDone) {
+      assembler_options.skip_below[sync.table] = Lsn{UINT64_MAX};
+      continue;
+    }
     auto rule = SkipRuleOf(sync);
     if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()), c_.flow->id);
     assembler_options.skip_below[sync.table] = *std::move(rule);

@@ -40,12 +40,13 @@ absl::Status CheckEarlierOnes(ControlStore& store, const DdlEvent& event) {
 ControlStore::DdlSettlement Settlement(const SchemaChange& change) {
   ControlStore::DdlSettlement end;
   end.shape = change.after;
-  if (change.before) {
-    const std::string old_name = change.before->relation.QualifiedName();
-    if (!change.after) end.dropped = change.before->relation.oid;
-    if (old_name != change.Table() || !change.after) end.forget.push_back(old_name);
+  end.copy = change.copy;
+  if (change.before) end.old_table = change.before->relation.QualifiedName();
+  if (change.after) {
+    end.new_table = change.Table();
+  } else {
+    end.dropped = change.before->relation.oid;
   }
-  if (change.copy && change.after) end.copy.push_back(change.Table());
   return end;
 }
 

@@ -165,14 +165,15 @@ class ControlStore {
   virtual absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                            const std::string& error) = 0;
   virtual absl::Status PutDdlReceipt(int64_t id, const std::string& destination) = 0;
-  // The end of an event: its status (applied or rejected), the table's shape from there on (of a dropped table none),
-  // and which tables' copies are due or void now, in one transaction.
+  // The end of an event, in one transaction: its status (applied or rejected), the table's shape from there on, and
+  // what becomes of the table's copy. A copy that is still due stays so under the table's new name.
   struct DdlSettlement {
     DdlStatus status = DdlStatus::kApplied;
-    std::optional<TableShape> shape;  // takes the place of what is stored for its oid
+    std::optional<TableShape> shape;  // takes the place of what is stored for its oid; of a dropped table none
     uint32_t dropped = 0;             // oid of a table that is gone
-    std::vector<std::string> forget;  // table_syncs to remove
-    std::vector<std::string> copy;    // tables to copy again
+    std::string old_table;            // "schema.name" before and after the change; "": was not, is no more
+    std::string new_table;
+    bool copy = false;  // the table is to be copied again
   };
   virtual absl::StatusOr<DdlEvent> SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
                                              const DdlSettlement& settlement) = 0;

@@ -79,22 +79,23 @@ absl::Status PutShape(SqlSession& session, const std::string& flow_id, const Tab
       .status();
 }
 
-absl::Status MarkCopies(SqlSession& session, const std::string& flow_id, const ControlStore::DdlSettlement& end) {
-  for (const std::string& table : end.forget) {
-    RETURN_IF_ERROR(
-        session.Query("DELETE FROM @table_syncs WHERE flow_id = $1 AND table_name = $2", {flow_id, table}).status());
+absl::Status MarkCopy(SqlSession& session, const std::string& flow_id, const ControlStore::DdlSettlement& end) {
+  bool due = end.copy;
+  if (!end.old_table.empty() && end.old_table != end.new_table) {
+    ASSIGN_OR_RETURN(const SqlRows gone,
+                     session.Query("DELETE FROM @table_syncs WHERE flow_id = $1 AND table_name = $2 RETURNING state",
+                                   {flow_id, end.old_table}));
+    due |= !gone.empty() && gone.Text(0, 0) != "done";
   }
-  for (const std::string& table : end.copy) {
-    RETURN_IF_ERROR(
-        session
-            .Query("INSERT INTO @table_syncs (flow_id, table_name, state, snapshot_lsn, parts_total, parts_done, "
-                   "rows_copied, rows_estimated, plan) VALUES ($1, $2, 'pending', 0, 0, 0, 0, 0, '') "
-                   "ON CONFLICT (flow_id, table_name) DO UPDATE SET state = 'pending', snapshot_lsn = 0, "
-                   "parts_total = 0, parts_done = 0, rows_copied = 0, rows_estimated = 0, plan = ''",
-                   {flow_id, table})
-            .status());
-  }
-  return absl::OkStatus();
+  if (!due || end.new_table.empty()) return absl::OkStatus();
+  return session
+      .Query(
+          "INSERT INTO @table_syncs (flow_id, table_name, state, snapshot_lsn, parts_total, parts_done, "
+          "rows_copied, rows_estimated, plan) VALUES ($1, $2, 'pending', 0, 0, 0, 0, 0, '') "
+          "ON CONFLICT (flow_id, table_name) DO UPDATE SET state = 'pending', snapshot_lsn = 0, "
+          "parts_total = 0, parts_done = 0, rows_copied = 0, rows_estimated = 0, plan = ''",
+          {flow_id, end.new_table})
+      .status();
 }
 
 }  // namespace
@@ -201,7 +202,7 @@ absl::StatusOr<DdlEvent> SqlStore::SettleDdl(int64_t id, const std::vector<DdlSt
                                  {event.flow_id, static_cast<int64_t>(settlement.dropped)})
                           .status());
     }
-    return MarkCopies(session, event.flow_id, settlement);
+    return MarkCopy(session, event.flow_id, settlement);
   }));
   return event;
 }

@@ -83,7 +83,8 @@ TEST_P(StoreTest, TheEndOfADdlEventSetsShapesAndCopies) {
   ASSERT_STATUS_OK(store->PutTableShape("a", {Shape(1, "old"), Lsn{50}}));
   ASSERT_STATUS_OK(store->PutTableSync("a", {.table = "public.old", .state = TableSyncState::kDone, .plan = "x"}));
   const int64_t id = store->RecordDdl({Event(100, 0)})->front().event.id;
-  ControlStore::DdlSettlement end{.shape = Shape(1, "new"), .forget = {"public.old"}, .copy = {"public.new"}};
+  ControlStore::DdlSettlement end{
+      .shape = Shape(1, "new"), .old_table = "public.old", .new_table = "public.new", .copy = true};
   EXPECT_FAILS(store->SettleDdl(id, {DdlStatus::kApplying}, end).status(), kFailedPrecondition, "is pending");
   EXPECT_EQ((*store->TableShapes("a"))[0].shape.relation.name, "old");
   ASSERT_TRUE(store->SettleDdl(id, {DdlStatus::kPending}, end).ok());
@@ -97,8 +98,23 @@ TEST_P(StoreTest, TheEndOfADdlEventSetsShapesAndCopies) {
   EXPECT_EQ((*syncs)[0].table, "public.new");
   EXPECT_EQ((*syncs)[0].state, TableSyncState::kPending);
 
+  // A copy that is due stays so under another name; one that is done is forgotten.
+  const int64_t rename = store->RecordDdl({Event(150, 0)})->front().event.id;
+  end = {.shape = Shape(1, "newer"), .old_table = "public.new", .new_table = "public.newer"};
+  ASSERT_TRUE(store->SettleDdl(rename, {DdlStatus::kPending}, end).ok());
+  ASSERT_EQ(store->TableSyncs("a")->size(), 1u);
+  EXPECT_EQ(store->TableSyncs("a")->front().table, "public.newer");
+  EXPECT_EQ(store->TableSyncs("a")->front().state, TableSyncState::kPending);
+  ASSERT_STATUS_OK(store->PutTableSync("a", {.table = "public.done", .state = TableSyncState::kDone}));
+  const int64_t second = store->RecordDdl({Event(160, 0)})->front().event.id;
+  end = {.shape = Shape(2, "moved"), .old_table = "public.done", .new_table = "public.moved"};
+  ASSERT_TRUE(store->SettleDdl(second, {DdlStatus::kPending}, end).ok());
+  EXPECT_EQ(store->TableSyncs("a")->size(), 1u);
+
   const int64_t drop = store->RecordDdl({Event(200, 0)})->front().event.id;
-  ASSERT_TRUE(store->SettleDdl(drop, {DdlStatus::kPending}, {.dropped = 1, .forget = {"public.new"}}).ok());
+  ASSERT_TRUE(store->SettleDdl(drop, {DdlStatus::kPending}, {.dropped = 1, .old_table = "public.newer"}).ok());
+  const int64_t other = store->RecordDdl({Event(210, 0)})->front().event.id;
+  ASSERT_TRUE(store->SettleDdl(other, {DdlStatus::kPending}, {.dropped = 2, .old_table = "public.moved"}).ok());
   EXPECT_TRUE(store->TableShapes("a")->empty());
   EXPECT_TRUE(store->TableSyncs("a")->empty());
 }
