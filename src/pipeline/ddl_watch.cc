@@ -268,7 +268,11 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnRelation(const Transa
     HideColumns(known->shape, edit);
     return Verdict::kCarry;
   }
-  if (known != nullptr && known->lsn > t.commit) return Verdict::kCarry;  // older than what is delivered already
+  if (known != nullptr && known->lsn > t.commit) {
+    // Older than the copy that the shape was taken with, which shows these rows.
+    edit->ignore = true;
+    return Verdict::kCarry;
+  }
   if (known != nullptr && known->lsn == t.commit) {
     RETURN_IF_ERROR(MapOldShape(announced, known, edit));
     return Verdict::kCarry;

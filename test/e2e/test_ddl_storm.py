@@ -212,7 +212,13 @@ class StormTest(unittest.TestCase):
         self.wallaby.stop_flow(self.flow)
         tables = [row[0] for row in sql(self.source, "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname "
                                         "IN ('public', 'other') ORDER BY 1")]
-        self.compare(tables)
+        try:
+            self.compare(tables)
+        except AssertionError:
+            for event in self.events():
+                print(event["id"], event["lsn"], event["status"], event["ddl"][:150].replace("\n", " "))
+            print(self.wallaby.log()[-60000:])
+            raise
         events = self.events()
         self.assertEqual({event["status"] for event in events}, {"applied"})
         rows = sum(int(sql(self.source, f"SELECT count(*) FROM {table}")[0][0]) for table in tables)
