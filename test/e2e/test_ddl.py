@@ -2,10 +2,15 @@
 
 import json
 import os
-import re
 import unittest
 
 from e2e.harness import Postgres, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
+
+
+def parquet_rows(query):
+    import duckdb
+    with duckdb.connect() as connection:
+        return connection.execute(query).fetchall()
 
 
 class DdlTest(unittest.TestCase):
@@ -130,6 +135,10 @@ class DdlTest(unittest.TestCase):
         self.delivered()
         self.assertEqual(sql(self.target, "SELECT place, count(*) FROM orders GROUP BY 1 ORDER BY 1"),
                          [["here", "101"], ["there", "1"]])
+        # The files from there on have the column; those before do not.
+        files = os.path.join(self.wallaby.folder, "files/**/*.parquet")
+        rows = "SELECT DISTINCT id, place FROM read_parquet('" + files + "', union_by_name = true) WHERE id >= 200 ORDER BY 1"
+        wait_until(lambda: parquet_rows(rows) == [(200, None), (201, "there")], 30, "the rows in Parquet")
         # Never again, also after a restart and a replay.
         self.wallaby.stop_flow(self.flow)
         sql(self.source, "UPDATE orders SET place = 'else' WHERE id = 1")

@@ -144,15 +144,17 @@ class StormTest(unittest.TestCase):
     def operate(self, kill):
         """Approves whatever pauses the flow until all that was written is delivered; kills now and then when asked to."""
         deadline = time.monotonic() + 1200
-        target, killed = None, 0
+        target, killed, next_kill = None, 0, 0.0
         while time.monotonic() < deadline:
             flow = self.wallaby.get(self.flow)
             state = flow["state"].lower().removeprefix("flow_state_")
             self.assertNotEqual(state, "failed", f"{flow.get('reason')}\n{self.wallaby.log()[-3000:]}")
             if state == "paused":
                 self.approve()
-            if kill and self.rng.random() < 0.25:
+            # Not so often that the worker's restarts are all there is.
+            if kill and time.monotonic() > next_kill:
                 killed += self.kill_something()
+                next_kill = time.monotonic() + self.rng.random() * 3
             if not self.writing and target is None:
                 target = sql(self.source, "SELECT pg_current_wal_lsn()")[0][0]
             if target and sql(self.source, f"SELECT confirmed_flush_lsn >= '{target}' FROM pg_replication_slots") == [["t"]]:
