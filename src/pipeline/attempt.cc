@@ -1,14 +1,12 @@
 #include "pipeline/attempt.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
-#include "pipeline/snapshot.h"
+#include "pipeline/snapshot_plan.h"
 #include "pipeline/source_relations.h"
 #include "pipeline/toast_filler.h"
 #include "postgres/ddl_capture.h"
@@ -40,11 +38,6 @@ absl::Status StatusFromFindings(const std::vector<Finding>& findings) {
     }
   }
   return status;
-}
-
-std::vector<StoredShape>::const_iterator FindShape(const std::vector<StoredShape>& shapes, uint32_t oid) {
-  return std::find_if(shapes.begin(), shapes.end(),
-                      [oid](const StoredShape& stored) { return stored.shape.relation.oid == oid; });
 }
 
 }  // namespace
@@ -160,8 +153,8 @@ absl::Status Attempt::ListTables(PgConnection& sql) {
   source_shapes_.clear();
   for (PublishedTable& table : tables_) {
     TableShape& shape = source_shapes_[table.relation.oid] = {.relation = table.relation, .details = table.details};
-    const auto stored = FindShape(shapes_, table.relation.oid);
-    if (stored == shapes_.end()) continue;
+    const StoredShape* stored = StreamedShape(table.relation.oid);
+    if (stored == nullptr) continue;
     for (ColumnDetail& detail : shape.details) {
       const int known = stored->shape.FindAttnum(detail.attnum);
       detail.hidden = known >= 0 && stored->shape.details[known].hidden;
@@ -169,6 +162,12 @@ absl::Status Attempt::ListTables(PgConnection& sql) {
     table.relation = shape.Visible();
   }
   return absl::OkStatus();
+}
+
+const StoredShape* Attempt::StreamedShape(uint32_t oid) const {
+  const auto found = std::find_if(shapes_.begin(), shapes_.end(),
+                                  [oid](const StoredShape& stored) { return stored.shape.relation.oid == oid; });
+  return found == shapes_.end() ? nullptr : &*found;
 }
 
 // As they are in the snapshot that was made with the slot: the catalog may have gone on since.
@@ -182,8 +181,8 @@ absl::Status Attempt::ListTablesAtSnapshot() {
 // A table that has been streamed is checked as the stream left it: the source may be ahead, by changes that will come.
 absl::Status Attempt::CheckTables() {
   for (const PublishedTable& table : tables_) {
-    const auto stored = FindShape(shapes_, table.relation.oid);
-    const Relation relation = stored == shapes_.end() ? table.relation : stored->shape.Visible();
+    const StoredShape* stored = StreamedShape(table.relation.oid);
+    const Relation relation = stored == nullptr ? table.relation : stored->shape.Visible();
     for (const OpenDestination& open : open_) {
       const absl::Status status = open.destination->CheckTable(relation);
       if (!status.ok()) {
@@ -330,58 +329,6 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
   return absl::OkStatus();
 }
 
-// Picks the tables whose copy is due, and clears what earlier tries left of them and is not kept.
-absl::Status Attempt::PrepareSnapshot() {
-  ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
-  for (const PublishedTable& table : tables_) {
-    const auto sync = std::find_if(syncs_.begin(), syncs_.end(),
-                                   [&](const TableSync& s) { return s.table == table.relation.QualifiedName(); });
-    if (sync == syncs_.end() || sync->state == TableSyncState::kDone) continue;
-    ASSIGN_OR_RETURN(const bool copyable, IsCopyable(table));
-    if (!copyable) {
-      Log(LogLevel::kInfo, "the table's copy waits: its DDL at the source is ahead of the stream",
-          {{"table", table.relation.QualifiedName()}});
-      continue;
-    }
-    ASSIGN_OR_RETURN(TableToCopy copy, PrepareCopy(*sql_, table, *sync, checkpoint_->lsn, open_));
-    if (!copy.complete()) {
-      to_copy_.push_back(std::move(copy));
-      continue;
-    }
-    sync->state = TableSyncState::kDone;
-    sync->parts_done = sync->parts_total;
-    RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, *sync));
-  }
-  if (to_copy_.empty()) {
-    snapshot_.reset();
-    return absl::OkStatus();
-  }
-  if (snapshot_ == nullptr) {
-    SetDetail("preparing a snapshot (waits for open transactions on the source)");
-    const std::string name = absl::StrFormat("%s_copy_%08x", c_.source->slot.substr(0, 48), std::random_device{}());
-    ASSIGN_OR_RETURN(snapshot_, SlotSnapshot::Create(c_.source->dsn, name, /*temporary=*/true, /*failover=*/false));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<bool> Attempt::IsCopyable(const PublishedTable& table) {
-  const auto stored = FindShape(shapes_, table.relation.oid);
-  if (stored == shapes_.end()) return true;
-  SchemaChange change = CompareShapes(&stored->shape, &source_shapes_.at(table.relation.oid));
-  // What the stream would never show is no reason to wait.
-  const bool same = std::all_of(change.steps.begin(), change.steps.end(), [](const SchemaStep& step) {
-    return step.kind == SchemaStepKind::kNullability || step.kind == SchemaStepKind::kDefault;
-  });
-  if (same) return true;
-  if (captures_ && c_.options->mode != WorkerMode::kBackfill) return false;
-  // The operator asked for the table as it is now, or nobody knows when the stream will tell of the change.
-  change.copy = true;
-  for (const OpenDestination& open : open_) {
-    RETURN_IF_ERROR(Annotate(open.destination->ApplyDdl(change), absl::StrCat("destination ", open.name)));
-  }
-  return true;
-}
-
 void Attempt::TraceFound() const {
   if (!IsTracingEvents()) return;
   std::map<std::string, Lsn> destinations;
@@ -408,39 +355,6 @@ absl::Status Attempt::MakePipeline() {
   std::lock_guard lock(mutex_);
   pipeline_ = std::make_unique<Pipeline>(open_, c_.checkpoints, c_.clock, options);
   if (stop_) pipeline_->Stop();
-  return absl::OkStatus();
-}
-
-absl::Status Attempt::Snapshot() {
-  if (to_copy_.empty()) return absl::OkStatus();
-  SetDetail("snapshot");
-  SnapshotOptions options;
-  options.flow_id = c_.flow->id;
-  options.dsn = c_.source->dsn;
-  options.workers = c_.options->snapshot_workers > 0 ? c_.options->snapshot_workers : c_.source->snapshot_workers;
-  options.batch_bytes = static_cast<size_t>(std::clamp<int64_t>(c_.memory_limit / 64, 256 << 10, 8 << 20));
-  options.partition = c_.options->partition;
-  // Before the first row: after a crash, DDL since then is still seen.
-  RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent()));
-  const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
-  snapshot_.reset();
-  if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once
-  RETURN_IF_ERROR(status);
-  // Everything is new at every destination: what was missing before the copy is missing no more.
-  if (CopiesEveryTable()) {
-    RETURN_IF_ERROR(StoreFirstCheckpoint(slot_.has_value() ? slot_->confirmed_flush : checkpoint_->lsn));
-  }
-  ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
-  return absl::OkStatus();
-}
-
-// Transactions that commit at the snapshot's LSN or later find the tables as they were copied.
-absl::Status Attempt::StoreCopiedShapes(Lsn snapshot) {
-  for (const TableToCopy& copy : to_copy_) {
-    const TableShape& shape = source_shapes_.at(copy.table.relation.oid);
-    RETURN_IF_ERROR(c_.store->PutTableShape(c_.flow->id, {shape, Lsn{snapshot.value - 1}}));
-  }
-  ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
   return absl::OkStatus();
 }
 

@@ -75,6 +75,7 @@ struct AttemptReport {
   int64_t last_commit_micros = 0;
 };
 
+// What is copied stands in attempt_copy.cc.
 class Attempt {
  public:
   explicit Attempt(AttemptContext* context) : c_(*context) {}
@@ -90,6 +91,8 @@ class Attempt {
   absl::Status EnsureCapture();
   absl::Status ListTables(PgConnection& sql);
   absl::Status ListTablesAtSnapshot();
+  // Null: nothing is stored for the table.
+  const StoredShape* StreamedShape(uint32_t oid) const;
   absl::Status CheckTables();
   absl::Status LookAtSlot();
   absl::Status PrepareSlot();

@@ -2,6 +2,7 @@
 #include "change/schema_change.h"
 
 #include "destination/duckdb/test_flow.h"
+#include "destination/test_shapes.h"
 
 namespace wallaby {
 namespace {
@@ -11,34 +12,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct Spec {
-  std::string name;
-  PgType type = BuiltinType(kTextOid, -1);
-  int attnum = 0;
-  std::optional<std::string> fill = std::nullopt;
-  bool not_null = false;
-};
 PgType Type(uint32_t oid, int32_t typmod = -1) {
   return BuiltinType(oid, typmod);
-}
-constexpr int32_t Numeric(int precision, int scale) {
-  return ((precision << 16) | scale) + 4;
-}
-
-TableShape Shape(const std::vector<Spec>& columns, const std::string& name = "items",
-                 const std::string& schema = "public", int keys = 1) {
-  TableShape shape;
-  shape.relation.schema = schema;
-  shape.relation.name = name;
-  for (size_t i = 0; i < columns.size(); ++i) {
-    const bool key = static_cast<int>(i) < keys;
-    shape.relation.columns.push_back({columns[i].name, columns[i].type, key});
-    shape.details.push_back({.attnum = columns[i].attnum == 0 ? static_cast<int>(i) + 1 : columns[i].attnum,
-                             .not_null = columns[i].not_null,
-                             .fill = columns[i].fill});
-    if (key) shape.relation.key.push_back(static_cast<int>(i));
-  }
-  return shape;
 }
 RelationPtr Rel(const TableShape& shape) {
   return std::make_shared<Relation>(shape.Visible());
@@ -46,7 +21,7 @@ RelationPtr Rel(const TableShape& shape) {
 
 class DuckdbSchemaChange : public DuckdbTest {
  protected:
-  const TableShape base_ = Shape({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}});
+  const TableShape base_ = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}});
 
   void OpenWithRows(std::map<std::string, std::string> options = {}) {
     Open(std::move(options));
@@ -148,9 +123,9 @@ TEST_F(DuckdbSchemaChange, MoveToAnotherSchema) {
 
 TEST_F(DuckdbSchemaChange, AMoveWithOtherSteps) {
   OpenWithRows();
-  const TableShape after =
-      Shape({{"id", Type(kInt8Oid)}, {"title", Type(kTextOid), 2}, {"x", Type(16), 4, "t"}, {"y", Type(16), 5, "f"}},
-            "goods", "shop");
+  const TableShape after = ShapeOfColumns(
+      {{"id", Type(kInt8Oid)}, {"title", Type(kTextOid), 2}, {"x", Type(16), 4, "t"}, {"y", Type(16), 5, "f"}}, "goods",
+      "shop");
   Follow(base_, after);
   Apply(TestBatch(200).Insert(Rel(after), {"3", "three", {}, "t"}));
   EXPECT_EQ(Sql("SELECT id, title, x::INTEGER, y::INTEGER FROM shop.goods ORDER BY 1"),
@@ -205,24 +180,24 @@ TEST_F(DuckdbSchemaChange, ATableThatIsNotThere) {
 
 TEST_F(DuckdbSchemaChange, AddedColumnsAreFilled) {
   OpenWithRows();
-  TableShape after = Shape({{"id", Type(kInt4Oid)},
-                            {"name"},
-                            {"n", Type(kInt8Oid)},
-                            {"bool", Type(16), 0, "t"},
-                            {"bytes", Type(17), 0, "\\x00ff27"},
-                            {"stamp", Type(1114), 0, "-infinity"},
-                            {"zoned", Type(1184), 0, "2024-05-01 10:00:00.5+02"},
-                            {"bc", Type(1114), 0, "0044-03-15 10:00:00 BC"},
-                            {"day", Type(1082), 0, "0044-03-15 BC"},
-                            {"dec", Type(1700, Numeric(10, 2)), 0, "-1.50"},
-                            {"num", Type(1700), 0, "1.500"},
-                            {"js", Type(3802), 0, "{\"it's\": [1, 2]}"},
-                            {"list", Type(1007), 0, "{1,NULL,3}"},
-                            {"uuid", Type(2950), 0, "6b1f3c1e-0000-4000-8000-00000000abcd"},
-                            {"It's \"x\"", Type(kTextOid), 0, "it's \\n"},
-                            {"float", Type(701), 0, "NaN"},
-                            {"late", Type(1083), 0, "24:00:00"},
-                            {"none", Type(kTextOid)}});
+  TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)},
+                                     {"name"},
+                                     {"n", Type(kInt8Oid)},
+                                     {"bool", Type(16), 0, "t"},
+                                     {"bytes", Type(17), 0, "\\x00ff27"},
+                                     {"stamp", Type(1114), 0, "-infinity"},
+                                     {"zoned", Type(1184), 0, "2024-05-01 10:00:00.5+02"},
+                                     {"bc", Type(1114), 0, "0044-03-15 10:00:00 BC"},
+                                     {"day", Type(1082), 0, "0044-03-15 BC"},
+                                     {"dec", Type(1700, NumericTypmod(10, 2)), 0, "-1.50"},
+                                     {"num", Type(1700), 0, "1.500"},
+                                     {"js", Type(3802), 0, "{\"it's\": [1, 2]}"},
+                                     {"list", Type(1007), 0, "{1,NULL,3}"},
+                                     {"uuid", Type(2950), 0, "6b1f3c1e-0000-4000-8000-00000000abcd"},
+                                     {"It's \"x\"", Type(kTextOid), 0, "it's \\n"},
+                                     {"float", Type(701), 0, "NaN"},
+                                     {"late", Type(1083), 0, "24:00:00"},
+                                     {"none", Type(kTextOid)}});
   EXPECT_THAT(Shown(base_, after),
               Contains("ALTER TABLE \"public\".\"items\" ADD COLUMN \"dec\" DECIMAL(10,2) DEFAULT '-1.50'"));
   Follow(base_, after);
@@ -243,15 +218,16 @@ TEST_F(DuckdbSchemaChange, AddedColumnsAreFilled) {
 
 TEST_F(DuckdbSchemaChange, AFilledValueOfAMappedColumnIsItsText) {
   OpenWithRows({{"type_mappings", "boolean=text"}});
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}, {"flag", Type(16), 0, "t"}});
+  const TableShape after =
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}, {"flag", Type(16), 0, "t"}});
   Follow(base_, after);
   EXPECT_EQ(Items(), "1|one|10|t\n2|two|null|t");
 }
 
 TEST_F(DuckdbSchemaChange, AFillThatDoesNotFitIsNamed) {
   OpenWithRows();
-  const TableShape after =
-      Shape({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}, {"dec", Type(1700, Numeric(10, 2)), 0, "NaN"}});
+  const TableShape after = ShapeOfColumns(
+      {{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}, {"dec", Type(1700, NumericTypmod(10, 2)), 0, "NaN"}});
   const std::string refusal = Refusal(base_, after);
   EXPECT_THAT(refusal, HasSubstr("column dec"));
   EXPECT_THAT(refusal, HasSubstr("type_mappings"));
@@ -260,7 +236,7 @@ TEST_F(DuckdbSchemaChange, AFillThatDoesNotFitIsNamed) {
 
 TEST_F(DuckdbSchemaChange, DropAndRenameColumns) {
   OpenWithRows();
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"Title", Type(kTextOid), 2}});
+  const TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"Title", Type(kTextOid), 2}});
   EXPECT_THAT(Shown(base_, after), ElementsAre("ALTER TABLE \"public\".\"items\" DROP COLUMN \"n\"",
                                                "ALTER TABLE \"public\".\"items\" RENAME COLUMN \"name\" TO \"Title\""));
   Follow(base_, after);
@@ -271,10 +247,10 @@ TEST_F(DuckdbSchemaChange, DropAndRenameColumns) {
 
 TEST_F(DuckdbSchemaChange, HalfDoneByHand) {
   OpenWithRows();
-  const TableShape after = Shape({{"id", Type(kInt4Oid)},
-                                  {"title", Type(kTextOid), 2},
-                                  {"x", Type(kInt4Oid), 4, "5"},
-                                  {"y", Type(kInt4Oid), 5, "6"}});
+  const TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)},
+                                           {"title", Type(kTextOid), 2},
+                                           {"x", Type(kInt4Oid), 4, "5"},
+                                           {"y", Type(kInt4Oid), 5, "6"}});
   ByHand("ALTER TABLE public.items RENAME COLUMN name TO title");
   ByHand("ALTER TABLE public.items ADD COLUMN y INTEGER DEFAULT 7");
   Follow(base_, after);
@@ -284,8 +260,8 @@ TEST_F(DuckdbSchemaChange, HalfDoneByHand) {
 
 TEST_F(DuckdbSchemaChange, TheOnlyColumnIsReplaced) {
   Open();
-  const TableShape before = Shape({{"a", Type(kInt4Oid)}}, "items", "public", 0);
-  const TableShape after = Shape({{"a", Type(kTextOid), 2, "x"}}, "items", "public", 0);
+  const TableShape before = ShapeOfColumns({{"a", Type(kInt4Oid)}}, "items", "public", 0);
+  const TableShape after = ShapeOfColumns({{"a", Type(kTextOid), 2, "x"}}, "items", "public", 0);
   Apply(TestBatch(100).Insert(Rel(before), {"1"}));
   Follow(before, after);
   EXPECT_EQ(Columns(), "a VARCHAR");
@@ -294,14 +270,14 @@ TEST_F(DuckdbSchemaChange, TheOnlyColumnIsReplaced) {
 
 TEST_F(DuckdbSchemaChange, ANameThatIsHandedOnIsNotDroppedTwice) {
   OpenWithRows();
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"name", Type(kInt8Oid), 3}});
+  const TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name", Type(kInt8Oid), 3}});
   Follow(base_, after);
   EXPECT_EQ(Items(), "1|10\n2|null");
 }
 
 TEST_F(DuckdbSchemaChange, TwoColumnsChangeNames) {
-  const TableShape before = Shape({{"id", Type(kInt4Oid)}, {"a"}, {"b"}});
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"b"}, {"a"}});
+  const TableShape before = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"a"}, {"b"}});
+  const TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"b"}, {"a"}});
   Open();
   Apply(TestBatch(100).Insert(Rel(before), {"1", "was a", "was b"}));
   const auto look = [&] { return Sql("SELECT id, a, b FROM public.items ORDER BY 1"); };
@@ -319,7 +295,8 @@ TEST_F(DuckdbSchemaChange, TwoColumnsChangeNames) {
 
 TEST_F(DuckdbSchemaChange, DroppedAndAddedUnderOneName) {
   OpenWithRows();
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"name", Type(kTextOid), 4, "fresh"}, {"n", Type(kInt8Oid)}});
+  const TableShape after =
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name", Type(kTextOid), 4, "fresh"}, {"n", Type(kInt8Oid)}});
   ASSERT_TRUE(Ddl(CompareShapes(&base_, &after)).ok());
   EXPECT_EQ(Sql("SELECT id, name FROM public.items ORDER BY 1"), "1|fresh\n2|fresh");
   Follow(base_, after);
@@ -328,7 +305,7 @@ TEST_F(DuckdbSchemaChange, DroppedAndAddedUnderOneName) {
 
 TEST_F(DuckdbSchemaChange, ACaseOnlyRename) {
   OpenWithRows();
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"Name"}, {"n", Type(kInt8Oid)}});
+  const TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"Name"}, {"n", Type(kInt8Oid)}});
   Follow(base_, after);
   EXPECT_EQ(Columns(), "id INTEGER\nName VARCHAR\nn BIGINT");
   EXPECT_EQ(Items(), "1|one|10\n2|two|null");
@@ -347,7 +324,8 @@ TEST_F(DuckdbSchemaChange, BothOrNeitherOfTwoColumns) {
 
 TEST_F(DuckdbSchemaChange, RejectedColumnsStayOut) {
   OpenWithRows();
-  TableShape after = Shape({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}, {"x", Type(kInt4Oid), 0, "1"}});
+  TableShape after =
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(kInt8Oid)}, {"x", Type(kInt4Oid), 0, "1"}});
   after.details[3].hidden = true;
   Follow(base_, after);
   EXPECT_EQ(Columns(), "id INTEGER\nname VARCHAR\nn BIGINT");
@@ -356,8 +334,10 @@ TEST_F(DuckdbSchemaChange, RejectedColumnsStayOut) {
 // ---- types ----
 
 TEST_F(DuckdbSchemaChange, WiderTypesKeepTheirValues) {
-  const TableShape before = Shape({{"id", Type(kInt4Oid)}, {"d", Type(1700, Numeric(6, 2))}, {"v", Type(1043, 14)}});
-  const TableShape after = Shape({{"id", Type(kInt8Oid)}, {"d", Type(1700, Numeric(12, 2))}, {"v", Type(kTextOid)}});
+  const TableShape before =
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"d", Type(1700, NumericTypmod(6, 2))}, {"v", Type(1043, 14)}});
+  const TableShape after =
+      ShapeOfColumns({{"id", Type(kInt8Oid)}, {"d", Type(1700, NumericTypmod(12, 2))}, {"v", Type(kTextOid)}});
   Open();
   Apply(TestBatch(100).Insert(Rel(before), {"1", "1.25", "text"}));
   const SchemaChange change = CompareShapes(&before, &after);
@@ -373,9 +353,9 @@ TEST_F(DuckdbSchemaChange, WiderTypesKeepTheirValues) {
 
 TEST_F(DuckdbSchemaChange, OtherTypesAreForTheCopyToFill) {
   const TableShape before =
-      Shape({{"id", Type(kInt4Oid)}, {"a", Type(16)}, {"b"}, {"c", Type(kInt8Oid)}, {"d", Type(701)}});
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"a", Type(16)}, {"b"}, {"c", Type(kInt8Oid)}, {"d", Type(701)}});
   const TableShape after =
-      Shape({{"id", Type(kInt4Oid)}, {"a"}, {"b", Type(kInt4Oid)}, {"c", Type(kInt4Oid)}, {"d", Type(17)}});
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"a"}, {"b", Type(kInt4Oid)}, {"c", Type(kInt4Oid)}, {"d", Type(17)}});
   Open();
   Apply(
       TestBatch(100).Insert(Rel(before), {"1", "t", "7", "8", "1.5"}).Insert(Rel(before), {"2", {}, "seven", {}, {}}));
@@ -453,13 +433,13 @@ TEST_F(DuckdbSchemaChange, AnIndexInTheWayIsNamed) {
 }
 
 TEST_F(DuckdbSchemaChange, AllStepsOfOneChange) {
-  const TableShape before = Shape({{"id", Type(kInt4Oid)}, {"a"}, {"b"}, {"gone"}, {"t", Type(kInt4Oid)}});
-  TableShape after = Shape({{"key", Type(kInt8Oid), 1},
-                            {"b", Type(kTextOid), 2},
-                            {"a", Type(kTextOid), 3},
-                            {"t", Type(kTextOid), 5},
-                            {"new", Type(1082), 6, "infinity"}},
-                           "goods");
+  const TableShape before = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"a"}, {"b"}, {"gone"}, {"t", Type(kInt4Oid)}});
+  TableShape after = ShapeOfColumns({{"key", Type(kInt8Oid), 1},
+                                     {"b", Type(kTextOid), 2},
+                                     {"a", Type(kTextOid), 3},
+                                     {"t", Type(kTextOid), 5},
+                                     {"new", Type(1082), 6, "infinity"}},
+                                    "goods");
   Open();
   Apply(TestBatch(100).Insert(Rel(before), {"1", "was a", "was b", "x", "4"}));
   Follow(before, after);
@@ -477,8 +457,8 @@ TEST_F(DuckdbSchemaChange, AllStepsOfOneChange) {
 
 TEST_F(DuckdbSchemaChange, AFailureLeavesNothingBehind) {
   OpenWithRows();
-  const TableShape after =
-      Shape({{"id", Type(kInt4Oid)}, {"title", Type(kTextOid), 2}, {"dec", Type(1700, Numeric(4, 2)), 4, "NaN"}});
+  const TableShape after = ShapeOfColumns(
+      {{"id", Type(kInt4Oid)}, {"title", Type(kTextOid), 2}, {"dec", Type(1700, NumericTypmod(4, 2)), 4, "NaN"}});
   Refusal(base_, after);
   EXPECT_EQ(Items(), "1|one|10\n2|two|null");
   EXPECT_EQ(Columns(), "id INTEGER\nname VARCHAR\nn BIGINT");
@@ -526,7 +506,8 @@ class DuckdbSchemaChangeInLogs : public DuckdbSchemaChange {
 };
 
 TEST_F(DuckdbSchemaChangeInLogs, ColumnsComeAndStay) {
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"title", Type(kTextOid), 2}, {"x", Type(kInt4Oid), 4, "5"}});
+  const TableShape after =
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"title", Type(kTextOid), 2}, {"x", Type(kInt4Oid), 4, "5"}});
   EXPECT_THAT(Shown(base_, after),
               ElementsAre(StartsWith("-- column n stays"),
                           "ALTER TABLE \"public\".\"items\" RENAME COLUMN \"name\" TO \"title\"",
@@ -538,7 +519,7 @@ TEST_F(DuckdbSchemaChangeInLogs, ColumnsComeAndStay) {
 }
 
 TEST_F(DuckdbSchemaChangeInLogs, AKeptColumnOfTheNameIsInTheWayOfARename) {
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"name", Type(kInt8Oid), 3}});
+  const TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name", Type(kInt8Oid), 3}});
   EXPECT_THAT(Refusal(base_, after), HasSubstr("RENAME COLUMN \"name\" TO another name"));
   EXPECT_EQ(Log("id, name, n"), "1|one|10\n2|two|null");
   ByHand("ALTER TABLE public.items RENAME COLUMN name TO name_old");
@@ -547,9 +528,10 @@ TEST_F(DuckdbSchemaChangeInLogs, AKeptColumnOfTheNameIsInTheWayOfARename) {
 }
 
 TEST_F(DuckdbSchemaChangeInLogs, ADroppedColumnComesBack) {
-  const TableShape without = Shape({{"id", Type(kInt4Oid)}, {"name"}});
+  const TableShape without = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name"}});
   Follow(base_, without);
-  const TableShape again = Shape({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(1700, Numeric(30, 2)), 4, "1.00"}});
+  const TableShape again =
+      ShapeOfColumns({{"id", Type(kInt4Oid)}, {"name"}, {"n", Type(1700, NumericTypmod(30, 2)), 4, "1.00"}});
   Follow(without, again);
   Apply(TestBatch(200).Insert(Rel(again), {"3", "three", "0.25"}));
   EXPECT_EQ(Log("id, n"), "1|10.00\n2|null\n3|0.25");
@@ -583,8 +565,8 @@ TEST_F(DuckdbSchemaChangeInLogs, ATypeDoesNotChangeWhereAValueWouldBeLost) {
 }
 
 TEST_F(DuckdbSchemaChangeInLogs, TheLogsOfTwoColumnsChangeNames) {
-  const TableShape before = Shape({{"id", Type(kInt4Oid)}, {"a"}, {"b"}}, "pairs");
-  const TableShape after = Shape({{"id", Type(kInt4Oid)}, {"b"}, {"a"}}, "pairs");
+  const TableShape before = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"a"}, {"b"}}, "pairs");
+  const TableShape after = ShapeOfColumns({{"id", Type(kInt4Oid)}, {"b"}, {"a"}}, "pairs");
   Apply(TestBatch(200).Insert(Rel(before), {"1", "was a", "was b"}));
   Follow(before, after);
   EXPECT_EQ(Sql("SELECT a, b FROM public.pairs"), "was b|was a");
