@@ -79,6 +79,7 @@ void AddRenames(const TableShape& before, const TableShape& after, SchemaChange*
     }
   }
   std::vector<std::string> held;  // current names of those in todo
+  held.reserve(todo.size());
   for (const auto& [from, to] : todo) held.push_back(before.relation.columns[from].name);
   auto rename = [&](size_t which, std::string name) {
     SchemaStep step = ColumnStep(SchemaStepKind::kRenameColumn, after, todo[which].second);

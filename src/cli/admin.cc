@@ -127,8 +127,8 @@ int Run(int argc, const char* const* argv) {
     std::printf("%s %s\n", std::string(kProgram).c_str(), std::string(WallabyVersion()).c_str());
     return kExitDone;
   }
-  const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(), CheckpointCommands(), SlotCommands(),
-                                            PublicationCommands(), TraceCommands()};
+  const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(),         CheckpointCommands(),
+                                            SlotCommands(), PublicationCommands(), TraceCommands()};
   if (words.words.empty()) {
     if (!WantsHelp(words.others)) return UsageError(kProgram, "which command?");
     std::fputs(HelpPage(absl::StrCat(kProgram, " GROUP COMMAND [flags]"),

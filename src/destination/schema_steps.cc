@@ -121,6 +121,7 @@ absl::Status NoStateError(const Chain& chain, const NameState& before, const Nam
 
 std::vector<std::string> ShownStatements(const std::vector<DdlStatement>& statements) {
   std::vector<std::string> shown;
+  shown.reserve(statements.size());
   for (const DdlStatement& statement : statements) shown.push_back(statement.sql);
   return shown;
 }

@@ -92,7 +92,7 @@ absl::Status Reader::Read() {
 absl::Status Reader::Wait(absl::Duration timeout) {
   if (!IsTracing()) return stream_->Wait(timeout, *wake_);
   const absl::Time began = absl::Now();
-  const absl::Status status = stream_->Wait(timeout, *wake_);
+  absl::Status status = stream_->Wait(timeout, *wake_);
   // A wait that nothing ended is of no interest.
   if (batch_span_ || absl::Now() - began < timeout) Span("source.wait", &batch_span_, began);
   return status;

@@ -152,7 +152,7 @@ absl::Status Worker::RunAttempt() {
     waiting_.clear();
   }
   if (ending_) return absl::OkStatus();
-  const absl::Status status = attempt->Run();
+  absl::Status status = attempt->Run();
   std::lock_guard lock(mutex_);
   last_report_ = attempt->report();
   changes_before_ += last_report_.changes;

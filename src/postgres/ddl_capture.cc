@@ -18,15 +18,16 @@ using Json = nlohmann::json;
 
 // Whether functions, triggers and state table are there, enabled and of this version.
 absl::StatusOr<bool> IsInstalled(PgConnection& sql, const SourceOptions& options) {
-  ASSIGN_OR_RETURN(const PgRows rows,
-                   sql.Query("SELECT pg_catalog.obj_description(p.oid, 'pg_proc') = $3"
-                             " AND (SELECT count(*) FROM pg_catalog.pg_event_trigger t WHERE t.evtfoid = p.oid"
-                             "      AND t.evtname IN ($2::text, $2::text || '_drop') AND t.evtenabled IN ('O', 'A')) = 2"
-                             " AND pg_catalog.to_regclass($4) IS NOT NULL"
-                             " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-                             " WHERE n.nspname = $1 AND p.proname = $2::text",
-                             {options.ddl_trigger_schema, options.ddl_trigger_name, DdlCaptureMark(sql.server_major()),
-                              SqlTable(options.state_schema, options.state_table)}));
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      sql.Query("SELECT pg_catalog.obj_description(p.oid, 'pg_proc') = $3"
+                " AND (SELECT count(*) FROM pg_catalog.pg_event_trigger t WHERE t.evtfoid = p.oid"
+                "      AND t.evtname IN ($2::text, $2::text || '_drop') AND t.evtenabled IN ('O', 'A')) = 2"
+                " AND pg_catalog.to_regclass($4) IS NOT NULL"
+                " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
+                " WHERE n.nspname = $1 AND p.proname = $2::text",
+                {options.ddl_trigger_schema, options.ddl_trigger_name, DdlCaptureMark(sql.server_major()),
+                 SqlTable(options.state_schema, options.state_table)}));
   return rows.size() == 1 && rows.Bool(0, 0);
 }
 
@@ -107,7 +108,7 @@ absl::Status EnsureDdlCapture(PgConnection& sql, const SourceOptions& options) {
         absl::StrCat("the DDL capture is not installed, or not in this version, and option ensure_state is false; set "
                      "it to true, or capture_ddl to false"));
   }
-  const absl::Status status = sql.Execute(DdlCaptureSql(options, sql.server_major()));
+  absl::Status status = sql.Execute(DdlCaptureSql(options, sql.server_major()));
   if (status.ok()) return status;
   sql.Execute("ROLLBACK").IgnoreError();
   const std::string doing = absl::StrCat("installing the DDL capture (event trigger ", options.ddl_trigger_name, ")");

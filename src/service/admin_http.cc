@@ -62,7 +62,7 @@ class HttplibServer final : public AdminHttp {
     server_.set_error_handler([known](const httplib::Request&, httplib::Response& response) {
       if (response.status != 404 || !response.body.empty()) return;
       const HttpAnswer answer = HttpError(404, absl::StrCat("there is nothing here; there are: ", known));
-      response.set_content(answer.body, answer.type.c_str());
+      response.set_content(answer.body, answer.type);
     });
     server_.new_task_queue = [] { return std::make_unique<httplib::ThreadPool>(kThreads).release(); };
     server_.set_socket_options(SocketOptions);
@@ -103,9 +103,9 @@ class HttplibServer final : public AdminHttp {
 
  private:
   static void Answer(const HttpRoute& route, const std::string& body, httplib::Response& response) {
-    HttpAnswer answer = route.answer(body);
+    const HttpAnswer answer = route.answer(body);
     response.status = answer.status;
-    response.set_content(std::move(answer.body), answer.type.c_str());
+    response.set_content(answer.body, answer.type);
   }
 
   bool Bind(const std::string& host, int wanted) {

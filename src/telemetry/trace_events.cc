@@ -109,6 +109,7 @@ void TraceFlowEvent(const std::string& flow_id, int64_t generation, std::string_
 void TraceRestore(Lsn checkpoint, const std::map<std::string, Lsn>& destinations, bool backfill) {
   if (!IsTracingEvents()) return;
   std::vector<std::string> names;
+  names.reserve(destinations.size());
   for (const auto& [name, end] : destinations) names.push_back(absl::StrCat("destination.", name));
   std::vector<std::pair<std::string_view, std::string>> fields = {{"mode", backfill ? "backfill" : "cdc"}};
   auto name = names.begin();
