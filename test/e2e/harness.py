@@ -196,9 +196,10 @@ class Wallaby:
         def confirmed():
             rows = sql(source_dsn, "SELECT confirmed_flush_lsn, confirmed_flush_lsn >= "
                                    f"'{target}'::pg_lsn FROM pg_replication_slots WHERE slot_name = '{slot}'")
-            if rows and rows[0][1] == "t":
-                return True
             flow = self.get(flow_id)
+            # A slot that was just made has confirmed its own position before the first row is copied.
+            if rows and rows[0][1] == "t":
+                return all(table.get("state") == "done" for table in flow.get("tables", []))
             if flow.get("state") in ("failed", "FLOW_STATE_FAILED"):
                 raise AssertionError(f"flow failed: {flow.get('reason')}\n{self.log()[-3000:]}")
             return False
