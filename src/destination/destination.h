@@ -80,6 +80,9 @@ struct Capabilities {
   int64_t linger_bytes = 0;
   // ResetPart() works, so that an interrupted snapshot of a table can go on.
   bool resets_parts = false;
+  // Open() tells what was committed before. Without it the flow's checkpoint counts: after a crash, what came behind it
+  // is delivered again.
+  bool keeps_progress = true;
 };
 
 // Rows with from <= column < to; open where there is no bound. The column is an integer.
@@ -133,9 +136,9 @@ class Destination {
   virtual absl::Status ApplyDdl(const SchemaChange& change) = 0;
 };
 
-// Makes the destination for a type of the flow file ("duckdb", "postgres", "parquet"). Heavy ones are modules that are
-// loaded here from ../lib/wallaby beside the executable (or WALLABY_MODULE_DIR). Does no I/O beyond that. The options
-// are checked: INVALID_ARGUMENT names the option and what is allowed.
+// Makes the destination for a type of the flow file ("duckdb", "postgres", "parquet", "null"). Heavy ones are modules
+// that are loaded here from ../lib/wallaby beside the executable (or WALLABY_MODULE_DIR). Does no I/O beyond that. The
+// options are checked: INVALID_ARGUMENT names the option and what is allowed.
 absl::StatusOr<std::unique_ptr<Destination>> MakeDestination(const std::string& type, const DestinationConfig& config);
 
 // What a module exports under the name `wallaby_make_destination`. On failure returns the status and leaves `out`.

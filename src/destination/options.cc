@@ -23,7 +23,7 @@ namespace {
 constexpr std::string_view kContractTypes[] = {"duckdb",     "ducklake",  "postgres", "kafka",  "bufstream",
                                                "s3",         "parquet",   "http",     "grpc",   "pgstream",
                                                "clickhouse", "snowflake", "snowpipe", "iceberg"};
-constexpr std::string_view kBuilt = "duckdb, parquet, postgres";
+constexpr std::string_view kBuilt = "duckdb, parquet, postgres, null";
 
 constexpr OptionSpec kSharedOptions[] = {
     {.name = "write_mode", .allowed = "target or append"},
@@ -269,6 +269,7 @@ absl::StatusOr<std::span<const OptionSpec>> DestinationOptions(std::string_view 
   if (type == "duckdb") return std::span<const OptionSpec>(kDuckdb);
   if (type == "postgres") return std::span<const OptionSpec>(kPostgres);
   if (type == "parquet") return std::span<const OptionSpec>(kParquet);
+  if (type == "null") return std::span<const OptionSpec>(kSharedOptions);
   const bool planned =
       std::find(std::begin(kContractTypes), std::end(kContractTypes), type) != std::end(kContractTypes);
   if (planned) {

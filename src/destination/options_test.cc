@@ -81,7 +81,7 @@ TEST(Options, TypesThatDoNotExist) {
   EXPECT_TRUE(absl::IsNotFound(DestinationOptions("mysql").status()));
   const absl::Status kafka = DestinationOptions("kafka").status();
   EXPECT_TRUE(absl::IsUnimplemented(kafka));
-  EXPECT_THAT(std::string(kafka.message()), HasSubstr("duckdb, parquet, postgres"));
+  EXPECT_THAT(std::string(kafka.message()), HasSubstr("duckdb, parquet, postgres, null"));
 }
 
 TEST(Options, TypeMappings) {

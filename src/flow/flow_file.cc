@@ -230,7 +230,11 @@ absl::Status ReadFlag(const Document& document, const Json& map, const std::stri
 absl::Status ReadEndpoint(const Document& document, const Json& map, const std::string& path, Endpoint* out) {
   RETURN_IF_ERROR(CheckKeys(document, map, path, {"name", "type", "options"}));
   RETURN_IF_ERROR(ReadText(document, map, path, "name", &out->name));
-  RETURN_IF_ERROR(ReadText(document, map, path, "type", &out->type));
+  if (map.contains("type") && map["type"].is_null()) {
+    out->type = "null";  // YAML's word for nothing, and a destination's name
+  } else {
+    RETURN_IF_ERROR(ReadText(document, map, path, "type", &out->type));
+  }
   out->type = absl::AsciiStrToLower(out->type);
   if (!map.contains("options") || map["options"].is_null()) return absl::OkStatus();
   const std::string options = Join(path, "options");

@@ -68,6 +68,13 @@ TEST(FlowFile, JsonGoesThereAndBack) {
   EXPECT_EQ(*ParseFlow(FlowToJson(empty)), empty);
 }
 
+TEST(FlowFile, TypeNullIsTheDestinationOfThatName) {
+  const auto flow =
+      ParseFlow("name: n\nsource: {name: s, type: postgres}\ndestinations:\n  - name: nowhere\n    type: null\n");
+  ASSERT_TRUE(flow.ok()) << flow.status();
+  EXPECT_EQ(flow->destinations.at(0).type, "null");
+}
+
 TEST(FlowFile, JsonNumbersAndEscapes) {
   const auto flow = ParseFlow(R"(  {"name":"a\u00e9\ud83d\ude00\/", "parallelism": 2,
       "source":{"name":"s","type":"postgres","options":{"batch_size":9007199254740993,"binary":false}},

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/flags.h"
+#include "destination/null/null_destination.h"
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
 #include "dispatch/dispatcher.h"
@@ -63,6 +64,7 @@ absl::Status Serve(const std::string& config_file) {
   std::signal(SIGPIPE, SIG_IGN);
   ASSIGN_OR_RETURN(const Stores stores, OpenStores(settings));
   // Schema changes are applied by this process; the other destinations are modules.
+  RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
   LocalDispatcherOptions dispatch;
   dispatch.config_file = settings.config_file;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "cli/flags.h"
+#include "destination/null/null_destination.h"
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
 #include "flow/settings.h"
@@ -94,6 +95,7 @@ int Main(int argc, char** argv) {
   auto stores = OpenStores(*settings);
   if (!stores.ok()) return Fail(stores.status());
 
+  RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
   Worker worker(stores->control.get(), stores->checkpoints(), Clock::Real(), settings->memory_limit, settings->ddl,
                 line.options);

@@ -262,6 +262,7 @@ absl::Status Attempt::CheckContinuity() {
   const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
                                  [](const auto& entry) { return entry.first.starts_with("destination."); });
   for (const OpenDestination& open : open_) {
+    if (!open.destination->capabilities().keeps_progress) continue;
     const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
     if (entry == checkpoint_->metadata.end()) {
       if (!known || c_.source->snapshot == SnapshotMode::kNever) continue;

@@ -15,7 +15,7 @@ struct TypeName {
   std::string_view name;
 };
 
-constexpr std::array<TypeName, 15> kTypeNames{{
+constexpr std::array<TypeName, 16> kTypeNames{{
     {v1::ENDPOINT_TYPE_POSTGRES, "postgres"},
     {v1::ENDPOINT_TYPE_SNOWFLAKE, "snowflake"},
     {v1::ENDPOINT_TYPE_S3, "s3"},
@@ -31,6 +31,7 @@ constexpr std::array<TypeName, 15> kTypeNames{{
     {v1::ENDPOINT_TYPE_CLICKHOUSE, "clickhouse"},
     {v1::ENDPOINT_TYPE_DUCKLAKE, "ducklake"},
     {v1::ENDPOINT_TYPE_ICEBERG, "iceberg"},
+    {v1::ENDPOINT_TYPE_NULL, "null"},
 }};
 
 // Enums of proto3 are open: any number may come over the wire.
