@@ -377,6 +377,11 @@ absl::Status Attempt::Stream() {
   options.start = c_.options->start_lsn.valid() ? c_.options->start_lsn : checkpoint_->lsn;
   options.binary = StreamsBinary();
   options.messages = captures_;
+  options.catch_up_bytes = c_.source->catch_up;
+  options.on_switch = [this](std::string_view what) {
+    Log(LogLevel::kInfo, what, {{"slot", c_.source->slot}});
+    SetDetail(std::string(what));
+  };
   ASSIGN_OR_RETURN(auto stream, StartReplication(options));
   Log(LogLevel::kInfo, "streaming",
       {{"slot", options.slot}, {"from", options.start.ToString()}, {"values", options.binary ? "binary" : "text"}});

@@ -6,6 +6,7 @@
 #define WALLABY_POSTGRES_REPLICATION_STREAM_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -52,6 +53,11 @@ struct StreamOptions {
   Lsn start;  // 0/0: the slot's own confirmed position
   bool binary = false;
   bool messages = false;  // logical messages too
+  // From this much WAL behind the server on, changes are read through SQL until the stream is near (catch_up_stream.h);
+  // 0: never.
+  int64_t catch_up_bytes = 0;
+  // Told when the way of reading changes, on the thread that reads.
+  std::function<void(std::string_view what)> on_switch;
 };
 
 // Connects and starts streaming. FAILED_PRECONDITION naming the pid when the slot is in use, or with the remedy when it

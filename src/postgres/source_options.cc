@@ -56,6 +56,7 @@ constexpr SourceOptionSpec kSpecs[] = {
     {"snapshot_workers", false, "a whole number from 1 to 64"},
     {"failover", false, kBool},
     {"binary", false, kBool},
+    {"catch_up", false, "a size such as 32MiB, or off"},
     {"aws_rds_iam", false, "false"},
     {"aws_region", false, "not set"},
     {"aws_profile", false, "not set"},
@@ -260,6 +261,11 @@ void ParseBehaviour(Parser& parser, SourceOptions* out) {
   parser.WholeNumber("snapshot_workers", 1, 64, &out->snapshot_workers);
   parser.Bool("failover", &out->failover);
   parser.Bool("binary", &out->binary);
+  if (const std::string* value = parser.Get("catch_up"); value != nullptr && *value == "off") {
+    out->catch_up = 0;
+  } else {
+    parser.Bytes("catch_up", &out->catch_up);
+  }
 }
 
 }  // namespace

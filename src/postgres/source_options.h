@@ -49,6 +49,8 @@ struct SourceOptions {
   int snapshot_workers = 2;
   bool failover = false;  // ours: PG17+: make the slot a failover slot
   bool binary = true;     // ours: false forces text transfer
+  // ours: from this much WAL behind on, changes are read through SQL (postgres/catch_up_stream.h); 0: never
+  int64_t catch_up = 32 << 20;
 };
 
 struct SourceOptionSpec {

@@ -82,7 +82,7 @@ class CrashTest(unittest.TestCase):
         load = None
         try:
             flow_id = wallaby.create({
-                "name": "crash", "source": source_endpoint(source, slot=SLOT, publication=SLOT),
+                "name": "crash", "source": source_endpoint(source, slot=SLOT, publication=SLOT, catch_up="1MiB"),
                 "destinations": [
                     {"name": "duck", "type": "duckdb", "options": {"dsn": duck}},
                     {"name": "pg", "type": "postgres", "options": {"dsn": target}},

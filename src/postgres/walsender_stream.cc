@@ -1,7 +1,6 @@
-#include "postgres/replication_stream.h"
+#include "postgres/walsender_stream.h"
 
 #include <libpq-fe.h>
-#include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,36 +8,26 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "change/tuple.h"
 #include "pgoutput/messages.h"
 #include "postgres/connection.h"
+#include "postgres/gather.h"
+#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {
-
-// A drain of at least this many bytes means that the stream is under load.
-constexpr size_t kBusyBytes = 16 << 10;
-constexpr absl::Duration kGather = absl::Microseconds(500);
 
 void PutBigEndian64(uint64_t value, char* out) {
   value = __builtin_bswap64(value);
   std::memcpy(out, &value, sizeof(value));
 }
 
-absl::Status Poll(pollfd* fds, int count, absl::Duration timeout) {
-  const timespec spec = absl::ToTimespec(std::max(timeout, absl::ZeroDuration()));
-  if (ppoll(fds, count, &spec, nullptr) < 0 && errno != EINTR) {
-    return absl::InternalError(absl::StrCat("poll on the replication connection: ", std::strerror(errno)));
-  }
-  return absl::OkStatus();
-}
-
-class LibpqStream : public ReplicationStream {
+class WalsenderStream : public ReplicationStream {
  public:
-  explicit LibpqStream(std::unique_ptr<PgConnection> connection) : connection_(std::move(connection)) {}
-  ~LibpqStream() override { FreeBuffer(); }
+  explicit WalsenderStream(std::unique_ptr<PgConnection> connection) : connection_(std::move(connection)) {}
+  ~WalsenderStream() override { FreeBuffer(); }
 
   absl::StatusOr<Packet> Next() override;
   absl::Status Wait(absl::Duration timeout, Event& wake) override;
@@ -54,10 +43,10 @@ class LibpqStream : public ReplicationStream {
 
   std::unique_ptr<PgConnection> connection_;
   char* buffer_ = nullptr;
-  size_t drained_ = 0;  // bytes since the last wait
+  Gather gather_;
 };
 
-absl::StatusOr<Packet> LibpqStream::Next() {
+absl::StatusOr<Packet> WalsenderStream::Next() {
   FreeBuffer();
   PGconn* conn = connection_->raw();
   int got = PQgetCopyData(conn, &buffer_, /*async=*/1);
@@ -67,11 +56,11 @@ absl::StatusOr<Packet> LibpqStream::Next() {
   }
   if (got == 0) return Packet{};
   if (got < 0) return EndOfStream();
-  drained_ += got;
+  gather_.Got(got);
   return Parse(std::string_view(buffer_, got));
 }
 
-absl::StatusOr<Packet> LibpqStream::Parse(std::string_view data) {
+absl::StatusOr<Packet> WalsenderStream::Parse(std::string_view data) {
   Packet packet;
   if (data[0] == 'w' && data.size() > 25) {
     packet.kind = Packet::Kind::kData;
@@ -90,7 +79,7 @@ absl::StatusOr<Packet> LibpqStream::Parse(std::string_view data) {
 }
 
 // The server ended COPY: its reason, if it gave one, is the result that follows.
-absl::Status LibpqStream::EndOfStream() {
+absl::Status WalsenderStream::EndOfStream() {
   PGconn* conn = connection_->raw();
   absl::Status status = absl::UnavailableError("the server ended the replication stream; it may be shutting down");
   while (PGresult* result = PQgetResult(conn)) {
@@ -102,17 +91,11 @@ absl::Status LibpqStream::EndOfStream() {
   return status;
 }
 
-absl::Status LibpqStream::Wait(absl::Duration timeout, Event& wake) {
-  pollfd fds[2] = {{wake.fd(), POLLIN, 0}, {PQsocket(connection_->raw()), POLLIN, 0}};
-  if (drained_ >= kBusyBytes) {
-    drained_ = 0;
-    return Poll(fds, 1, std::min(kGather, timeout));
-  }
-  drained_ = 0;
-  return Poll(fds, 2, timeout);
+absl::Status WalsenderStream::Wait(absl::Duration timeout, Event& wake) {
+  return gather_.Wait(PQsocket(connection_->raw()), timeout, wake);
 }
 
-absl::Status LibpqStream::SendFeedback(Lsn received, Lsn flushed, bool request_reply) {
+absl::Status WalsenderStream::SendFeedback(Lsn received, Lsn flushed, bool request_reply) {
   char message[34];
   message[0] = 'r';
   PutBigEndian64(std::max(received, flushed).value, message + 1);
@@ -132,17 +115,25 @@ absl::Status LibpqStream::SendFeedback(Lsn received, Lsn flushed, bool request_r
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ReplicationStream>> StartReplication(const StreamOptions& options) {
+std::vector<std::pair<std::string, std::string>> PluginOptions(const StreamOptions& options) {
+  std::vector<std::pair<std::string, std::string>> plugin = {{"proto_version", "1"},
+                                                             {"publication_names", SqlIdentifier(options.publication)}};
+  if (options.binary) plugin.emplace_back("binary", "true");
+  if (options.messages) plugin.emplace_back("messages", "true");
+  return plugin;
+}
+
+absl::StatusOr<std::unique_ptr<ReplicationStream>> StartWalsender(const StreamOptions& options) {
   ConnectOptions connect;
   connect.replication = true;
   ASSIGN_OR_RETURN(auto connection, PgConnection::Connect(options.dsn, connect));
-  // An option's value: a string literal that holds a list of identifiers.
-  const std::string publication =
-      absl::StrCat("\"", absl::StrReplaceAll(options.publication, {{"\"", "\"\""}, {"'", "''"}}), "\"");
   const std::string command =
-      absl::StrCat("START_REPLICATION SLOT \"", options.slot, "\" LOGICAL ", options.start.ToString(),
-                   " (proto_version '1', publication_names '", publication, "'",
-                   options.binary ? ", binary 'true'" : "", options.messages ? ", messages 'true'" : "", ")");
+      absl::StrCat("START_REPLICATION SLOT ", SqlIdentifier(options.slot), " LOGICAL ", options.start.ToString(), " (",
+                   absl::StrJoin(PluginOptions(options), ", ",
+                                 [](std::string* out, const auto& option) {
+                                   absl::StrAppend(out, option.first, " ", SqlLiteral(option.second));
+                                 }),
+                   ")");
   PGconn* conn = connection->raw();
   PGresult* result = PQexec(conn, command.c_str());
   const bool started = PQresultStatus(result) == PGRES_COPY_BOTH;
@@ -152,7 +143,7 @@ absl::StatusOr<std::unique_ptr<ReplicationStream>> StartReplication(const Stream
   PQclear(result);
   RETURN_IF_ERROR(status);
   if (PQsetnonblocking(conn, 1) != 0) return connection->LastError("making the replication connection non-blocking");
-  return std::make_unique<LibpqStream>(std::move(connection));
+  return std::make_unique<WalsenderStream>(std::move(connection));
 }
 
 }  // namespace wallaby

@@ -1,0 +1,28 @@
+// Gather: waits on a socket, and under load lets data gather first: waking for each small packet is what costs.
+#ifndef WALLABY_POSTGRES_GATHER_H_
+#define WALLABY_POSTGRES_GATHER_H_
+
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/event.h"
+
+namespace wallaby {
+
+class Gather {
+ public:
+  // So much was read from the socket.
+  void Got(size_t bytes) { got_ += bytes; }
+
+  // Until the socket has something, `wake` is set, or `timeout` passed. Under load: for half a millisecond, or until
+  // `wake` is set. Longer, and the server's send buffer would fill and stall it.
+  absl::Status Wait(int socket, absl::Duration timeout, Event& wake);
+
+ private:
+  size_t got_ = 0;  // without a pause in between
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_POSTGRES_GATHER_H_
