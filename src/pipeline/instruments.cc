@@ -37,10 +37,15 @@ struct TrackedBatch {
   absl::Duration began;
   Histogram* latency;
   Span span;
+  std::shared_ptr<SpareBatches> spare;
 
-  TrackedBatch(std::unique_ptr<ChangeBatch> of, Clock* by, absl::Duration since, Histogram* into, Span during)
-      : batch(std::move(of)), clock(by), began(since), latency(into), span(std::move(during)) {}
-  ~TrackedBatch() { latency->Observe(absl::ToDoubleSeconds(clock->Monotonic() - began)); }
+  TrackedBatch(std::unique_ptr<ChangeBatch> of, Clock* by, absl::Duration since, Histogram* into, Span during,
+               std::shared_ptr<SpareBatches> to)
+      : batch(std::move(of)), clock(by), began(since), latency(into), span(std::move(during)), spare(std::move(to)) {}
+  ~TrackedBatch() {
+    latency->Observe(absl::ToDoubleSeconds(clock->Monotonic() - began));
+    if (spare != nullptr) spare->Give(std::move(batch));
+  }
   TrackedBatch(const TrackedBatch&) = delete;
   TrackedBatch& operator=(const TrackedBatch&) = delete;
 };
@@ -66,13 +71,15 @@ ReaderInstruments::ReaderInstruments()
       batch_latency(Registry().GetHistogram(kBatchLatency)),
       read_latency(Registry().GetHistogram(kSourceReadLatency)) {}
 
-BatchPtr ReaderInstruments::HandOn(std::unique_ptr<ChangeBatch> batch, Clock* clock, absl::Duration began, Span span) {
+BatchPtr ReaderInstruments::HandOn(std::unique_ptr<ChangeBatch> batch, Clock* clock, absl::Duration began, Span span,
+                                   std::shared_ptr<SpareBatches> spare) {
   const auto changes = static_cast<int64_t>(batch->change_count());
   records.Add(changes);
   batches.Add();
   batch_records.Observe(static_cast<double>(changes));
   span.Set("records", changes);
-  const auto tracked = std::make_shared<TrackedBatch>(std::move(batch), clock, began, &batch_latency, std::move(span));
+  const auto tracked =
+      std::make_shared<TrackedBatch>(std::move(batch), clock, began, &batch_latency, std::move(span), std::move(spare));
   return BatchPtr(tracked, tracked->batch.get());
 }
 

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "base/clock.h"
 #include "change/change_batch.h"
+#include "change/spare_batches.h"
 #include "flow/flow.h"
 #include "pipeline/checkpoint_store.h"
 #include "telemetry/metrics.h"
@@ -30,7 +31,9 @@ struct ReaderInstruments {
 
   // The batch as it goes to the writers. Its latency counts from `began` (of the clock) until the last of them lets go
   // of it; `span` ends then too.
-  BatchPtr HandOn(std::unique_ptr<ChangeBatch> batch, Clock* clock, absl::Duration began, Span span);
+  // Its memory goes to `spare` then, if there is one.
+  BatchPtr HandOn(std::unique_ptr<ChangeBatch> batch, Clock* clock, absl::Duration began, Span span,
+                  std::shared_ptr<SpareBatches> spare = nullptr);
 };
 
 struct WriterInstruments {

@@ -77,6 +77,7 @@ class ScriptedStream : public ReplicationStream {
 
 class MemoryDestination : public Destination {
  public:
+  Capabilities capabilities() const override { return {.linger = linger, .linger_bytes = 1 << 30}; }
   absl::StatusOr<Progress> Open() override { return Progress{}; }
   absl::Status CheckTable(const Relation&) override { return absl::OkStatus(); }
   absl::Status Write(const ChangeBatch& batch) override {
@@ -98,6 +99,7 @@ class MemoryDestination : public Destination {
   std::vector<std::string> DdlStatements(const SchemaChange&) const override { return {}; }
   absl::Status ApplyDdl(const SchemaChange&) override { return absl::OkStatus(); }
 
+  absl::Duration linger = absl::ZeroDuration();
   std::string fail_at_row;
   std::vector<std::string> written;
   std::vector<std::string> committed;
@@ -181,6 +183,14 @@ TEST_F(PipelineTest, SkipsWhatTheDestinationHolds) {
   progress.end = Lsn{108};
   ASSERT_TRUE(Run(progress).ok());
   EXPECT_EQ(destination_.committed, (std::vector<std::string>{"3"}));
+}
+
+TEST_F(PipelineTest, AProbeDoesNotWaitForWhatLingers) {
+  destination_.linger = absl::Hours(1);
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(destination_.committed, (std::vector<std::string>{"1"}));
+  EXPECT_EQ(stream_.flushed, Lsn{1000});
 }
 
 TEST_F(PipelineTest, ALargeTransactionIsCutAndCommittedOnce) {

@@ -174,7 +174,7 @@ bool Reader::WritersAreIdle() const {
 }
 
 void Reader::HandOn() {
-  auto next = std::make_unique<ChangeBatch>();
+  auto next = spare_->TakeLike(*batch_);
   const bool cut = assembler_->transaction_has_changes();
   batch_->set_continues(cut);
   if (cut) assembler_->ContinueIn(next.get());
@@ -190,7 +190,7 @@ void Reader::HandOn() {
     TraceEvent(spec::kReadBatch, "Running", read,
                {{"changes", absl::StrCat(batch_->change_count())}, {"transactions", absl::StrCat(whole)}});
   }
-  pending_ = instruments_.HandOn(std::move(batch_), clock_, batch_began_, std::move(batch_span_));
+  pending_ = instruments_.HandOn(std::move(batch_), clock_, batch_began_, std::move(batch_span_), spare_);
   batch_ = std::move(next);
   batch_began_ = clock_->Monotonic();
   std::fill(has_pending_.begin(), has_pending_.end(), false);
@@ -231,6 +231,15 @@ absl::Status Reader::SendFeedback(bool request_reply) {
   return stream_->SendFeedback(received_, flushed_sent_, request_reply);
 }
 
+// A destination that lets changes linger would keep the probe waiting.
+void Reader::AskForCommit() {
+  for (WriteQueue* queue : queues_) {
+    if (!queue->empty()) continue;
+    WriteItem item;
+    queue->TryPush(item, 1);
+  }
+}
+
 absl::Status Reader::SendLastFeedback() {
   return SendFeedback(/*request_reply=*/false);
 }
@@ -239,10 +248,14 @@ absl::Status Reader::SendLastFeedback() {
 // target and nothing else came. A server that is still decoding answers with a position before the target, so it is
 // never taken for one that has nothing to send.
 absl::Status Reader::PollWhenEmpty() {
-  if (more_ || !NothingHeld() || !ledger_->settled()) return absl::OkStatus();
+  if (more_ || !NothingHeld()) return absl::OkStatus();
   if (poll_sent_) {
     if (!keepalive_since_poll_ && !data_since_poll_) return absl::OkStatus();
     const bool caught_up = stats_.server_end >= options_.drain_to.value;
+    if (caught_up && !data_since_poll_ && !ledger_->settled()) {
+      AskForCommit();
+      return absl::OkStatus();
+    }
     empty_reads_ = !data_since_poll_ && caught_up ? empty_reads_ + 1 : 0;
     drained_ = empty_reads_ >= options_.max_empty_reads;
     if (drained_) return absl::OkStatus();

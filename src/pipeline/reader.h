@@ -78,6 +78,7 @@ class Reader {
   absl::Status MaybeSendFeedback();
   absl::Status SendFeedback(bool request_reply);
   absl::Status PollWhenEmpty();
+  void AskForCommit();
   bool NothingHeld() const { return pending_ == nullptr && batch_->empty() && !assembler_->in_transaction(); }
 
   ReplicationStream* const stream_;
@@ -90,6 +91,7 @@ class Reader {
   const ReaderOptions options_;
 
   std::unique_ptr<ChangeBatch> batch_ = std::make_unique<ChangeBatch>();
+  const std::shared_ptr<SpareBatches> spare_ = std::make_shared<SpareBatches>();
   absl::Duration batch_began_;
   BatchPtr pending_;
   std::vector<bool> has_pending_;  // by queue

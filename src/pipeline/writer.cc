@@ -51,8 +51,9 @@ absl::Status Writer::Run() {
 
 absl::Status Writer::Step() {
   const auto item = queue_->Pop(UntilDue());
-  if (item.has_value()) RETURN_IF_ERROR(Take(*item));
-  if (CommitIsDue()) return CommitNow();
+  const bool asked = item.has_value() && item->batch == nullptr;
+  if (item.has_value() && !asked) RETURN_IF_ERROR(Take(*item));
+  if (asked ? uncommitted() && !open_transaction_ : CommitIsDue()) return CommitNow();
   return absl::OkStatus();
 }
 

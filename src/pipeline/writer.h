@@ -20,7 +20,7 @@
 namespace wallaby {
 
 struct WriteItem {
-  BatchPtr batch;
+  BatchPtr batch;              // null: commit what there is
   bool finishes_part = false;  // the last batch of a snapshot part
 };
 using WriteQueue = ByteQueue<WriteItem>;

@@ -82,7 +82,7 @@ class CrashTest(unittest.TestCase):
         load = None
         try:
             flow_id = wallaby.create({
-                "name": "crash", "source": source_endpoint(source, slot=SLOT, publication=SLOT, catch_up="1MiB"),
+                "name": "crash", "source": source_endpoint(source, slot=SLOT, publication=SLOT, catch_up="256KiB"),
                 "destinations": [
                     {"name": "duck", "type": "duckdb", "options": {"dsn": duck}},
                     {"name": "pg", "type": "postgres", "options": {"dsn": target}},
@@ -108,6 +108,9 @@ class CrashTest(unittest.TestCase):
             print(f"killed {killed}, {load.steps} transactions", flush=True)
             wallaby.await_delivery(flow_id, source, SLOT, timeout=300)
             wallaby.stop_flow(flow_id)
+            caught_up = wallaby.log().count("catching up: reading through SQL")
+            print(f"a backlog was read through SQL {caught_up} times", flush=True)
+            self.assertGreater(caught_up, 0, "the kills leave backlogs of more than catch_up")
             self.compare(source, target, duck, lake)
         finally:
             if load is not None:
