@@ -1,6 +1,7 @@
 #include "postgres/gather.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,31 +15,37 @@ namespace {
 
 // So much without a pause means that the stream is under load: some thirty small changes.
 constexpr size_t kBusyBytes = 4 << 10;
-constexpr absl::Duration kGather = absl::Microseconds(500);
+// Then so much shall gather, but not for longer than this.
+constexpr int kGatherBytes = 64 << 10;
+constexpr absl::Duration kGather = absl::Milliseconds(2);
 // A wait of this length is a pause.
 constexpr std::chrono::milliseconds kPause{1};
-
-absl::Status Poll(pollfd* fds, int count, absl::Duration timeout) {
-  const timespec spec = absl::ToTimespec(std::max(timeout, absl::ZeroDuration()));
-  if (ppoll(fds, count, &spec, nullptr) < 0 && errno != EINTR) {
-    return absl::InternalError(absl::StrCat("poll on the source's connection: ", std::strerror(errno)));
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 
 absl::Status Gather::Wait(int socket, absl::Duration timeout, Event& wake) {
-  pollfd fds[2] = {{wake.fd(), POLLIN, 0}, {socket, POLLIN, 0}};
-  if (got_ >= kBusyBytes) {
+  const bool busy = got_ >= kBusyBytes;
+  if (busy) {
     // What comes now decides whether the next wait is one of these too.
     got_ = 0;
-    return Poll(fds, 1, std::min(timeout, kGather));
+    timeout = std::min(timeout, kGather);
   }
+  SetLowWater(socket, busy ? kGatherBytes : 1);
+  pollfd fds[2] = {{wake.fd(), POLLIN, 0}, {socket, POLLIN, 0}};
+  const timespec spec = absl::ToTimespec(std::max(timeout, absl::ZeroDuration()));
   const auto began = std::chrono::steady_clock::now();
-  absl::Status status = Poll(fds, 2, timeout);
-  if (std::chrono::steady_clock::now() - began >= kPause) got_ = 0;
-  return status;
+  if (ppoll(fds, 2, &spec, nullptr) < 0 && errno != EINTR) {
+    return absl::InternalError(absl::StrCat("poll on the source's connection: ", std::strerror(errno)));
+  }
+  if (!busy && std::chrono::steady_clock::now() - began >= kPause) got_ = 0;
+  return absl::OkStatus();
+}
+
+void Gather::SetLowWater(int socket, int bytes) {
+  if (bytes == low_water_) return;
+  // Where this cannot be set (a Unix socket), the wait is over with the first packet.
+  (void)setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+  low_water_ = bytes;
 }
 
 }  // namespace wallaby

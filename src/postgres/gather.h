@@ -15,12 +15,16 @@ class Gather {
   // So much was read from the socket.
   void Got(size_t bytes) { got_ += bytes; }
 
-  // Until the socket has something, `wake` is set, or `timeout` passed. Under load: for half a millisecond, or until
-  // `wake` is set. Longer, and the server's send buffer would fill and stall it.
+  // Until the socket has something, `wake` is set, or `timeout` passed. Under load "something" is some ten KiB
+  // (SO_RCVLOWAT), or what has come within two milliseconds; sooner when the socket's buffer is full, so that the
+  // server is not stalled.
   absl::Status Wait(int socket, absl::Duration timeout, Event& wake);
 
  private:
+  void SetLowWater(int socket, int bytes);
+
   size_t got_ = 0;  // without a pause in between
+  int low_water_ = 1;
 };
 
 }  // namespace wallaby
