@@ -24,6 +24,7 @@ void BM_Assemble(benchmark::State& state, Operation operation, int value_bytes, 
   BatchPtr handed;  // the writer has it until the next one comes
   const auto hand_on = [&] {
     auto next = std::make_unique<ChangeBatch>();
+    next->ReserveLike(*batch);
     assembler.ContinueIn(next.get());
     handed = std::move(batch);
     batch = std::move(next);

@@ -135,6 +135,7 @@ absl::StatusOr<std::shared_ptr<Relation>> Assembler::Announced(std::string_view 
 
 absl::Status Assembler::OnRelation(std::string_view message) {
   ASSIGN_OR_RETURN(std::shared_ptr<Relation> relation, Announced(message));
+  last_ = nullptr;  // an insertion moves what is there
   Known& known = relations_[relation->oid];
   known.announced_columns = static_cast<int>(relation->columns.size());
   known.edit = {};
@@ -199,15 +200,17 @@ void Assembler::EditRow(const Known& known, RowChange* row) {
 }
 
 absl::StatusOr<Assembler::Known*> Assembler::Find(uint32_t oid) {
+  if (last_ != nullptr && last_oid_ == oid && in_transaction_) return last_;
   auto it = relations_.find(oid);
   if (it == relations_.end() || it->second.relation == nullptr) {
     return absl::DataLossError(absl::StrCat("pgoutput sent a change of relation ", oid, " before announcing it"));
   }
   if (!in_transaction_) return absl::DataLossError("pgoutput sent a change outside a transaction");
-  return &it->second;
+  last_oid_ = oid;
+  return last_ = &it->second;
 }
 
-void Assembler::Append(Known* known, Change change, ChangeBatch* batch) {
+Change& Assembler::Append(Known* known, ChangeBatch* batch) {
   if (!opened_) {
     batch->AddTransaction(transaction_);
     opened_ = true;
@@ -216,9 +219,10 @@ void Assembler::Append(Known* known, Change change, ChangeBatch* batch) {
   if (known->batch_index >= relations.size() || relations[known->batch_index] != known->relation) {
     known->batch_index = batch->AddRelation(known->relation);
   }
+  Change& change = batch->AddChange();
   change.relation = known->batch_index;
   change.transaction = static_cast<uint32_t>(batch->transactions().size() - 1);
-  batch->AddChange(change);
+  return change;
 }
 
 absl::Status Assembler::OnRow(ChangeKind kind, std::string_view message, ChangeBatch* batch, bool* added) {
@@ -254,14 +258,19 @@ absl::Status Assembler::OnRow(ChangeKind kind, std::string_view message, ChangeB
     ASSIGN_OR_RETURN(rest, RestOf(*known, kind, row));
     if (rest == Rest::kNothing) return absl::OkStatus();
   }
-  Change change;
+  const bool takes_new = row.has_new && rest != Rest::kDelete;
+  const bool takes_old = row.has_old && rest != Rest::kInsert;
+  uint64_t new_row = Change::kNone;
+  if (takes_new) RETURN_IF_ERROR(AddNewRow(relation, row, batch, &new_row));
+  if (rest == Rest::kInsert) RETURN_IF_ERROR(CheckWhole(*known, *batch, new_row));
+  Change& change = Append(known, batch);
   change.kind = rest == Rest::kInsert ? ChangeKind::kInsert : rest == Rest::kDelete ? ChangeKind::kDelete : kind;
   change.seq = seq;
-  change.old_is_key = row.has_old && rest != Rest::kInsert && row.old_is_key;
-  if (row.has_new && rest != Rest::kDelete) RETURN_IF_ERROR(AddNewRow(relation, row, batch, &change.new_row));
-  if (rest == Rest::kInsert) RETURN_IF_ERROR(CheckWhole(*known, *batch, change.new_row));
-  if (row.has_old && rest != Rest::kInsert) change.old_row = batch->AddRow(row.old_row.bytes);
-  Append(known, change, batch);
+  change.new_row = new_row;
+  if (takes_old) {
+    change.old_is_key = row.old_is_key;
+    change.old_row = batch->AddRow(row.old_row.bytes);
+  }
   *added = true;
   return absl::OkStatus();
 }
@@ -356,10 +365,9 @@ absl::Status Assembler::OnTruncate(std::string_view message, ChangeBatch* batch,
     if (held_ || known->edit.ignore) continue;
     ASSIGN_OR_RETURN(const bool skip, SkipsTruncate(*known));
     if (skip) continue;
-    Change change;
+    Change& change = Append(known, batch);
     change.kind = ChangeKind::kTruncate;
     change.seq = seq;
-    Append(known, change, batch);
     *added = true;
   }
   return absl::OkStatus();

@@ -175,6 +175,7 @@ bool Reader::WritersAreIdle() const {
 
 void Reader::HandOn() {
   auto next = std::make_unique<ChangeBatch>();
+  next->ReserveLike(*batch_);  // growing by doubling would copy it all once more
   const bool cut = assembler_->transaction_has_changes();
   batch_->set_continues(cut);
   if (cut) assembler_->ContinueIn(next.get());
