@@ -183,7 +183,8 @@ bool Assembler::HasRows(uint32_t oid) const {
 // What an edited relation leaves of a row.
 void Assembler::EditRow(const Known& known, RowChange* row) {
   const auto edit = [&](TupleView* tuple, std::string* out) {
-    std::vector<Field> fields;
+    std::vector<Field>& fields = edited_fields_;
+    fields.clear();
     for (TupleCursor cursor(tuple->bytes.data()); !cursor.done(); cursor.Next()) fields.push_back(cursor.field());
     out->clear();
     tuple->has_absent = false;
@@ -336,23 +337,20 @@ absl::Status Assembler::AddNewRow(const Relation& relation, const RowChange& row
   if (filler_ != nullptr) [[unlikely]] {
     filler_->Remember(relation, row.new_row.bytes, /*moved=*/row.has_old && row.old_is_key);
   }
+  *offset = batch->arena()->size();
   if (row.new_row.has_absent) [[unlikely]] {
-    std::string filled;
     // With identity full the old row carries the value itself.
     if (row.has_old && !row.old_is_key) {
-      FillFromOldRow(row.new_row.bytes, row.old_row.bytes, &filled);
-      *offset = batch->AddRow(filled);
+      FillFromOldRow(row.new_row.bytes, row.old_row.bytes, batch->arena());
       return absl::OkStatus();
     }
     if (filler_ != nullptr) {
-      ASSIGN_OR_RETURN(const bool some, filler_->Fill(relation, row.new_row.bytes, &filled));
-      if (some) {
-        *offset = batch->AddRow(filled);
-        return absl::OkStatus();
-      }
+      ASSIGN_OR_RETURN(const bool some, filler_->Fill(relation, row.new_row.bytes, batch->arena()));
+      if (some) return absl::OkStatus();
+      batch->arena()->resize(*offset);
     }
   }
-  *offset = batch->AddRow(row.new_row.bytes);
+  batch->AddRow(row.new_row.bytes);
   return absl::OkStatus();
 }
 

@@ -130,7 +130,9 @@ class Assembler {
   bool committed_had_changes_ = false;
   Transaction transaction_;
   uint32_t next_seq_ = 0;
-  std::string edited_new_, edited_old_;  // rows of an edited relation
+  // Rows of an edited relation.
+  std::string edited_new_, edited_old_;
+  std::vector<Field> edited_fields_;
 };
 
 }  // namespace wallaby::pgoutput
