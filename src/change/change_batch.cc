@@ -21,10 +21,10 @@ uint32_t ChangeBatch::AddRelation(const RelationPtr& relation) {
   return static_cast<uint32_t>(relations_.size() - 1);
 }
 
-uint64_t ChangeBatch::AddRow(std::string_view tuple) {
-  const uint64_t offset = arena_.size();
-  arena_.append(tuple);
-  return offset;
+void ChangeBatch::ReserveLike(const ChangeBatch& other) {
+  changes_.reserve(other.changes_.size());
+  transactions_.reserve(other.transactions_.size());
+  arena_.reserve(other.arena_.size());
 }
 
 void ChangeBatch::Clear() {

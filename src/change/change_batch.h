@@ -79,8 +79,16 @@ class ChangeBatch {
   // Index of `relation`, added when it is not the same object as one that is there.
   uint32_t AddRelation(const RelationPtr& relation);
   // Copies the row's bytes in; the result goes into Change::new_row or old_row.
-  uint64_t AddRow(std::string_view tuple);
+  uint64_t AddRow(std::string_view tuple) {
+    const uint64_t offset = arena_.size();
+    arena_.append(tuple);
+    return offset;
+  }
   void AddChange(const Change& change) { changes_.push_back(change); }
+  // Adds one to be filled in where it stands, which is quicker than copying one that was just written.
+  Change& AddChange() { return changes_.emplace_back(); }
+  // Makes room for as much as `other` holds.
+  void ReserveLike(const ChangeBatch& other);
   void set_continues(bool value) { continues_ = value; }
   void set_snapshot_part(std::string part) { snapshot_part_ = std::move(part); }
   std::string* arena() { return &arena_; }

@@ -28,7 +28,9 @@ class SpareBatches {
         return batch;
       }
     }
-    return std::make_unique<ChangeBatch>();
+    auto batch = std::make_unique<ChangeBatch>();
+    batch->ReserveLike(like);  // growing by doubling would copy it all once more
+    return batch;
   }
 
   void Give(std::unique_ptr<ChangeBatch> batch) {

@@ -142,13 +142,13 @@ class TableCollapser {
       *key = fields.raw(columns.front(), columns.back());
       return true;
     }
-    std::string built;
+    built_key_.clear();
     for (int column : columns) {
       const FieldStarts* from = fields.is_absent(column) ? fallback : &fields;
       if (from == nullptr || from->is_absent(column)) return false;
-      built.append(from->raw(column));
+      built_key_.append(from->raw(column));
     }
-    *key = Keep(built);
+    *key = Keep(built_key_);
     return true;
   }
 
@@ -291,7 +291,8 @@ class TableCollapser {
   const char* Assemble(const RowVersion& newest, std::string* scratch) {
     const int count = static_cast<int>(relation_->columns.size());
     new_.Parse(newest.row);
-    std::vector<std::string_view> fields(count);
+    std::vector<std::string_view>& fields = assembled_;
+    fields.resize(count);
     int missing = 0;
     for (int i = 0; i < count; ++i) {
       fields[i] = new_.raw(i);
@@ -383,7 +384,10 @@ class TableCollapser {
   bool adjacent_key_;
   bool only_reads_ = true;
   bool truncate_ = false;
-  FieldStarts new_, old_;  // kept for their memory
+  // Kept for their memory.
+  FieldStarts new_, old_;
+  std::string built_key_;
+  std::vector<std::string_view> assembled_;
 
   std::vector<RowState> states_;
   std::vector<RowVersion> versions_;

@@ -135,6 +135,7 @@ absl::StatusOr<std::shared_ptr<Relation>> Assembler::Announced(std::string_view 
 
 absl::Status Assembler::OnRelation(std::string_view message) {
   ASSIGN_OR_RETURN(std::shared_ptr<Relation> relation, Announced(message));
+  last_ = nullptr;  // an insertion moves what is there
   Known& known = relations_[relation->oid];
   known.announced_columns = static_cast<int>(relation->columns.size());
   known.edit = {};
@@ -182,7 +183,8 @@ bool Assembler::HasRows(uint32_t oid) const {
 // What an edited relation leaves of a row.
 void Assembler::EditRow(const Known& known, RowChange* row) {
   const auto edit = [&](TupleView* tuple, std::string* out) {
-    std::vector<Field> fields;
+    std::vector<Field>& fields = edited_fields_;
+    fields.clear();
     for (TupleCursor cursor(tuple->bytes.data()); !cursor.done(); cursor.Next()) fields.push_back(cursor.field());
     out->clear();
     tuple->has_absent = false;
@@ -199,15 +201,17 @@ void Assembler::EditRow(const Known& known, RowChange* row) {
 }
 
 absl::StatusOr<Assembler::Known*> Assembler::Find(uint32_t oid) {
+  if (last_ != nullptr && last_oid_ == oid && in_transaction_) return last_;
   auto it = relations_.find(oid);
   if (it == relations_.end() || it->second.relation == nullptr) {
     return absl::DataLossError(absl::StrCat("pgoutput sent a change of relation ", oid, " before announcing it"));
   }
   if (!in_transaction_) return absl::DataLossError("pgoutput sent a change outside a transaction");
-  return &it->second;
+  last_oid_ = oid;
+  return last_ = &it->second;
 }
 
-void Assembler::Append(Known* known, Change change, ChangeBatch* batch) {
+Change& Assembler::Append(Known* known, ChangeBatch* batch) {
   if (!opened_) {
     batch->AddTransaction(transaction_);
     opened_ = true;
@@ -216,9 +220,10 @@ void Assembler::Append(Known* known, Change change, ChangeBatch* batch) {
   if (known->batch_index >= relations.size() || relations[known->batch_index] != known->relation) {
     known->batch_index = batch->AddRelation(known->relation);
   }
+  Change& change = batch->AddChange();
   change.relation = known->batch_index;
   change.transaction = static_cast<uint32_t>(batch->transactions().size() - 1);
-  batch->AddChange(change);
+  return change;
 }
 
 absl::Status Assembler::OnRow(ChangeKind kind, std::string_view message, ChangeBatch* batch, bool* added) {
@@ -254,14 +259,19 @@ absl::Status Assembler::OnRow(ChangeKind kind, std::string_view message, ChangeB
     ASSIGN_OR_RETURN(rest, RestOf(*known, kind, row));
     if (rest == Rest::kNothing) return absl::OkStatus();
   }
-  Change change;
+  const bool takes_new = row.has_new && rest != Rest::kDelete;
+  const bool takes_old = row.has_old && rest != Rest::kInsert;
+  uint64_t new_row = Change::kNone;
+  if (takes_new) RETURN_IF_ERROR(AddNewRow(relation, row, batch, &new_row));
+  if (rest == Rest::kInsert) RETURN_IF_ERROR(CheckWhole(*known, *batch, new_row));
+  Change& change = Append(known, batch);
   change.kind = rest == Rest::kInsert ? ChangeKind::kInsert : rest == Rest::kDelete ? ChangeKind::kDelete : kind;
   change.seq = seq;
-  change.old_is_key = row.has_old && rest != Rest::kInsert && row.old_is_key;
-  if (row.has_new && rest != Rest::kDelete) RETURN_IF_ERROR(AddNewRow(relation, row, batch, &change.new_row));
-  if (rest == Rest::kInsert) RETURN_IF_ERROR(CheckWhole(*known, *batch, change.new_row));
-  if (row.has_old && rest != Rest::kInsert) change.old_row = batch->AddRow(row.old_row.bytes);
-  Append(known, change, batch);
+  change.new_row = new_row;
+  if (takes_old) {
+    change.old_is_key = row.old_is_key;
+    change.old_row = batch->AddRow(row.old_row.bytes);
+  }
   *added = true;
   return absl::OkStatus();
 }
@@ -327,23 +337,20 @@ absl::Status Assembler::AddNewRow(const Relation& relation, const RowChange& row
   if (filler_ != nullptr) [[unlikely]] {
     filler_->Remember(relation, row.new_row.bytes, /*moved=*/row.has_old && row.old_is_key);
   }
+  *offset = batch->arena()->size();
   if (row.new_row.has_absent) [[unlikely]] {
-    std::string filled;
     // With identity full the old row carries the value itself.
     if (row.has_old && !row.old_is_key) {
-      FillFromOldRow(row.new_row.bytes, row.old_row.bytes, &filled);
-      *offset = batch->AddRow(filled);
+      FillFromOldRow(row.new_row.bytes, row.old_row.bytes, batch->arena());
       return absl::OkStatus();
     }
     if (filler_ != nullptr) {
-      ASSIGN_OR_RETURN(const bool some, filler_->Fill(relation, row.new_row.bytes, &filled));
-      if (some) {
-        *offset = batch->AddRow(filled);
-        return absl::OkStatus();
-      }
+      ASSIGN_OR_RETURN(const bool some, filler_->Fill(relation, row.new_row.bytes, batch->arena()));
+      if (some) return absl::OkStatus();
+      batch->arena()->resize(*offset);
     }
   }
-  *offset = batch->AddRow(row.new_row.bytes);
+  batch->AddRow(row.new_row.bytes);
   return absl::OkStatus();
 }
 
@@ -356,10 +363,9 @@ absl::Status Assembler::OnTruncate(std::string_view message, ChangeBatch* batch,
     if (held_ || known->edit.ignore) continue;
     ASSIGN_OR_RETURN(const bool skip, SkipsTruncate(*known));
     if (skip) continue;
-    Change change;
+    Change& change = Append(known, batch);
     change.kind = ChangeKind::kTruncate;
     change.seq = seq;
-    Append(known, change, batch);
     *added = true;
   }
   return absl::OkStatus();

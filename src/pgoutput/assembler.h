@@ -113,7 +113,8 @@ class Assembler {
   absl::Status NeedsBackfill(const Known& known, std::string_view why) const;
   absl::Status OnTruncate(std::string_view message, ChangeBatch* batch, bool* added);
   absl::StatusOr<Known*> Find(uint32_t oid);
-  void Append(Known* known, Change change, ChangeBatch* batch);
+  // A change of the relation at the end of the batch, to be filled in.
+  Change& Append(Known* known, ChangeBatch* batch);
   absl::Status AddNewRow(const Relation& relation, const RowChange& row, ChangeBatch* batch, uint64_t* offset);
 
   RelationSource* source_;
@@ -121,13 +122,17 @@ class Assembler {
   SchemaWatch* watch_;
   Options options_;
   absl::flat_hash_map<uint32_t, Known> relations_;
+  Known* last_ = nullptr;  // what Find() found last, in relations_,
+  uint32_t last_oid_ = 0;  // and under which OID
   bool in_transaction_ = false;
   bool opened_ = false;  // the transaction is in the current batch
   bool held_ = false;    // the watch holds the open transaction
   bool committed_had_changes_ = false;
   Transaction transaction_;
   uint32_t next_seq_ = 0;
-  std::string edited_new_, edited_old_;  // rows of an edited relation
+  // Rows of an edited relation.
+  std::string edited_new_, edited_old_;
+  std::vector<Field> edited_fields_;
 };
 
 }  // namespace wallaby::pgoutput

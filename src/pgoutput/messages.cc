@@ -50,7 +50,8 @@ class Taker {
     p_ += count;
     return {p_ - count, count};
   }
-  TupleView Tuple();
+  // Fills it where it is to stand: building it elsewhere and copying it costs as much as the parse.
+  void Tuple(TupleView* view);
 
   absl::Status Finish() const {
     if (ok_ && at_end()) return absl::OkStatus();
@@ -73,41 +74,40 @@ class Taker {
 };
 
 // The hot path: one pass over kinds and lengths.
-TupleView Taker::Tuple() {
-  TupleView view;
+void Taker::Tuple(TupleView* view) {
   const char* start = p_;
-  view.columns = Int16();
-  if (!ok_) return view;
+  const int columns = Int16();
+  view->columns = columns;
+  if (!ok_) return;
   const char* p = p_;
-  for (int i = 0; i < view.columns; ++i) {
+  for (int i = 0; i < columns; ++i) {
     if (p == end_) {
       ok_ = false;
-      return view;
+      return;
     }
     const char kind = *p++;
     if (kind == 't' || kind == 'b') {
       if (end_ - p < 4) {
         ok_ = false;
-        return view;
+        return;
       }
       const uint32_t length = ReadBigEndian32(p);
       p += 4;
       if (static_cast<size_t>(end_ - p) < length) {
         ok_ = false;
-        return view;
+        return;
       }
       p += length;
     } else if (kind == 'u') {
-      view.has_absent = true;
+      view->has_absent = true;
     } else if (kind != 'n') {
       ok_ = false;
       p_ = p - 1;
-      return view;
+      return;
     }
   }
   p_ = p;
-  view.bytes = std::string_view(start, p - start);
-  return view;
+  view->bytes = std::string_view(start, p - start);
 }
 
 int64_t UnixMicros(uint64_t postgres_micros) {
@@ -162,7 +162,7 @@ absl::Status ParseInsert(std::string_view message, RowChange* out) {
   out->oid = in.Int32();
   if (in.Byte() == 'N') {
     out->has_new = true;
-    out->new_row = in.Tuple();
+    in.Tuple(&out->new_row);
     return in.Finish();
   }
   return absl::DataLossError("pgoutput insert without a new row; the server or the connection is at fault");
@@ -177,14 +177,14 @@ absl::Status ParseUpdate(std::string_view message, RowChange* out) {
   if (part == 'K' || part == 'O') {
     out->has_old = true;
     out->old_is_key = part == 'K';
-    out->old_row = in.Tuple();
+    in.Tuple(&out->old_row);
     part = static_cast<char>(in.Byte());
   }
   if (part != 'N') {
     return absl::DataLossError("pgoutput update without a new row; the server or the connection is at fault");
   }
   out->has_new = true;
-  out->new_row = in.Tuple();
+  in.Tuple(&out->new_row);
   return in.Finish();
 }
 
@@ -199,7 +199,7 @@ absl::Status ParseDelete(std::string_view message, RowChange* out) {
   }
   out->has_old = true;
   out->old_is_key = part == 'K';
-  out->old_row = in.Tuple();
+  in.Tuple(&out->old_row);
   return in.Finish();
 }
 

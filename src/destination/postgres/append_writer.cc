@@ -58,25 +58,23 @@ absl::Status AppendWriter::CopyTable(const ChangeBatch& batch, const std::vector
   return copy.Finish();
 }
 
-std::string AppendWriter::Unchanged(const TablePlan& plan) const {
-  std::string names;
+void AppendWriter::FindUnchanged(const TablePlan& plan) {
   for (const PlannedColumn& column : plan.columns) {
     if (!fields_[column.source].is_absent()) continue;
-    absl::StrAppend(&names, names.empty() ? "" : ",", plan.source(column).name);
+    absl::StrAppend(&unchanged_, unchanged_.empty() ? "" : ",", plan.source(column).name);
   }
-  return names;
 }
 
 absl::Status AppendWriter::CopyRow(const AppendRow& row, const Position& at, const Transaction& transaction,
                                    const TablePlan& plan, CopyInto* copy) {
   copy->BeginRow(static_cast<int>(plan.columns.size()) + kMetaColumns);
-  std::string unchanged;
+  unchanged_.clear();
   if (row.tuple != nullptr) {
     fields_.Parse(row.tuple);
     for (const PlannedColumn& column : plan.columns) {
       RETURN_IF_ERROR(copy->Value(fields_[column.source], plan.source(column)));
     }
-    unchanged = Unchanged(plan);
+    FindUnchanged(plan);
   } else {
     for (size_t i = 0; i < plan.columns.size(); ++i) copy->Null();
   }
@@ -84,10 +82,10 @@ absl::Status AppendWriter::CopyRow(const AppendRow& row, const Position& at, con
   copy->Int64(static_cast<int64_t>(at.commit.value));
   copy->Int64(at.seq);
   copy->TimestampTz(transaction.commit_time_micros);
-  if (unchanged.empty()) {
+  if (unchanged_.empty()) {
     copy->Null();
   } else {
-    copy->Text(unchanged);
+    copy->Text(unchanged_);
   }
   return copy->EndRow();
 }
@@ -103,11 +101,12 @@ absl::Status AppendWriter::AddValues(const AppendRow& row, const Position& at, c
     RETURN_IF_ERROR(AppendLiteral(fields_[column.source], plan.source(column), plan.shown, sql));
     absl::StrAppend(sql, ", ");
   }
-  const std::string unchanged = row.tuple == nullptr ? "" : Unchanged(plan);
+  unchanged_.clear();
+  if (row.tuple != nullptr) FindUnchanged(plan);
   absl::StrAppend(sql, "'", std::string(1, row.op), "', ", at.commit.value, ", ", at.seq, ", '",
                   absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", absl::FromUnixMicros(transaction.commit_time_micros),
                                    absl::UTCTimeZone()),
-                  "', ", unchanged.empty() ? "NULL" : QuoteLiteral(unchanged), ")");
+                  "', ", unchanged_.empty() ? "NULL" : QuoteLiteral(unchanged_), ")");
   return absl::OkStatus();
 }
 

@@ -30,12 +30,13 @@ class AppendWriter {
   absl::Status AddStatement(const ChangeBatch& batch, const std::vector<const Change*>& changes, const TablePlan& plan);
   absl::Status AddValues(const AppendRow& row, const Position& at, const Transaction& transaction,
                          const TablePlan& plan, std::string* sql);
-  // Names of the columns of fields_ whose value was not sent; "" when none.
-  std::string Unchanged(const TablePlan& plan) const;
+  // Puts the names of the columns of fields_ whose value was not sent into unchanged_.
+  void FindUnchanged(const TablePlan& plan);
 
   Session& session_;
   TablePlans& plans_;
   RowFields fields_;
+  std::string unchanged_;
 };
 
 }  // namespace wallaby

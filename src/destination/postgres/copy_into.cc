@@ -1,47 +1,12 @@
 #include "destination/postgres/copy_into.h"
 
-#include <utility>
-
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "base/status.h"
-#include "destination/postgres/sql_values.h"
 
 namespace wallaby {
 namespace {
 
 constexpr size_t kSendAt = 256 << 10;
-constexpr int64_t kMicrosFrom1970To2000 = 946684800LL * 1000000;
-constexpr std::string_view kSignature("PGCOPY\n\377\r\n\0", 11);
-
-void AppendBigEndian16(uint16_t value, std::string* out) {
-  const uint16_t swapped = __builtin_bswap16(value);
-  out->append(reinterpret_cast<const char*>(&swapped), sizeof(swapped));
-}
-void AppendBigEndian32(uint32_t value, std::string* out) {
-  const uint32_t swapped = __builtin_bswap32(value);
-  out->append(reinterpret_cast<const char*>(&swapped), sizeof(swapped));
-}
-void AppendBigEndian64(uint64_t value, std::string* out) {
-  const uint64_t swapped = __builtin_bswap64(value);
-  out->append(reinterpret_cast<const char*>(&swapped), sizeof(swapped));
-}
-
-// The letter behind the backslash, 0 for characters that stand for themselves.
-char EscapeLetter(char c) {
-  switch (c) {
-    case '\\':
-      return '\\';
-    case '\n':
-      return 'n';
-    case '\r':
-      return 'r';
-    case '\t':
-      return 't';
-    default:
-      return 0;
-  }
-}
 
 }  // namespace
 
@@ -50,116 +15,25 @@ CopyInto::~CopyInto() {
 }
 
 absl::Status CopyInto::Begin(std::string_view target) {
-  RETURN_IF_ERROR(session_.BeginCopy(absl::StrCat("COPY ", target, " FROM STDIN", binary_ ? " (FORMAT binary)" : "")));
+  RETURN_IF_ERROR(session_.BeginCopy(absl::StrCat("COPY ", target, " FROM STDIN", binary() ? " (FORMAT binary)" : "")));
   open_ = true;
-  if (binary_) {
-    buffer_.append(kSignature);
-    AppendBigEndian32(0, &buffer_);  // flags
-    AppendBigEndian32(0, &buffer_);  // length of the header's extension
-  }
-  return absl::OkStatus();
-}
-
-void CopyInto::BeginRow(int fields) {
-  first_field_ = true;
-  if (binary_) AppendBigEndian16(static_cast<uint16_t>(fields), &buffer_);
-}
-
-void CopyInto::Separate() {
-  if (!std::exchange(first_field_, false)) buffer_.push_back('\t');
-}
-
-void CopyInto::BinaryLength(int32_t length) {
-  AppendBigEndian32(static_cast<uint32_t>(length), &buffer_);
-}
-
-void CopyInto::Null() {
-  if (binary_) return BinaryLength(-1);
-  Separate();
-  buffer_.append("\\N");
-}
-
-void CopyInto::Int32(int32_t value) {
-  if (binary_) {
-    BinaryLength(4);
-    return AppendBigEndian32(static_cast<uint32_t>(value), &buffer_);
-  }
-  Separate();
-  absl::StrAppend(&buffer_, value);
-}
-
-void CopyInto::Int64(int64_t value) {
-  if (binary_) {
-    BinaryLength(8);
-    return AppendBigEndian64(static_cast<uint64_t>(value), &buffer_);
-  }
-  Separate();
-  absl::StrAppend(&buffer_, value);
-}
-
-void CopyInto::TimestampTz(int64_t micros) {
-  if (binary_) return Int64(micros - kMicrosFrom1970To2000);
-  Separate();
-  absl::StrAppend(&buffer_,
-                  absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", absl::FromUnixMicros(micros), absl::UTCTimeZone()));
-}
-
-void CopyInto::Escape(std::string_view text) {
-  size_t plain = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char letter = EscapeLetter(text[i]);
-    if (letter == 0) continue;
-    buffer_.append(text.substr(plain, i - plain));
-    buffer_.push_back('\\');
-    buffer_.push_back(letter);
-    plain = i + 1;
-  }
-  buffer_.append(text.substr(plain));
-}
-
-void CopyInto::Text(std::string_view value) {
-  if (binary_) {
-    BinaryLength(static_cast<int32_t>(value.size()));
-    buffer_.append(value);
-    return;
-  }
-  Separate();
-  Escape(value);
-}
-
-absl::Status CopyInto::Value(const Field& field, const Column& column) {
-  if (field.is_null() || field.is_absent()) {
-    Null();
-    return absl::OkStatus();
-  }
-  if (binary_) {
-    WALLABY_CHECK(field.kind == FieldKind::kBinary, "a binary COPY has binary values only");
-    Text(field.bytes);
-    return absl::OkStatus();
-  }
-  if (field.kind == FieldKind::kText) {
-    Text(field.bytes);
-    return absl::OkStatus();
-  }
-  scratch_.clear();
-  RETURN_IF_ERROR(AppendValueText(field, column, table_, &scratch_));
-  Text(scratch_);
+  AddHeader();
   return absl::OkStatus();
 }
 
 absl::Status CopyInto::EndRow() {
-  if (!binary_) buffer_.push_back('\n');
-  if (buffer_.size() < kSendAt) return absl::OkStatus();
-  const absl::Status status = session_.PutCopy(buffer_);
+  CloseRow();
+  if (buffer()->size() < kSendAt) return absl::OkStatus();
+  const absl::Status status = session_.PutCopy(*buffer());
   if (!status.ok()) open_ = false;
-  buffer_.clear();
+  buffer()->clear();
   return status;
 }
 
 absl::Status CopyInto::Finish() {
-  if (binary_) AppendBigEndian16(0xffff, &buffer_);
+  AddTrailer();
   open_ = false;
-  RETURN_IF_ERROR(session_.PutCopy(buffer_));
+  RETURN_IF_ERROR(session_.PutCopy(*buffer()));
   return session_.EndCopy().status();
 }
 

@@ -5,6 +5,17 @@
 #include "change/value.h"
 
 namespace wallaby {
+namespace {
+
+void AppendWithDoubledQuotes(std::string_view text, std::string* out) {
+  for (size_t quote; (quote = text.find('\'')) != text.npos; text.remove_prefix(quote + 1)) {
+    out->append(text.substr(0, quote + 1));
+    out->push_back('\'');
+  }
+  out->append(text);
+}
+
+}  // namespace
 
 void RowFields::Parse(const char* tuple) {
   fields_.clear();
@@ -12,38 +23,27 @@ void RowFields::Parse(const char* tuple) {
 }
 
 absl::Status AppendValueText(const Field& field, const Column& column, std::string_view table, std::string* out) {
-  absl::Status status;
-  switch (field.kind) {
-    case FieldKind::kText:
-      out->append(field.bytes);
-      return status;
-    case FieldKind::kBinary:
-      status = AppendText(field, column.type, out);
-      break;
-    default:
-      status = absl::InternalError("a value that is null or was not sent has no text");
-      break;
-  }
+  if (field.kind == FieldKind::kText) return out->append(field.bytes), absl::OkStatus();
+  const absl::Status status = field.kind == FieldKind::kBinary
+                                  ? AppendText(field, column.type, out)
+                                  : absl::InternalError("a value that is null or was not sent has no text");
+  if (status.ok()) [[likely]]
+    return status;
   return Annotate(status, absl::StrCat("table ", table, ", column ", column.name));
 }
 
 absl::Status AppendLiteral(const Field& field, const Column& column, std::string_view table, std::string* out) {
-  if (field.is_null()) {
-    out->append("NULL");
-    return absl::OkStatus();
-  }
-  std::string printed;
-  std::string_view text = field.bytes;
-  if (field.kind != FieldKind::kText) {
-    RETURN_IF_ERROR(AppendValueText(field, column, table, &printed));
-    text = printed;
-  }
+  if (field.is_null()) return out->append("NULL"), absl::OkStatus();
   out->push_back('\'');
-  for (size_t quote; (quote = text.find('\'')) != text.npos; text.remove_prefix(quote + 1)) {
-    out->append(text.substr(0, quote + 1));
-    out->push_back('\'');
+  const size_t begin = out->size();
+  RETURN_IF_ERROR(AppendValueText(field, column, table, out));
+  if (out->find('\'', begin) != out->npos) {
+    out->resize(begin);
+    std::string printed;  // stays empty: values that are printed from binary form have no quotes
+    std::string_view text;
+    RETURN_IF_ERROR(ReadText(field, column.type, &printed, &text));
+    AppendWithDoubledQuotes(text, out);
   }
-  out->append(text);
   out->push_back('\'');
   return absl::OkStatus();
 }

@@ -117,10 +117,10 @@ class StageLoad {
       ++upserts_;
       return kUpsert;
     }
-    std::vector<bool> absent;
-    for (const PlannedColumn& column : plan_.columns) absent.push_back(fields_[column.source].is_absent());
-    const auto [it, added] = numbers_.try_emplace(absent, static_cast<int>(patterns_.size()));
-    if (added) patterns_.push_back({std::move(absent)});
+    absent_.clear();
+    for (const PlannedColumn& column : plan_.columns) absent_.push_back(fields_[column.source].is_absent());
+    const auto [it, added] = numbers_.try_emplace(absent_, static_cast<int>(patterns_.size()));
+    if (added) patterns_.push_back({absent_});
     const bool moved = std::any_of(plan_.key.begin(), plan_.key.end(), [this](int i) {
       const int source = plan_.columns[i].source;
       return fields_[source].kind != origin_[source].kind || fields_[source].bytes != origin_[source].bytes;
@@ -132,6 +132,7 @@ class StageLoad {
   Session& session_;
   TablePlan& plan_;
   RowFields fields_, origin_;
+  std::vector<bool> absent_;
   std::map<std::vector<bool>, int> numbers_;
   std::vector<Pattern> patterns_;
   int64_t deletes_ = 0;

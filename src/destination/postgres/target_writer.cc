@@ -15,14 +15,16 @@ namespace {
 // Beyond this, COPY is cheaper than parsing statements.
 constexpr size_t kStatementRows = 50;
 
-bool KeyMoved(const CollapsedRow& row, const TablePlan& plan) {
-  if (row.origin == nullptr || row.origin == row.row) return false;
+bool AnyKeyMoved(const std::vector<CollapsedRow>& rows, const TablePlan& plan) {
   RowFields now, before;
-  now.Parse(row.row);
-  before.Parse(row.origin);
-  return std::any_of(plan.key.begin(), plan.key.end(), [&](int i) {
-    const int source = plan.columns[i].source;
-    return now[source].kind != before[source].kind || now[source].bytes != before[source].bytes;
+  return std::any_of(rows.begin(), rows.end(), [&](const CollapsedRow& row) {
+    if (row.origin == nullptr || row.origin == row.row) return false;
+    now.Parse(row.row);
+    before.Parse(row.origin);
+    return std::any_of(plan.key.begin(), plan.key.end(), [&](int i) {
+      const int source = plan.columns[i].source;
+      return now[source].kind != before[source].kind || now[source].bytes != before[source].bytes;
+    });
   });
 }
 
@@ -48,8 +50,7 @@ absl::Status TargetWriter::WriteTable(const CollapsedTable& table) {
   if (table.truncate) RETURN_IF_ERROR(session_.Add(plan->TruncateSql(), plan->shown));
   if (!table.deltas.empty()) return WriteKeyless(table, *plan);
   if (table.rows.empty()) return absl::OkStatus();
-  const bool moved = table.has_absent && std::any_of(table.rows.begin(), table.rows.end(),
-                                                     [&](const CollapsedRow& row) { return KeyMoved(row, *plan); });
+  const bool moved = table.has_absent && AnyKeyMoved(table.rows, *plan);
   if (table.rows.size() <= kStatementRows && !moved) return WriteStatements(table, *plan);
   if (table.only_inserts && !plan->keys_may_be_there) {
     std::vector<const char*> rows;
