@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
 import time
 
+from e2e.harness import SOURCE_DIR
 from wallaby_bench import goals, report, results
 from wallaby_bench.scenarios import all_scenarios
 from wallaby_bench.servers import Session
@@ -20,7 +22,8 @@ def arguments():
     parser.add_argument("--scale", metavar="F", type=float, default=1.0, help="amount of data; 0.05 for a quick look (default 1)")
     parser.add_argument("--major", metavar="N", type=int, default=15, help="PostgreSQL 14 to 18 (default 15)")
     parser.add_argument("--json", metavar="FILE", help="write all medians there")
-    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md and bench/throughput.svg")
+    parser.add_argument("--write", metavar="FOLDER", nargs="?", const=os.path.join(SOURCE_DIR, "bench"),
+                        help="write RESULTS.md and throughput.svg, to bench/ unless a folder is given")
     parser.add_argument("--micro", metavar="FILE", help="JSON of the micro benchmarks (--benchmark_out), for the goals table")
     given = parser.parse_args()
     if given.repeat < 1 or given.scale <= 0:
@@ -69,8 +72,13 @@ def main():
         with open(given.json, "w", encoding="utf-8") as f:
             json.dump({"machine": dict(machine), "scale": given.scale, "results": by_name}, f, indent=1)
     if given.write:
-        results.write(done, machine, reached)
+        results.write(given.write, done, machine, reached)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (RuntimeError, AssertionError) as error:
+        sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

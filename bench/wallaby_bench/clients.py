@@ -14,7 +14,7 @@ from wallaby_bench.measure import Process, Sample
 from wallaby_bench.source import PUBLICATION, normal
 
 
-class WrongResult(Exception):
+class WrongResult(RuntimeError):
     """A client did not deliver what it should have."""
 
 
@@ -47,12 +47,15 @@ class RecvLogical(Client):
     name = "pg_recvlogical"
 
     def start(self, drain):
+        self.has_end = drain
         end = ["--endpos", self.backlog.end] if drain else []
-        return Process(["pg_recvlogical", "-d", self.backlog.dsn, "-S", self.run, "--start", "-f", "/dev/null", *end,
+        return Process(["pg_recvlogical", "-d", self.backlog.dsn, "-S", self.run, "--start", "--no-loop", "-f", "/dev/null", *end,
                         "-o", "proto_version=1", "-o", f"publication_names={PUBLICATION}"], dict(os.environ), self.log())
 
     def check(self):
-        """The stream was counted when it was made; here: that all of it was read."""
+        """The stream is counted by Backlog.count; here: that all of it was read. One that was stopped does not confirm it."""
+        if not self.has_end:
+            return
         reached = self.session.source.control.value(
             f"SELECT confirmed_flush_lsn >= '{self.backlog.end}' FROM pg_replication_slots WHERE slot_name = '{self.run}'")
         expect(self, "end reached", "t", reached)

@@ -49,8 +49,8 @@ def inserts(table, select):
     return f"""
 CREATE PROCEDURE insert_rows(n bigint, per bigint) LANGUAGE plpgsql AS $$
 BEGIN
-  FOR k IN 1..n BY per LOOP
-    INSERT INTO {table} SELECT {select} FROM generate_series(k, least(k + per - 1, n)) i;
+  FOR first_row IN 1..n BY per LOOP
+    INSERT INTO {table} SELECT {select} FROM generate_series(first_row, least(first_row + per - 1, n)) i;
     COMMIT;
   END LOOP;
 END $$;
@@ -94,18 +94,18 @@ def mix(changes, per):
 CREATE PROCEDURE mix(n bigint, per bigint, rows bigint) LANGUAGE plpgsql AS $$
 DECLARE lowest bigint := 1; highest bigint := rows;
 BEGIN
-  FOR i IN 1..n LOOP
-    IF i % 10 < 7 THEN
-      UPDATE narrow SET quantity = quantity + 1, amount = (i % 1000000) / 100.0, status = 'changed'
-        WHERE id = lowest + (i * 2654435761) % (highest - lowest + 1);
-    ELSIF i % 10 < 9 THEN
+  FOR step IN 1..n LOOP
+    IF step % 10 < 7 THEN
+      UPDATE narrow SET quantity = quantity + 1, amount = (step % 1000000) / 100.0, status = 'changed'
+        WHERE id = lowest + (step * 2654435761) % (highest - lowest + 1);
+    ELSIF step % 10 < 9 THEN
       highest := highest + 1;
       INSERT INTO narrow SELECT {NARROW_ROW} FROM (SELECT highest) AS one (i);
     ELSE
       DELETE FROM narrow WHERE id = lowest;
       lowest := lowest + 1;
     END IF;
-    IF i % per = 0 THEN COMMIT; END IF;
+    IF step % per = 0 THEN COMMIT; END IF;
   END LOOP;
 END $$;
 """

@@ -75,7 +75,7 @@ def one_run(session, backlog, client, seconds, load):
         process.wait()
     client.clean()
     # The next run begins after this one's changes.
-    session.source.control.rows(f"SELECT pg_replication_slot_advance('{MASTER}', pg_current_wal_lsn())")
+    backlog.connection.rows(f"SELECT pg_replication_slot_advance('{MASTER}', pg_current_wal_lsn())")
     return took
 
 

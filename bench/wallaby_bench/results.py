@@ -1,16 +1,14 @@
-"""Writes bench/RESULTS.md and bench/throughput.svg."""
+"""Writes RESULTS.md and throughput.svg."""
 
 import os
 
-from e2e.harness import SOURCE_DIR
 from wallaby_bench import plot, report
 
 PLOTTED = ("backlog-narrow", "mix")
 
 
-def write(done, machine, goals):
+def write(folder, done, machine, goals):
     """`done` is [(scenario, result)]."""
-    folder = os.path.join(SOURCE_DIR, "bench")
     by_name = {scenario.name: (scenario, result) for scenario, result in done}
     charts = [(by_name[name][0].what, bars(by_name[name][1])) for name in PLOTTED if name in by_name]
     lines = ["# Results", "", "Written by `./dev bench --write`. [README.md](README.md) tells how to read it.", "",

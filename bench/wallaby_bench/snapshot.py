@@ -46,7 +46,7 @@ def run(scenario, session, repeat, tell):
     try:
         dataset.run(backlog.dsn)
         backlog.connection.rows("VACUUM ANALYZE")
-        backlog.sums = backlog.aggregates(backlog.connection)
+        backlog.take_sums()
         for turn in range(repeat):
             for way in WAYS:
                 tell(f"  {scenario.name}: {way.name}, run {turn + 1} of {repeat}")

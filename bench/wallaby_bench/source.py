@@ -61,6 +61,10 @@ class Backlog:
         self.changes, self.payload = int(changes), int(payload)
         if self.dataset.changes not in (None, self.changes):
             raise RuntimeError(f"{self.dataset.name}: {self.changes} changes in the stream, {self.dataset.changes} were made")
+        self.take_sums()
+
+    def take_sums(self):
+        """What a copy is compared with."""
         self.sums = self.aggregates(self.connection)
 
     def aggregates(self, connection):
