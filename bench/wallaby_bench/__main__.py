@@ -46,7 +46,7 @@ def run(given, scenarios):
         scenario.scale = given.scale
         began = time.monotonic()
         result = scenario.run(scenario, session, min(given.repeat, scenario.most_repeats), tell)
-        print(f"\n{scenario.name}: {scenario.what}" + ("" if given.scale == 1 else f" (x {given.scale:g})"))
+        print(f"\n{scenario.name}: {scenario.title()}")
         print(report.aligned(*report.table(result)), flush=True)
         tell(f"  {scenario.name} took {time.monotonic() - began:.0f} s")
         done.append((scenario, result))

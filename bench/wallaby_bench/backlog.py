@@ -8,20 +8,18 @@ from wallaby_bench.clients import DuckDbTarget
 def run(scenario, session, repeat, tell):
     """Gives the scenario's result; tells each row as soon as its median is known."""
     backlog = Backlog(session, scenario.dataset())
-    try:
-        if DuckDbTarget in scenario.clients:
-            backlog.make_duckdb_seed()
-        backlog.generate()
-        samples = {client.name: [] for client in scenario.clients}
-        for turn in range(repeat):
-            for client in scenario.clients:
-                tell(f"  {scenario.name}: {client.name}, run {turn + 1} of {repeat}")
-                samples[client.name].append(one_run(session, backlog, client()))
-        return {"kind": "backlog", "changes": backlog.changes, "payload": backlog.payload,
-                "clients": {name: vars(median(of_client)) for name, of_client in samples.items()},
-                "walls": {name: [s.wall for s in of_client] for name, of_client in samples.items()}}
-    finally:
-        backlog.close()
+    if DuckDbTarget in scenario.clients:
+        backlog.make_duckdb_seed()
+    backlog.generate()
+    samples = {client.name: [] for client in scenario.clients}
+    for turn in range(repeat):
+        for client in scenario.clients:
+            tell(f"  {scenario.name}: {client.name}, run {turn + 1} of {repeat}")
+            samples[client.name].append(one_run(session, backlog, client()))
+    backlog.close()
+    return {"kind": "backlog", "changes": backlog.changes, "payload": backlog.payload,
+            "clients": {name: vars(median(of_client)) for name, of_client in samples.items()},
+            "walls": {name: [s.wall for s in of_client] for name, of_client in samples.items()}}
 
 
 def one_run(session, backlog, client):

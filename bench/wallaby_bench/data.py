@@ -68,7 +68,8 @@ NARROW_SUMS = "SELECT count(*), sum(id), sum(quantity), sum(amount), sum(length(
 
 def narrow(rows, per):
     """7 columns, about 100 bytes a row."""
-    return Dataset("narrow", ["narrow"], NARROW_TABLE + inserts("narrow", NARROW_ROW), f"CALL insert_rows({rows}, {per})", [NARROW_SUMS], rows)
+    return Dataset("narrow", ["narrow"], NARROW_TABLE + inserts("narrow", NARROW_ROW), f"CALL insert_rows({rows}, {per})",
+                   [NARROW_SUMS], rows)
 
 
 def wide(rows, per):

@@ -26,14 +26,12 @@ def run(scenario, session, repeat, tell, load=False):
     backlog = Backlog(session, ticks_dataset())
     seconds = max(2, 10 * min(1, scenario.scale))
     found = {client.name: [] for client in scenario.clients}
-    try:
-        backlog.make_master()
-        for turn in range(repeat):
-            for client in scenario.clients:
-                tell(f"  {scenario.name}: {client.name}, run {turn + 1} of {repeat}")
-                found[client.name].append(one_run(session, backlog, client(), seconds, load))
-    finally:
-        backlog.close()
+    backlog.make_master()
+    for turn in range(repeat):
+        for client in scenario.clients:
+            tell(f"  {scenario.name}: {client.name}, run {turn + 1} of {repeat}")
+            found[client.name].append(one_run(session, backlog, client(), seconds, load))
+    backlog.close()
     return {"kind": "latency", "clients": {name: summary(runs) for name, runs in found.items()}}
 
 
@@ -145,15 +143,13 @@ def run_start(scenario, session, repeat, tell):
     """One row waits in the slot; from the start of the worker's process until it is seen."""
     backlog = Backlog(session, ticks_dataset())
     found = {client.name: [] for client in scenario.clients}
-    try:
-        backlog.make_master()
-        backlog.connection.rows("INSERT INTO ticks VALUES (1, 'waits')")
-        for turn in range(repeat):
-            for client in scenario.clients:
-                tell(f"  {scenario.name}: {client.name}, run {turn + 1} of {repeat}")
-                found[client.name].append(first_row(session, backlog, client()))
-    finally:
-        backlog.close()
+    backlog.make_master()
+    backlog.connection.rows("INSERT INTO ticks VALUES (1, 'waits')")
+    for turn in range(repeat):
+        for client in scenario.clients:
+            tell(f"  {scenario.name}: {client.name}, run {turn + 1} of {repeat}")
+            found[client.name].append(first_row(session, backlog, client()))
+    backlog.close()
     return {"kind": "start", "clients": {name: summary([values]) for name, values in found.items()}}
 
 

@@ -21,13 +21,11 @@ def run(scenario, session, repeat, tell):
         for client in scenario.clients:
             tell(f"  {scenario.name}: {client.name}, run {turn + 1} of {repeat}")
             backlog = Backlog(session, dataset)
-            try:
-                samples[client.name].append(one_run(session, backlog, client()))
-                if payload is None:
-                    backlog.count()
-                    payload = backlog.payload
-            finally:
-                backlog.close()
+            samples[client.name].append(one_run(session, backlog, client()))
+            if payload is None:
+                backlog.count()
+                payload = backlog.payload
+            backlog.close()
     return {"kind": "live", "changes": dataset.changes, "payload": payload,
             "clients": {name: vars(median(of_client)) for name, of_client in samples.items()}}
 

@@ -55,8 +55,9 @@ def _snapshot(result):
 
 def aligned(header, rows):
     widths = [max(len(line[k]) for line in [header, *rows]) for k in range(len(header))]
-    return "\n".join("  ".join(cell.ljust(width) if k == 0 else cell.rjust(width) for k, (cell, width) in enumerate(zip(line, widths))).rstrip()
-                     for line in [header, ["-" * w for w in widths], *rows])
+    def padded(line):
+        return "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))])
+    return "\n".join(padded(line) for line in [header, ["-" * width for width in widths], *rows])
 
 
 def markdown(header, rows):
@@ -69,14 +70,16 @@ def machine(session, repeat, scale):
     def field(path, key):
         with open(path, encoding="utf-8") as f:
             return next((line.split(":", 1)[1].strip() for line in f if line.startswith(key)), "unknown")
-    commit = subprocess.run(["git", "-C", SOURCE_DIR, "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True).stdout.strip()
-    version = subprocess.run([os.path.join(BIN_DIR, "wallaby"), "-version"], capture_output=True, text=True).stdout.strip()
+    def first_line(*argv):
+        lines = subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()
+        return lines[0] if lines else "unknown"
     return [
         ("processor", f"{field('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores"),
         ("memory", f"{int(field('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.1f} GiB"),
         ("kernel", platform.release()),
         ("PostgreSQL", session.source.version),
-        ("WALlaby", f"{version.splitlines()[0] if version else 'unknown'}, commit {commit or 'unknown'}"),
+        ("WALlaby", first_line(os.path.join(BIN_DIR, "wallaby"), "-version") + ", commit " +
+         first_line("git", "-C", SOURCE_DIR, "describe", "--always", "--dirty", "--exclude=*")),
         ("date", datetime.date.today().isoformat()),
         ("load before", " ".join(f"{value:.1f}" for value in os.getloadavg())),
         ("runs", f"{repeat}, medians shown; scale {scale:g}"),

@@ -23,8 +23,8 @@ class Scenario:
     def dataset(self):
         return self.make_data(self.scale)
 
-    def scaled(self, number, least=1):
-        return max(least, int(number * self.scale))
+    def title(self):
+        return self.what if self.scale == 1 else f"{self.what} (x {self.scale:g})"
 
 
 def thousands(number, scale, per=1000):

@@ -43,16 +43,14 @@ def run(scenario, session, repeat, tell):
     dataset = scenario.dataset()
     backlog = Backlog(session, dataset)
     samples = {way.name: [] for way in WAYS}
-    try:
-        dataset.run(backlog.dsn)
-        backlog.connection.rows("VACUUM ANALYZE")
-        backlog.take_sums()
-        for turn in range(repeat):
-            for way in WAYS:
-                tell(f"  {scenario.name}: {way.name}, run {turn + 1} of {repeat}")
-                samples[way.name].append(one_run(session, backlog, way()))
-    finally:
-        backlog.close()
+    dataset.run(backlog.dsn)
+    backlog.connection.rows("VACUUM ANALYZE")
+    backlog.take_sums()
+    for turn in range(repeat):
+        for way in WAYS:
+            tell(f"  {scenario.name}: {way.name}, run {turn + 1} of {repeat}")
+            samples[way.name].append(one_run(session, backlog, way()))
+    backlog.close()
     return {"kind": "snapshot", "changes": dataset.changes, "clients": {name: vars(median(of_way)) for name, of_way in samples.items()}}
 
 

@@ -57,7 +57,8 @@ class Backlog:
     def count(self):
         changes, payload, self.end = self.connection.rows(f"""
           SELECT count(*) FILTER (WHERE get_byte(data, 0) IN (ascii('I'), ascii('U'), ascii('D'))), sum(length(data)), max(lsn)
-            FROM pg_logical_slot_peek_binary_changes('{MASTER}', NULL, NULL, 'proto_version', '1', 'publication_names', '{PUBLICATION}')""")[0]
+            FROM pg_logical_slot_peek_binary_changes('{MASTER}', NULL, NULL,
+                                                     'proto_version', '1', 'publication_names', '{PUBLICATION}')""")[0]
         self.changes, self.payload = int(changes), int(payload)
         if self.dataset.changes not in (None, self.changes):
             raise RuntimeError(f"{self.dataset.name}: {self.changes} changes in the stream, {self.dataset.changes} were made")
