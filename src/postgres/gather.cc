@@ -21,6 +21,11 @@ constexpr absl::Duration kGather = absl::Milliseconds(2);
 // A wait of this length is a pause.
 constexpr std::chrono::milliseconds kPause{1};
 
+// How much makes a wait end. Where this cannot be set (a Unix socket), the first packet does.
+void SetLowWater(int socket, int bytes) {
+  (void)setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
 }  // namespace
 
 absl::Status Gather::Wait(int socket, absl::Duration timeout, Event& wake) {
@@ -29,23 +34,21 @@ absl::Status Gather::Wait(int socket, absl::Duration timeout, Event& wake) {
     // What comes now decides whether the next wait is one of these too.
     got_ = 0;
     timeout = std::min(timeout, kGather);
+    SetLowWater(socket, kGatherBytes);
   }
-  SetLowWater(socket, busy ? kGatherBytes : 1);
   pollfd fds[2] = {{wake.fd(), POLLIN, 0}, {socket, POLLIN, 0}};
   const timespec spec = absl::ToTimespec(std::max(timeout, absl::ZeroDuration()));
   const auto began = std::chrono::steady_clock::now();
+  absl::Status status;
   if (ppoll(fds, 2, &spec, nullptr) < 0 && errno != EINTR) {
-    return absl::InternalError(absl::StrCat("poll on the source's connection: ", std::strerror(errno)));
+    status = absl::InternalError(absl::StrCat("poll on the source's connection: ", std::strerror(errno)));
   }
-  if (!busy && std::chrono::steady_clock::now() - began >= kPause) got_ = 0;
-  return absl::OkStatus();
-}
-
-void Gather::SetLowWater(int socket, int bytes) {
-  if (bytes == low_water_) return;
-  // Where this cannot be set (a Unix socket), the wait is over with the first packet.
-  (void)setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
-  low_water_ = bytes;
+  if (busy) {
+    SetLowWater(socket, 1);  // others wait on this socket too, for less
+  } else if (std::chrono::steady_clock::now() - began >= kPause) {
+    got_ = 0;
+  }
+  return status;
 }
 
 }  // namespace wallaby

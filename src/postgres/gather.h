@@ -21,10 +21,7 @@ class Gather {
   absl::Status Wait(int socket, absl::Duration timeout, Event& wake);
 
  private:
-  void SetLowWater(int socket, int bytes);
-
   size_t got_ = 0;  // without a pause in between
-  int low_water_ = 1;
 };
 
 }  // namespace wallaby
