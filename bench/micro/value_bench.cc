@@ -53,7 +53,7 @@ void BM_ReadInt(benchmark::State& state, bool binary) {
       state, binary, [&](int i) { return OrderField(i, 0, binary); },
       [](const Field& field) {
         int64_t value;
-        const absl::Status status = ReadInt(field, &value);
+        absl::Status status = ReadInt(field, &value);
         benchmark::DoNotOptimize(value);
         return status;
       });
@@ -65,7 +65,7 @@ void BM_ReadDecimal(benchmark::State& state, bool binary) {
       state, binary, [&](int i) { return OrderField(i, 3, binary); },
       [&](const Field& field) {
         absl::int128 value;
-        const absl::Status status = ReadDecimal(field, type, &value);
+        absl::Status status = ReadDecimal(field, type, &value);
         benchmark::DoNotOptimize(value);
         return status;
       });
@@ -76,7 +76,7 @@ void BM_ReadTimestampTz(benchmark::State& state, bool binary) {
       state, binary, [&](int i) { return OrderField(i, 4, binary); },
       [](const Field& field) {
         int64_t value;
-        const absl::Status status = ReadTimestamp(field, &value);
+        absl::Status status = ReadTimestamp(field, &value);
         benchmark::DoNotOptimize(value);
         return status;
       });
@@ -89,7 +89,7 @@ void BM_ReadText(benchmark::State& state, bool binary) {
       state, binary, [&](int i) { return OrderField(i, 6, binary); },
       [&](const Field& field) {
         std::string_view value;
-        const absl::Status status = ReadText(field, type, &scratch, &value);
+        absl::Status status = ReadText(field, type, &scratch, &value);
         benchmark::DoNotOptimize(value);
         return status;
       });
@@ -97,7 +97,7 @@ void BM_ReadText(benchmark::State& state, bool binary) {
 
 void BM_ReadUuid(benchmark::State& state, bool binary) {
   const auto make = [&](int i) {
-    const std::string bytes = Big(static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15, 8) + Big(~static_cast<uint64_t>(i), 8);
+    std::string bytes = Big(static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15, 8) + Big(~static_cast<uint64_t>(i), 8);
     if (binary) return bytes;
     std::string text;
     WALLABY_CHECK(AppendText({FieldKind::kBinary, bytes}, BuiltinType(2950, -1), &text).ok(), "16 bytes are a uuid");
@@ -105,7 +105,7 @@ void BM_ReadUuid(benchmark::State& state, bool binary) {
   };
   ReadAll(state, binary, make, [](const Field& field) {
     unsigned char value[16];
-    const absl::Status status = ReadUuid(field, value);
+    absl::Status status = ReadUuid(field, value);
     benchmark::DoNotOptimize(value);
     return status;
   });
@@ -119,7 +119,7 @@ void BM_ReadJsonb(benchmark::State& state, bool binary) {
   };
   ReadAll(state, binary, make, [&](const Field& field) {
     std::string_view value;
-    const absl::Status status = ReadText(field, type, &scratch, &value);
+    absl::Status status = ReadText(field, type, &scratch, &value);
     benchmark::DoNotOptimize(value);
     return status;
   });

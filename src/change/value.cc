@@ -1,5 +1,6 @@
 #include "change/value.h"
 
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <limits>
@@ -111,10 +112,17 @@ bool TakeTime(const char** p, const char* end, int64_t* micros) {
   return *micros <= kMicrosPerDay;
 }
 
+// -1 for what is no hexadecimal digit.
+constexpr std::array<int8_t, 256> kHexDigits = [] {
+  std::array<int8_t, 256> digits{};
+  digits.fill(-1);
+  for (int i = 0; i < 10; ++i) digits['0' + i] = static_cast<int8_t>(i);
+  for (int i = 0; i < 6; ++i) digits['a' + i] = digits['A' + i] = static_cast<int8_t>(10 + i);
+  return digits;
+}();
+
 int HexDigit(char c) {
-  if (IsDigit(c)) return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+  return kHexDigits[static_cast<unsigned char>(c)];
 }
 
 template <typename Float>

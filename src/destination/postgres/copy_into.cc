@@ -24,7 +24,7 @@ absl::Status CopyInto::Begin(std::string_view target) {
 absl::Status CopyInto::EndRow() {
   CloseRow();
   if (buffer()->size() < kSendAt) return absl::OkStatus();
-  const absl::Status status = session_.PutCopy(*buffer());
+  absl::Status status = session_.PutCopy(*buffer());
   if (!status.ok()) open_ = false;
   buffer()->clear();
   return status;

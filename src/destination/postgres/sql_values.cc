@@ -24,9 +24,9 @@ void RowFields::Parse(const char* tuple) {
 
 absl::Status AppendValueText(const Field& field, const Column& column, std::string_view table, std::string* out) {
   if (field.kind == FieldKind::kText) return out->append(field.bytes), absl::OkStatus();
-  const absl::Status status = field.kind == FieldKind::kBinary
-                                  ? AppendText(field, column.type, out)
-                                  : absl::InternalError("a value that is null or was not sent has no text");
+  absl::Status status = field.kind == FieldKind::kBinary
+                            ? AppendText(field, column.type, out)
+                            : absl::InternalError("a value that is null or was not sent has no text");
   if (status.ok()) [[likely]]
     return status;
   return Annotate(status, absl::StrCat("table ", table, ", column ", column.name));
