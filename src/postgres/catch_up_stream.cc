@@ -113,6 +113,7 @@ bool CatchUpStream::IsFarBehind() {
 // ---- through SQL ----
 
 bool CatchUpStream::OpenCursor() {
+  (void)EnlargeInputBuffer(*sql_);  // what is wrong shows in the next statement too
   StreamOptions options = options_;
   options.start = position_;
   auto cursor = SlotCursor::Open(sql_.get(), options);

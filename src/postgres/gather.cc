@@ -28,8 +28,16 @@ void SetLowWater(int socket, int bytes) {
 
 }  // namespace
 
+bool Gather::busy() const {
+  return got_ >= kBusyBytes;
+}
+
+absl::Status EnlargeInputBuffer(PgConnection& connection) {
+  return connection.Query(absl::StrCat("SELECT pg_catalog.repeat(' ', ", 4 * kGatherBytes, ")")).status();
+}
+
 absl::Status Gather::Wait(int socket, absl::Duration timeout, Event& wake) {
-  const bool busy = got_ >= kBusyBytes;
+  const bool busy = this->busy();
   if (busy) {
     // What comes now decides whether the next wait is one of these too.
     got_ = 0;

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/event.h"
+#include "postgres/connection.h"
 
 namespace wallaby {
 
@@ -14,6 +15,8 @@ class Gather {
  public:
   // So much was read from the socket.
   void Got(size_t bytes) { got_ += bytes; }
+  // The stream is under load.
+  bool busy() const;
 
   // Until the socket has something, `wake` is set, or `timeout` passed. Under load "something" is some ten KiB
   // (SO_RCVLOWAT), or what has come within two milliseconds; sooner when the socket's buffer is full, so that the
@@ -23,6 +26,10 @@ class Gather {
  private:
   size_t got_ = 0;  // without a pause in between
 };
+
+// libpq reads as much at once as its buffer holds, and that grows with the largest message it has seen: 16 KiB at
+// first.
+absl::Status EnlargeInputBuffer(PgConnection& connection);
 
 }  // namespace wallaby
 

@@ -44,6 +44,7 @@ class WalsenderStream : public ReplicationStream {
   std::unique_ptr<PgConnection> connection_;
   char* buffer_ = nullptr;
   Gather gather_;
+  bool has_read_ = false;  // since the last wait
 };
 
 absl::StatusOr<Packet> WalsenderStream::Next() {
@@ -51,6 +52,9 @@ absl::StatusOr<Packet> WalsenderStream::Next() {
   PGconn* conn = connection_->raw();
   int got = PQgetCopyData(conn, &buffer_, /*async=*/1);
   if (got == 0) {
+    // Under load one read from the socket for each wait: another would mostly find nothing.
+    if (has_read_ && gather_.busy()) return Packet{};
+    has_read_ = true;
     if (PQconsumeInput(conn) == 0) return connection_->LastError("reading the replication stream");
     got = PQgetCopyData(conn, &buffer_, /*async=*/1);
   }
@@ -92,6 +96,7 @@ absl::Status WalsenderStream::EndOfStream() {
 }
 
 absl::Status WalsenderStream::Wait(absl::Duration timeout, Event& wake) {
+  has_read_ = false;
   return gather_.Wait(PQsocket(connection_->raw()), timeout, wake);
 }
 
@@ -127,6 +132,7 @@ absl::StatusOr<std::unique_ptr<ReplicationStream>> StartWalsender(const StreamOp
   ConnectOptions connect;
   connect.replication = true;
   ASSIGN_OR_RETURN(auto connection, PgConnection::Connect(options.dsn, connect));
+  RETURN_IF_ERROR(EnlargeInputBuffer(*connection));
   const std::string command =
       absl::StrCat("START_REPLICATION SLOT ", SqlIdentifier(options.slot), " LOGICAL ", options.start.ToString(), " (",
                    absl::StrJoin(PluginOptions(options), ", ",
