@@ -48,7 +48,9 @@ def run(given, scenarios):
         result = scenario.run(scenario, session, min(given.repeat, scenario.most_repeats), tell)
         print(f"\n{scenario.name}: {scenario.title()}")
         print(report.aligned(*report.table(result)), flush=True)
-        tell(f"  {scenario.name} took {time.monotonic() - began:.0f} s")
+        # The benchmark itself makes about as much load as a machine of two cores has room for.
+        result["load"] = os.getloadavg()[0]
+        tell(f"  {scenario.name} took {time.monotonic() - began:.0f} s, load at its end {result['load']:.1f}")
         done.append((scenario, result))
     return done, machine
 
