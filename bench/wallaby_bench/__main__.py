@@ -44,11 +44,14 @@ def run(given, scenarios):
     done = []
     for scenario in scenarios:
         scenario.scale = given.scale
+        os.sync()  # no scenario pays for what the one before it wrote
         began = time.monotonic()
         result = scenario.run(scenario, session, min(given.repeat, scenario.most_repeats), tell)
         print(f"\n{scenario.name}: {scenario.title()}")
         print(report.aligned(*report.table(result)), flush=True)
-        tell(f"  {scenario.name} took {time.monotonic() - began:.0f} s")
+        # The benchmark itself makes about as much load as a machine of two cores has room for.
+        result["load"] = os.getloadavg()[0]
+        tell(f"  {scenario.name} took {time.monotonic() - began:.0f} s, load at its end {result['load']:.1f}")
         done.append((scenario, result))
     return done, machine
 
@@ -66,7 +69,7 @@ def main():
     done, machine = run(given, scenarios)
     by_name = {scenario.name: result for scenario, result in done}
     reached = goals.table(by_name, given.micro)
-    print("\nGoals\n" + report.aligned(*reached))
+    print("\nGoals" + ("" if given.scale == 1 else f" (meant for scale 1, this is {given.scale:g})") + "\n" + report.aligned(*reached))
     print("\nCPU is in seconds for a million changes. MB is pgoutput's payload.")
     if given.json:
         with open(given.json, "w", encoding="utf-8") as f:

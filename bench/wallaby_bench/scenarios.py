@@ -39,6 +39,13 @@ def narrow(number, per):
 
 def all_scenarios():
     return [
+        # First those that a disk busy with others' data would disturb most.
+        Scenario("latency-idle", "50 inserts a second, 10 s: from COMMIT to visible in PostgreSQL", latency.run,
+                 clients=(PostgresTarget, Subscription), most_repeats=3),
+        Scenario("latency-load", "the same beside pgbench (4 clients, 1,000 transactions a second)", latency.run_loaded,
+                 clients=(PostgresTarget, Subscription), most_repeats=3),
+        Scenario("start", "a row waits: from the worker's start until it is visible in PostgreSQL", latency.run_start,
+                 clients=(PostgresTarget,)),
         Scenario("backlog-narrow", "1,000,000 inserts of 100 bytes, transactions of 1,000", backlog.run, narrow(1_000_000, 1000), ALL),
         Scenario("backlog-tx-1", "200,000 inserts of 100 bytes, a transaction each", backlog.run, narrow(200_000, 1),
                  (RecvLogical, Null, DuckDbAppend, PostgresTarget, Subscription)),
@@ -65,12 +72,6 @@ def all_scenarios():
           for n, count in ((10, 200_000), (500, 4_000))],
         Scenario("live", "read while 1,000,000 inserts are written, transactions of 1,000 at full speed", live.run,
                  narrow(1_000_000, 1000), (RecvLogical, Null, PostgresTarget, Subscription)),
-        Scenario("latency-idle", "50 inserts a second, 10 s: from COMMIT to visible in PostgreSQL", latency.run,
-                 clients=(PostgresTarget, Subscription), most_repeats=3),
-        Scenario("latency-load", "the same beside pgbench (4 clients, 1,000 transactions a second)", latency.run_loaded,
-                 clients=(PostgresTarget, Subscription), most_repeats=3),
-        Scenario("start", "a row waits: from the worker's start until it is visible in PostgreSQL", latency.run_start,
-                 clients=(PostgresTarget,)),
         Scenario("snapshot", "first copy of 10,000,000 rows of 100 bytes", snapshot.run,
                  lambda scale: data.narrow(thousands(10_000_000, scale), 1000), most_repeats=3),
     ]
