@@ -16,8 +16,8 @@ namespace {
 // So much without a pause means that the stream is under load: some thirty small changes.
 constexpr size_t kBusyBytes = 4 << 10;
 // Then so much shall gather, but not for longer than this.
-constexpr int kGatherBytes = 64 << 10;
-constexpr absl::Duration kGather = absl::Milliseconds(2);
+constexpr int kGatherBytes = 128 << 10;
+constexpr absl::Duration kGather = absl::Milliseconds(4);
 // A wait of this length is a pause.
 constexpr std::chrono::milliseconds kPause{1};
 
@@ -33,7 +33,7 @@ bool Gather::busy() const {
 }
 
 absl::Status EnlargeInputBuffer(PgConnection& connection) {
-  return connection.Query(absl::StrCat("SELECT pg_catalog.repeat(' ', ", 4 * kGatherBytes, ")")).status();
+  return connection.Query(absl::StrCat("SELECT pg_catalog.repeat(' ', ", 2 * kGatherBytes, ")")).status();
 }
 
 absl::Status Gather::Wait(int socket, absl::Duration timeout, Event& wake) {

@@ -18,8 +18,8 @@ class Gather {
   // The stream is under load.
   bool busy() const;
 
-  // Until the socket has something, `wake` is set, or `timeout` passed. Under load "something" is some ten KiB
-  // (SO_RCVLOWAT), or what has come within two milliseconds; sooner when the socket's buffer is full, so that the
+  // Until the socket has something, `wake` is set, or `timeout` passed. Under load "something" is some hundred KiB
+  // (SO_RCVLOWAT), or what has come within four milliseconds; sooner when the socket's buffer is full, so that the
   // server is not stalled.
   absl::Status Wait(int socket, absl::Duration timeout, Event& wake);
 
