@@ -188,13 +188,15 @@ class PostgresTarget(InTargetServer, Worker):
 class Subscription(InTargetServer, Client):
     """PostgreSQL's own logical replication as it comes. It is part of the server: time is from ENABLE until all is applied."""
     name = "subscription"
+    synchronous_commit = "off"  # its default: what it commits may be lost with the server, and then comes again
 
     def prepare(self, backlog, run):
         super().prepare(backlog, run)
         self.make_destination()
         self.connection = Connection(self.target_dsn)
         self.connection.rows(f"""CREATE SUBSCRIPTION {run} CONNECTION '{backlog.dsn}' PUBLICATION {PUBLICATION}
-          WITH (create_slot = false, slot_name = '{run}', copy_data = false, enabled = false)""")
+          WITH (create_slot = false, slot_name = '{run}', copy_data = false, enabled = false,
+                synchronous_commit = '{self.synchronous_commit}')""")
 
     def start(self, drain):
         self.connection.rows(f"ALTER SUBSCRIPTION {self.run} ENABLE")
@@ -225,6 +227,11 @@ class Subscription(InTargetServer, Client):
         self.connection.close()
         self.session.target.drop_database(self.run)
         super().clean()
+
+
+class DurableSubscription(Subscription):
+    """The same, where a row that is seen is on the disk, as with our target."""
+    synchronous_commit = "on"
 
 
 ALL = (RecvLogical, Null, DuckDbAppend, DuckDbTarget, PostgresTarget, Parquet, Subscription)

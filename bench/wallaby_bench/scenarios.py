@@ -4,7 +4,7 @@ import dataclasses
 from typing import Callable
 
 from wallaby_bench import backlog, data, latency, live, snapshot
-from wallaby_bench.clients import (ALL, DuckDbAppend, DuckDbTarget, Null, Parquet, PostgresTarget, RecvLogical, Subscription)
+from wallaby_bench.clients import (ALL, DuckDbAppend, DuckDbTarget, DurableSubscription, Null, Parquet, PostgresTarget, RecvLogical, Subscription)
 
 READERS = (RecvLogical, Null)
 TARGETS = (RecvLogical, Null, DuckDbTarget, PostgresTarget, Subscription)
@@ -41,9 +41,9 @@ def all_scenarios():
     return [
         # First those that a disk busy with others' data would disturb most.
         Scenario("latency-idle", "50 inserts a second, 10 s: from COMMIT to visible in PostgreSQL", latency.run,
-                 clients=(PostgresTarget, Subscription), most_repeats=3),
+                 clients=(PostgresTarget, DurableSubscription), most_repeats=3),
         Scenario("latency-load", "the same beside pgbench (4 clients, 1,000 transactions a second)", latency.run_loaded,
-                 clients=(PostgresTarget, Subscription), most_repeats=3),
+                 clients=(PostgresTarget, DurableSubscription), most_repeats=3),
         Scenario("start", "a row waits: from the worker's start until it is visible in PostgreSQL", latency.run_start,
                  clients=(PostgresTarget,)),
         Scenario("backlog-narrow", "1,000,000 inserts of 100 bytes, transactions of 1,000", backlog.run, narrow(1_000_000, 1000), ALL),

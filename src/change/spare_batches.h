@@ -16,7 +16,7 @@ class SpareBatches {
   // Smaller ones are not worth keeping, nor is a large one's memory worth holding for a small one.
   static constexpr size_t kLarge = 1 << 20;
   // What is kept, at most.
-  static constexpr size_t kMost = 4;
+  static constexpr size_t kMost = 2;
 
   // An empty batch, for about as much as `like` holds.
   std::unique_ptr<ChangeBatch> TakeLike(const ChangeBatch& like) {

@@ -63,6 +63,17 @@ struct RowVersion {
 struct RowState {
   uint32_t version = kNoVersion;  // kNoVersion: deleted
   const char* deleted = nullptr;  // tuple with the key
+  bool is_new = false;            // the destination has no row with this key
+
+  bool untouched() const { return version == kNoVersion && deleted == nullptr; }
+  void Set(uint32_t to) {
+    version = to;
+    deleted = nullptr;
+  }
+  void Delete(const char* key) {
+    version = kNoVersion;
+    deleted = key;
+  }
 };
 
 // What a batch does to one table while the shape of the table stays the same.
@@ -91,7 +102,6 @@ class TableCollapser {
     out.relation = relation_;
     out.truncate = truncate_;
     out.only_reads = only_reads_;
-    out.only_inserts = only_adds_;
     FinishKeyed(&out);
     FinishKeyless(&out);
     return out;
@@ -202,12 +212,14 @@ class TableCollapser {
     // An update that brings a row into the publication's row filter comes as an insert, perhaps without such a value.
     if (new_.has_absent()) return RefuseAbsent(change);
     if (only_adds_) {  // the source's key is unique, so no two of these can meet
-      states_.push_back({AddVersion(row, kNoVersion, false, nullptr), nullptr});
+      states_.push_back({AddVersion(row, kNoVersion, false, nullptr), nullptr, /*is_new=*/true});
       return absl::OkStatus();
     }
     std::string_view key;
     WALLABY_CHECK(KeyOf(new_, nullptr, &key), "a full row holds its key");
-    StateOf(key) = {AddVersion(row, kNoVersion, false, nullptr), nullptr};
+    RowState& state = StateOf(key);
+    state.is_new |= state.untouched();
+    state.Set(AddVersion(row, kNoVersion, false, nullptr));
     return absl::OkStatus();
   }
 
@@ -217,7 +229,7 @@ class TableCollapser {
     RETURN_IF_ERROR(CheckWidth(old_, change));
     std::string_view key;
     if (!KeyOf(old_, nullptr, &key)) return RefuseNoIdentity(change);
-    StateOf(key) = {kNoVersion, OldTuple(change)};
+    StateOf(key).Delete(OldTuple(change));
     return absl::OkStatus();
   }
 
@@ -255,8 +267,8 @@ class TableCollapser {
       if (has_old) older = AddVersion(identity, older, true, older == kNoVersion ? identity : nullptr);
       version = AddVersion(row, older, false, older == kNoVersion ? identity : nullptr);
     }
-    if (key != old_key) StateOf(old_key) = {kNoVersion, OldTuple(change)};
-    StateOf(key) = {version, nullptr};
+    if (key != old_key) StateOf(old_key).Delete(OldTuple(change));
+    StateOf(key).Set(version);
     return absl::OkStatus();
   }
 
@@ -273,6 +285,7 @@ class TableCollapser {
       }
       const RowVersion& newest = versions_[state.version];
       row.row = newest.row;
+      row.is_new = state.is_new;
       if (newest.older != kNoVersion) {
         built.emplace_back(i, out->scratch.size());
         row.origin = Assemble(newest, &out->scratch);

@@ -27,6 +27,9 @@ struct CollapsedRow {
   // applied, in the row with the key columns of `origin` (a tuple with all the table's columns, of which only the key's
   // count). Most often that is the row's own key. Null when the row is whole.
   const char* origin = nullptr;
+  // The first that the batch did to this key was to insert it, so the destination has no such row. To be applied last:
+  // a new row may take a unique value that another one gives up. Whole always.
+  bool is_new = false;
 };
 
 // A row of a keyless table with identity full, and by how many copies its number changes (never 0).
@@ -42,7 +45,6 @@ struct CollapsedTable {
   std::vector<RowDelta> deltas;    // tables without one
   bool has_absent = false;         // some row has an origin
   bool only_reads = false;         // all rows come from a snapshot
-  bool only_inserts = false;       // all rows are new at the source: inserts and snapshot rows, each key once
   std::string scratch;             // owner of rows that had to be put together
 };
 

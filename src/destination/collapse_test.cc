@@ -122,7 +122,7 @@ TEST(Collapse, InsertsOnlyKeepOrder) {
   auto tables = Collapse(b.batch());
   ASSERT_TRUE(tables.ok());
   EXPECT_EQ(Show((*tables)[0]), "+1,a,x;+2,b,null;");
-  EXPECT_TRUE((*tables)[0].only_inserts);
+  EXPECT_TRUE((*tables)[0].rows[0].is_new && (*tables)[0].rows[1].is_new);
   EXPECT_FALSE((*tables)[0].only_reads);
 }
 
@@ -132,7 +132,7 @@ TEST(Collapse, ReadsAreKnown) {
   auto tables = Collapse(b.batch());
   ASSERT_TRUE(tables.ok());
   EXPECT_TRUE((*tables)[0].only_reads);
-  EXPECT_TRUE((*tables)[0].only_inserts);
+  EXPECT_TRUE((*tables)[0].rows[0].is_new);
 }
 
 TEST(Collapse, LastStateOfEachKey) {
@@ -140,6 +140,21 @@ TEST(Collapse, LastStateOfEachKey) {
   b.Insert(kTable, {"1", "a", "x"}).Update(kTable, {"1", "b", "x"}).Update(kTable, {"2", "c", "y"});
   b.Delete(kTable, {"3", std::nullopt, std::nullopt});
   EXPECT_EQ(ShowOne(b), "+1,b,x;+2,c,y;-3,null,null;");
+}
+
+TEST(Collapse, RowsThatTheDestinationCannotHaveAreNew) {
+  Builder b;
+  b.Insert(kTable, {"1", "a", "x"}).Update(kTable, {"1", "b", kAbsent});                // new
+  b.Delete(kTable, {"2", std::nullopt, std::nullopt}).Insert(kTable, {"2", "a", "x"});  // was there
+  b.Update(kTable, {"4", "b", "y"}, {"3", std::nullopt, std::nullopt}, true);           // 3 was there,
+  b.Insert(kTable, {"3", "c", "z"});                                                    // so not new
+  b.Insert(kTable, {"5", "a", "x"}).Delete(kTable, {"5", std::nullopt, std::nullopt}).Insert(kTable, {"5", "b", "x"});
+  auto tables = Collapse(b.batch());
+  ASSERT_TRUE(tables.ok());
+  EXPECT_EQ(Show((*tables)[0]), "+1,b,x;+2,a,x;+3,c,z;+4,b,y;+5,b,x;");
+  std::string fresh;
+  for (const CollapsedRow& row : (*tables)[0].rows) fresh += row.is_new ? "n" : "-";
+  EXPECT_EQ(fresh, "n---n");
 }
 
 TEST(Collapse, DeleteThenInsertIsAFullRow) {

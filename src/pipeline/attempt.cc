@@ -342,7 +342,7 @@ absl::Status Attempt::MakePipeline() {
   Pipeline::Options options;
   options.memory_limit = c_.memory_limit;
   options.reader.batch_changes = c_.source->batch_size;
-  options.reader.batch_bytes = std::max<int64_t>(c_.memory_limit / 16, 1 << 20);
+  options.reader.batch_bytes = std::max<int64_t>(c_.memory_limit / 32, 1 << 20);
   options.reader.batch_timeout = c_.source->batch_timeout;
   options.reader.status_interval = c_.source->status_interval;
   options.reader.max_empty_reads = c_.options->max_empty_reads;

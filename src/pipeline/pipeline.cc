@@ -23,8 +23,8 @@ Pipeline::Pipeline(std::vector<OpenDestination> destinations, CheckpointStore* c
       options_(options),
       ledger_(static_cast<int>(destinations.size()), options.start.lsn),
       checkpointer_(&ledger_, checkpoints, clock, &wake_, options.start, Names(destinations)) {
-  // A quarter of the budget waits in queues; the rest is for the batch being filled and the destinations.
-  const size_t bound = static_cast<size_t>(options_.memory_limit) / 4 / destinations.size();
+  // An eighth of the budget waits in queues; the rest is for the batch being filled and the destinations.
+  const size_t bound = static_cast<size_t>(options_.memory_limit) / 8 / destinations.size();
   for (OpenDestination& open : destinations) {
     auto lane = std::make_unique<Lane>();
     lane->queue = std::make_unique<WriteQueue>(bound, &wake_);

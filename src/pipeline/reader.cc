@@ -18,6 +18,9 @@ constexpr int kPacketsPerDrain = 4096;
 constexpr absl::Duration kLongestWait = absl::Seconds(1);
 // Between a probe's polls while the server is busy decoding.
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
+// A drain of so many packets means load. Then an idle writer waits until the batch is so old: handing on costs, too.
+constexpr int64_t kBusyPackets = 256;
+constexpr absl::Duration kLoadedAge = absl::Milliseconds(12);
 
 }  // namespace
 
@@ -59,7 +62,7 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
       wake_->Wait(timeout);
       continue;
     }
-    if (!batch_->empty()) timeout = std::min(timeout, options_.batch_timeout);
+    if (!batch_->empty()) timeout = std::min({timeout, options_.batch_timeout, kLoadedAge});
     RETURN_IF_ERROR(Wait(timeout));
   }
   AckIdlePosition();
@@ -81,6 +84,7 @@ absl::Status Reader::Read() {
   const absl::Time traced_from = IsTracing() ? absl::Now() : absl::InfinitePast();
   const int64_t before = packets_;
   RETURN_IF_ERROR(Drain());
+  drained_packets_ = packets_ - before;
   if (packets_ == before) return absl::OkStatus();
   instruments_.read_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
   if (!IsTracing()) return absl::OkStatus();
@@ -164,9 +168,11 @@ absl::Status Reader::OnCommit() {
 bool Reader::BatchIsDue() {
   // Of a transaction that was cut, the rest may be long in coming: nothing to hand on until there are changes.
   if (batch_->empty() || more_ || (batch_->change_count() == 0 && assembler_->in_transaction())) return false;
+  if (!WritersAreIdle()) return false;
+  const absl::Duration age = clock_->Monotonic() - batch_began_;
   // Everything that has arrived is in: no use in waiting when a writer has nothing to do.
-  if (!assembler_->transaction_has_changes() && WritersAreIdle()) return true;
-  return clock_->Monotonic() - batch_began_ >= options_.batch_timeout && WritersAreIdle();
+  const bool loaded = drained_packets_ >= kBusyPackets && age < kLoadedAge;
+  return (!assembler_->transaction_has_changes() && !loaded) || age >= options_.batch_timeout;
 }
 
 bool Reader::WritersAreIdle() const {

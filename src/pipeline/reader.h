@@ -113,9 +113,10 @@ class Reader {
   ReaderStats stats_;
 
   ReaderInstruments instruments_;
-  int64_t packets_ = 0;  // of data
-  Span batch_span_;      // of the batch being filled, once it has something
-  Span process_span_;    // of the pending one, until all queues have it
+  int64_t packets_ = 0;          // of data
+  int64_t drained_packets_ = 0;  // by the last drain
+  Span batch_span_;              // of the batch being filled, once it has something
+  Span process_span_;            // of the pending one, until all queues have it
 };
 
 }  // namespace wallaby

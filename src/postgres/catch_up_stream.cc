@@ -16,6 +16,8 @@ namespace {
 // The server holds a piece in a temporary file before it sends the first byte: about so much shall it be.
 constexpr int64_t kPieceBytes = 256 << 20;
 constexpr int64_t kLeastPiece = 16 << 20;
+// The first one is small, so that the destinations have something to do while the server makes the next.
+constexpr int64_t kFirstPiece = 32 << 20;
 constexpr int64_t kLargestPiece = int64_t{4} << 30;
 // A piece is decoded from the restart position on. More than this between it and what is read, because of a
 // transaction that stays open on the source, and the walsender, which decodes once, is the better way.
@@ -122,7 +124,7 @@ bool CatchUpStream::OpenCursor() {
     auto where = cursor_->Look();
     if (where.ok()) {
       where_ = *where;
-      piece_wal_ = kPieceBytes;
+      piece_wal_ = kFirstPiece;
       reading_ = stuck_ = false;
       if (options_.on_switch) options_.on_switch("catching up: reading through SQL");
       return true;
@@ -189,8 +191,8 @@ absl::Status CatchUpStream::BeginPiece() {
 absl::StatusOr<Packet> CatchUpStream::EndPiece() {
   ASSIGN_OR_RETURN(where_, cursor_->Look());
   const int64_t covered = Distance(position_, where_.confirmed);
-  // Not more than four times as much: the next one may be denser.
-  const double ratio = std::min(4.0, static_cast<double>(kPieceBytes) / static_cast<double>(piece_bytes_ + 1));
+  // Not more than eight times as much: the next one may be denser.
+  const double ratio = std::min(8.0, static_cast<double>(kPieceBytes) / static_cast<double>(piece_bytes_ + 1));
   piece_wal_ = std::clamp(static_cast<int64_t>(static_cast<double>(covered) * ratio), kLeastPiece, kLargestPiece);
   stuck_ = covered == 0;
   position_ = where_.confirmed;

@@ -12,7 +12,9 @@
 namespace wallaby {
 namespace {
 
-// Beyond this, COPY is cheaper than parsing statements.
+// Beyond this, COPY is cheaper than parsing statements: where it goes straight into the table, and where through a
+// stage.
+constexpr size_t kStatementRowsNew = 16;
 constexpr size_t kStatementRows = 50;
 
 bool AnyKeyMoved(const std::vector<CollapsedRow>& rows, const TablePlan& plan) {
@@ -51,15 +53,29 @@ absl::Status TargetWriter::WriteTable(const CollapsedTable& table) {
   if (!table.deltas.empty()) return WriteKeyless(table, *plan);
   if (table.rows.empty()) return absl::OkStatus();
   const bool moved = table.has_absent && AnyKeyMoved(table.rows, *plan);
-  if (table.rows.size() <= kStatementRows && !moved) return WriteStatements(table, *plan);
-  if (table.only_inserts && !plan->keys_may_be_there) {
-    std::vector<const char*> rows;
-    rows.reserve(table.rows.size());
-    for (const CollapsedRow& row : table.rows) rows.push_back(row.row);
-    ASSIGN_OR_RETURN(const bool done, CopyStraightIn(rows, *plan));
-    if (done) return absl::OkStatus();
+  const bool copies = !plan->keys_may_be_there && table.rows.size() > kStatementRowsNew &&
+                      std::all_of(table.rows.begin(), table.rows.end(), [](const auto& row) { return row.is_new; });
+  if (table.rows.size() <= kStatementRows && !moved && !copies) return WriteStatements(table, *plan);
+  return plan->keys_may_be_there ? MergeThroughStage(session_, *plan, table.rows) : WriteMany(table, *plan);
+}
+
+absl::Status TargetWriter::WriteMany(const CollapsedTable& table, TablePlan& plan) {
+  std::vector<const char*> fresh;
+  std::vector<CollapsedRow> others;
+  for (const CollapsedRow& row : table.rows) {
+    if (row.is_new) {
+      fresh.push_back(row.row);
+    } else {
+      others.push_back(row);
+    }
   }
-  return MergeThroughStage(session_, *plan, table.rows);
+  if (fresh.size() <= kStatementRowsNew) return MergeThroughStage(session_, plan, table.rows);
+  if (!others.empty()) RETURN_IF_ERROR(MergeThroughStage(session_, plan, others));
+  ASSIGN_OR_RETURN(const bool done, CopyStraightIn(fresh, plan));
+  if (done) return absl::OkStatus();
+  std::vector<CollapsedRow> rows;
+  for (const char* row : fresh) rows.push_back({.row = row});
+  return MergeThroughStage(session_, plan, rows);
 }
 
 absl::Status TargetWriter::WriteKeyless(const CollapsedTable& table, TablePlan& plan) {
@@ -69,7 +85,7 @@ absl::Status TargetWriter::WriteKeyless(const CollapsedTable& table, TablePlan& 
   std::vector<const char*> rows;
   rows.reserve(table.deltas.size());
   for (const RowDelta& delta : table.deltas) rows.push_back(delta.row);
-  if (rows.size() <= kStatementRows) return AddUpserts(rows, plan);
+  if (rows.size() <= kStatementRowsNew) return AddUpserts(rows, plan);
   return CopyStraightIn(rows, plan).status();
 }
 

@@ -25,6 +25,8 @@ class TargetWriter {
 
  private:
   absl::Status WriteTable(const CollapsedTable& table);
+  // New rows straight into the table, the others through the stage.
+  absl::Status WriteMany(const CollapsedTable& table, TablePlan& plan);
   absl::Status WriteKeyless(const CollapsedTable& table, TablePlan& plan);
   // True when the rows went in; false when some key is there already, and nothing went in.
   absl::StatusOr<bool> CopyStraightIn(const std::vector<const char*>& rows, TablePlan& plan);
