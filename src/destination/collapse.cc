@@ -285,7 +285,6 @@ class TableCollapser {
       }
       const RowVersion& newest = versions_[state.version];
       row.row = newest.row;
-      row.is_new = state.is_new;
       if (newest.older != kNoVersion) {
         built.emplace_back(i, out->scratch.size());
         row.origin = Assemble(newest, &out->scratch);
@@ -293,6 +292,8 @@ class TableCollapser {
         row.origin = newest.origin;
       }
       out->has_absent |= row.origin != nullptr;
+      // A row that has moved to the key of one that came and went may bring values that were not sent.
+      row.is_new = state.is_new && row.origin == nullptr;
     }
     // A string this short would be held inside the object and move with it.
     if (!built.empty()) out->scratch.reserve(64);

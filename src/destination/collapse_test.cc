@@ -149,12 +149,14 @@ TEST(Collapse, RowsThatTheDestinationCannotHaveAreNew) {
   b.Update(kTable, {"4", "b", "y"}, {"3", std::nullopt, std::nullopt}, true);           // 3 was there,
   b.Insert(kTable, {"3", "c", "z"});                                                    // so not new
   b.Insert(kTable, {"5", "a", "x"}).Delete(kTable, {"5", std::nullopt, std::nullopt}).Insert(kTable, {"5", "b", "x"});
+  b.Insert(kTable, {"7", "a", "x"}).Delete(kTable, {"7", std::nullopt, std::nullopt});
+  b.Update(kTable, {"7", "b", kAbsent}, {"6", std::nullopt, std::nullopt}, true);  // brings a value from 6
   auto tables = Collapse(b.batch());
   ASSERT_TRUE(tables.ok());
-  EXPECT_EQ(Show((*tables)[0]), "+1,b,x;+2,a,x;+3,c,z;+4,b,y;+5,b,x;");
+  EXPECT_EQ(Show((*tables)[0]), "+1,b,x;+2,a,x;+3,c,z;+4,b,y;+5,b,x;+7,b,<absent> from 6,null,null;-6,null,null;");
   std::string fresh;
   for (const CollapsedRow& row : (*tables)[0].rows) fresh += row.is_new ? "n" : "-";
-  EXPECT_EQ(fresh, "n---n");
+  EXPECT_EQ(fresh, "n---n--");
 }
 
 TEST(Collapse, DeleteThenInsertIsAFullRow) {
