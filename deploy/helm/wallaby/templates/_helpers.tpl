@@ -1,0 +1,67 @@
+{{/* Names, labels and image. */}}
+
+{{- define "wallaby.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What never changes and so may stand in selectors. Dashboards, log rules and the runbook find everything by `app`. */}}
+{{- define "wallaby.selector" -}}
+app: wallaby
+app.kubernetes.io/name: wallaby
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "wallaby.labels" -}}
+{{ include "wallaby.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "wallaby.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "wallaby.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "wallaby.fullname" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "wallaby.workerServiceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.workerName | default (printf "%s-worker" (include "wallaby.fullname" .)) }}
+{{- else -}}
+{{ .Values.serviceAccount.workerName | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+A name for a flow's worker, from (list ROOT FLOW-ID): valid for any flow id, the same at each upgrade, different for
+different ids, and short enough for a CronJob (52).
+*/}}
+{{- define "wallaby.workerName" -}}
+{{- $id := index . 1 -}}
+{{- $word := $id | lower | regexReplaceAll "[^a-z0-9]+" "-" | trimAll "-" | trunc 18 | trimSuffix "-" -}}
+{{- printf "%s-%s-%s" (include "wallaby.fullname" (index . 0) | trunc 22 | trimSuffix "-") ($word | default "flow") ($id | sha256sum | trunc 8) -}}
+{{- end -}}
