@@ -20,14 +20,13 @@ app.kubernetes.io/name: wallaby
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Ours win over commonLabels, or nothing would be found any more. */}}
 {{- define "wallaby.labels" -}}
-{{ include "wallaby.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := include "wallaby.selector" . | fromYaml -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") -}}
+{{- toYaml (merge $own (omit .Values.commonLabels "app.kubernetes.io/component")) -}}
 {{- end -}}
 
 {{- define "wallaby.image" -}}
@@ -62,6 +61,6 @@ different ids, and short enough for a CronJob (52).
 */}}
 {{- define "wallaby.workerName" -}}
 {{- $id := index . 1 -}}
-{{- $word := $id | lower | regexReplaceAll "[^a-z0-9]+" "-" | trimAll "-" | trunc 18 | trimSuffix "-" -}}
+{{- $word := regexReplaceAll "[^a-z0-9]+" (lower $id) "-" | trunc 18 | trimAll "-" -}}
 {{- printf "%s-%s-%s" (include "wallaby.fullname" (index . 0) | trunc 22 | trimSuffix "-") ($word | default "flow") ($id | sha256sum | trunc 8) -}}
 {{- end -}}
