@@ -21,7 +21,7 @@ EVERYTHING = {
     "image": {"repository": "registry.example/wallaby", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
     "imagePullSecrets": [{"name": "registry"}],
     "settings": {"ddl_gate": True, "memory_limit": 1073741824, "otel_metrics_interval": "15s", "k8s_job_ttl_seconds": 3600,
-                 "k8s_job_labels": "team=data", "wire_format": None},
+                 "wire_format": None},
     "otel": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
     "server": {"resources": {"limits": {"memory": "1Gi"}}, "podLabels": {"app": "other", "tier": "back"},
                "podAnnotations": {"note": "1"}, "nodeSelector": {"disk": "fast"}, "priorityClassName": "high",

@@ -207,12 +207,12 @@ class ChartTest(unittest.TestCase):
         compare(yaml.safe_load((CHART / "values.yaml").read_text()), json.loads((CHART / "values.schema.json").read_text()), "")
 
     def test_notes(self):
-        # `helm template` leaves the notes out, so they are made a document of a copy.
+        # `helm template` leaves the notes out, so they are made a document of a copy. The dot is what they begin behind.
         with tempfile.TemporaryDirectory() as folder:
             chart = pathlib.Path(folder, "wallaby")
             shutil.copytree(CHART, chart)
             notes = (chart / "templates/NOTES.txt").read_text()
-            (chart / "templates/notes.yaml").write_text("kind: Notes\ntext: |\n" + textwrap.indent(notes, "  "))
+            (chart / "templates/notes.yaml").write_text("kind: Notes\ntext: |\n  .\n" + textwrap.indent(notes, "  "))
             for name, values in SETS.items():
                 text = one(render(values, chart=chart), "Notes")["text"]
                 self.assertIn("wallaby-admin flow list", text)

@@ -76,16 +76,29 @@ class SettingsTest(unittest.TestCase):
         self.assertEqual(seen["WALLABY_K8S_JOB_IMAGE_PULL_POLICY"], "Always")
         self.assertEqual(seen["WALLABY_K8S_JOB_SERVICE_ACCOUNT"], "workers")
         self.assertEqual(seen["WALLABY_K8S_JOB_TTL_SECONDS"], "3600")
-        labels = dict(pair.split("=") for pair in seen["WALLABY_K8S_JOB_LABELS"].split(","))
-        self.assertEqual((labels["app"], labels["team"]), ("wallaby", "data"))
-        # So that the policy for workers holds for the server's Jobs.
-        policy = one(documents, "NetworkPolicy", "cdc-worker")["spec"]["podSelector"]["matchLabels"]
-        self.assertLessEqual(policy.items(), labels.items())
+        labels = json.loads(seen["WALLABY_K8S_JOB_LABELS"])
+        self.assertEqual(labels["team"], "data")
+        # Refused by the server, which sets them itself.
+        self.assertEqual([key for key in labels if key == "app" or key.startswith("wallaby/") or key.endswith(
+            ("/instance", "/managed-by"))], [])
+        # So that the policies for workers hold for the server's Jobs.
+        for name in ("cdc-worker", "cdc-egress"):
+            selector = one(documents, "NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"]
+            self.assertLessEqual(selector.items(), {**labels, "app": "wallaby"}.items())
+        self.assertEqual(seen["WALLABY_K8S_JOB_NAME_PREFIX"], "cdc")
         # Jobs get the settings and the Secret, and nothing that only the server should have.
         sources = seen["WALLABY_K8S_JOB_ENV_FROM"].split(",")
         self.assertEqual(sources, ["configmap:cdc-settings", "secret:wallaby"])
         shared = one(documents, "ConfigMap", "cdc-settings")["data"]
         self.assertEqual([name for name in shared if "K8S" in name or "LISTEN" in name], [])
+
+    def test_job_prefixes(self):
+        prefixes = set()
+        for name in ("a" * 20, "a" * 21, "a" * 52, "a" * 10 + "-" * 9 + "bc"):
+            prefix = server({"existingSecret": "x", "fullnameOverride": name})[0]["WALLABY_K8S_JOB_NAME_PREFIX"]
+            self.assertRegex(prefix, r"^[a-z0-9][-a-z0-9]{0,18}[a-z0-9]$")
+            prefixes.add(prefix)
+        self.assertEqual(len(prefixes), 4)
 
     def test_other_dispatch(self):
         for name in ("local", "workers", "sqlite"):
@@ -109,7 +122,7 @@ class SettingsTest(unittest.TestCase):
 
     def test_new_settings_make_new_pods(self):
         def mark(values):
-            return server(values)[1]["metadata"]["annotations"]["wallaby.io/settings"]
+            return server(values)[1]["metadata"]["annotations"]["wallaby/settings"]
 
         before = {"existingSecret": "x"}
         self.assertEqual(mark(before), mark(dict(before)))

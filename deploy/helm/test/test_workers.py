@@ -24,7 +24,7 @@ class WorkersTest(unittest.TestCase):
     def test_deployment_follows_its_flow(self):
         documents = render(WORKERS)
         worker = next(d for d in of_kind(documents, "Deployment")
-                      if d["metadata"].get("annotations", {}).get("wallaby.io/flow-id") == "orders")
+                      if d["metadata"].get("annotations", {}).get("wallaby/flow-id") == "orders")
         container = self.container(worker)
         self.assertEqual(container["command"], ["wallaby-follow"])
         self.assertEqual(container["args"], ["-flow-id", "orders"])

@@ -20,6 +20,26 @@ app.kubernetes.io/name: wallaby
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/*
+What all pods have in common, the Jobs' that the server makes too: those have an `instance` of the server's own, so the
+release stands in another label.
+*/}}
+{{- define "wallaby.everyPod" -}}
+app: wallaby
+app.kubernetes.io/name: wallaby
+app.kubernetes.io/part-of: {{ .Release.Name }}
+{{- end -}}
+
+{{/* With which the names of the server's Jobs begin: at most 20 characters, and its own for each release. */}}
+{{- define "wallaby.jobPrefix" -}}
+{{- $name := include "wallaby.fullname" . -}}
+{{- if gt (len $name) 20 -}}
+{{- printf "%s-%s" ($name | trunc 11 | trimSuffix "-") ($name | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Ours win over commonLabels, or nothing would be found any more. */}}
 {{- define "wallaby.labels" -}}
 {{- $own := include "wallaby.selector" . | fromYaml -}}

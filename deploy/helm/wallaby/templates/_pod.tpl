@@ -5,19 +5,20 @@
 annotations:
   {{- if not (has .kind (list "Job" "CronJob")) }}
   # New settings, new pods. A Job that has run need not run again for them.
-  wallaby.io/settings: {{ include "wallaby.checksum" .root }}
+  wallaby/settings: {{ include "wallaby.checksum" .root }}
   {{- end }}
   {{- with .flow }}
-  wallaby.io/flow-id: {{ . | quote }}
+  wallaby/flow-id: {{ . | quote }}
   {{- end }}
   {{- with .from.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 labels:
   {{- $own := include "wallaby.selector" .root | fromYaml }}
+  {{- $own = merge $own (include "wallaby.everyPod" .root | fromYaml) }}
   {{- $_ := set $own "app.kubernetes.io/component" .component }}
   {{- with .kind }}
-  {{- $_ := set $own "wallaby.io/worker" (lower .) }}
+  {{- $_ := set $own "wallaby/worker" (lower .) }}
   {{- end }}
   {{- toYaml (merge $own (.from.podLabels | default dict) .root.Values.commonLabels) | nindent 2 }}
 {{- end -}}

@@ -19,6 +19,7 @@ k8s_job_image: image
 k8s_job_image_pull_policy: image.pullPolicy
 k8s_job_service_account: serviceAccount.workerName
 k8s_job_env_from: existingSecret, settings and otel
+k8s_job_labels: commonLabels
 {{- end -}}
 
 {{/* A number of YAML is a float here: 1e+06 is not what was meant. */}}
