@@ -23,8 +23,10 @@ class SettingsTest(unittest.TestCase):
             self.assertIn(word, str(raised.exception))
 
     def test_every_setting_can_be_set(self):
-        table = (SOURCE / "src/flow/settings.cc").read_text().partition("kSettings{{")[2].partition("}};")[0]
-        known = set(re.findall(r'^\s*\{"(\w+)",', table, re.M))
+        known = set()
+        for file in (SOURCE / "src/flow").glob("*settings.cc"):
+            for table in re.findall(r"^constexpr std::array<\w*Setting, .*?^}};", file.read_text(), re.M | re.S):
+                known.update(re.findall(r'^\s*\{"(\w+)",', table, re.M))
         self.assertGreater(len(known), 15)
         schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["settings"]
         (elsewhere,) = schema["patternProperties"]
