@@ -9,7 +9,7 @@ import sys
 import time
 
 from e2e.harness import SOURCE_DIR
-from wallaby_bench import goals, report, results
+from wallaby_bench import goals, profile, report, results
 from wallaby_bench.scenarios import all_scenarios
 from wallaby_bench.servers import Session
 
@@ -21,9 +21,13 @@ def arguments():
     parser.add_argument("--repeat", metavar="N", type=int, default=5, help="runs of each client, by turns (default 5)")
     parser.add_argument("--scale", metavar="F", type=float, default=1.0, help="amount of data; 0.05 for a quick look (default 1)")
     parser.add_argument("--major", metavar="N", type=int, default=15, help="PostgreSQL 14 to 18 (default 15)")
+    parser.add_argument("--also", metavar="FILE", action="append", default=[],
+                        help="a --json of an earlier run: what this one leaves out is taken from there")
     parser.add_argument("--json", metavar="FILE", help="write all medians there")
     parser.add_argument("--write", metavar="FOLDER", nargs="?", const=os.path.join(SOURCE_DIR, "bench"),
                         help="write RESULTS.md and throughput.svg, to bench/ unless a folder is given")
+    parser.add_argument("--profile", metavar="FOLDER", nargs="?", const=os.path.join(SOURCE_DIR, "bench/profiles"),
+                        help="instead of measuring, write flame graphs of the worker there (bench/profiles); needs perf")
     parser.add_argument("--micro", metavar="FILE", help="JSON of the micro benchmarks (--benchmark_out), for the goals table")
     given = parser.parse_args()
     if given.repeat < 1 or given.scale <= 0:
@@ -56,6 +60,19 @@ def run(given, scenarios):
     return done, machine
 
 
+def with_earlier(given, done):
+    """`done` and what was measured before, in the order of the scenarios."""
+    by_name = {scenario.name: (scenario, result) for scenario, result in done}
+    known = {scenario.name: scenario for scenario in all_scenarios()}
+    for path in given.also:
+        with open(path, encoding="utf-8") as f:
+            earlier = json.load(f)
+        for name, result in earlier["results"].items():
+            known[name].scale = earlier["scale"]
+            by_name.setdefault(name, (known[name], result))
+    return [by_name[name] for name in known if name in by_name]
+
+
 def main():
     given = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
@@ -66,7 +83,11 @@ def main():
         for scenario in scenarios:
             print(f"{scenario.name:18}{scenario.what}")
         return
+    if given.profile:
+        profile.run(given.profile, given.major)
+        return
     done, machine = run(given, scenarios)
+    done = with_earlier(given, done)
     by_name = {scenario.name: result for scenario, result in done}
     reached = goals.table(by_name, given.micro)
     print("\nGoals" + ("" if given.scale == 1 else f" (meant for scale 1, this is {given.scale:g})") + "\n" + report.aligned(*reached))

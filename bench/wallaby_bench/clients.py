@@ -64,6 +64,7 @@ class RecvLogical(Client):
 class Worker(Client):
     """Our worker into one destination; a subclass for each."""
     source_options = {}
+    under = ()  # a command that runs it, such as a profiler
 
     def prepare(self, backlog, run):
         super().prepare(backlog, run)
@@ -74,7 +75,7 @@ class Worker(Client):
 
     def start(self, drain):
         end = ["-max-empty-reads", "1"] if drain else []
-        return Process([os.path.join(BIN_DIR, "wallaby-worker"), "-flow-id", self.flow, *end], self.session.wallaby.env, self.log())
+        return Process([*self.under, os.path.join(BIN_DIR, "wallaby-worker"), "-flow-id", self.flow, *end], self.session.wallaby.env, self.log())
 
     def check(self):
         expect(self, "changes read", self.backlog.changes, self.session.records_processed(self.flow))
