@@ -86,6 +86,22 @@ absl::Status SetOtelInterval(const std::string& value, Settings* settings) {
   return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: from 100ms to 1h, like 15s"));
 }
 
+absl::Status SetDbosRetries(const std::string& value, Settings* settings) {
+  if (absl::SimpleAtoi(value, &settings->dbos_max_retries) && settings->dbos_max_retries >= 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: a whole number, 0 for no limit"));
+}
+
+// A port alone is for this machine: the endpoints ask for no password.
+absl::Status SetDbosAdminPort(const std::string& value, Settings* settings) {
+  int port = -1;
+  if (absl::SimpleAtoi(value, &port)) {
+    return SetListen<&Settings::dbos_admin_listen>(absl::StrCat("127.0.0.1:", value), settings);
+  }
+  return SetListen<&Settings::dbos_admin_listen>(value, settings);
+}
+
 absl::Status SetBackend(const std::string& value, Settings* settings) {
   return OneOf(value, {"postgres", "sqlite"}, &settings->checkpoint_backend);
 }
@@ -110,7 +126,7 @@ absl::Status RefuseKeyInFile(const std::string&, Settings*) {
   return absl::InvalidArgumentError("is read from the environment only (WALLABY_SECRET_KEY), never from a file");
 }
 
-constexpr std::array<Setting, 21> kSettings{{
+constexpr std::array<Setting, 26> kSettings{{
     {"postgres_dsn", SetText<&Settings::postgres_dsn>},
     {"data_dir", SetText<&Settings::data_dir>},
     {"grpc_listen", SetListen<&Settings::grpc_listen>},
@@ -129,14 +145,19 @@ constexpr std::array<Setting, 21> kSettings{{
     {"ddl_auto_approve", SetDdl<&DdlPolicy::auto_approve>},
     {"ddl_auto_apply", SetDdl<&DdlPolicy::auto_apply>},
     {"k8s_enabled", RefuseDispatch},
-    {"dbos_enabled", RefuseDispatch},
+    {"dbos_enabled", SetFlag<&Settings::dbos_enabled>},
+    {"dbos_app", SetText<&Settings::dbos_app>},
+    {"dbos_queue", SetText<&Settings::dbos_queue>},
+    {"dbos_schedule", SetText<&Settings::dbos_schedule>},
+    {"dbos_max_retries", SetDbosRetries},
+    {"dbos_admin_port", SetDbosAdminPort},
     {"spool_dir", RefuseSpool},
     {"secret_key", RefuseKeyInFile},
 }};
 
 // Settings of the contract that say how a thing works which is refused above: they may stand in a file without effect.
 bool IsHarmless(std::string_view name) {
-  return name == "spool_limit" || absl::StartsWith(name, "k8s_") || absl::StartsWith(name, "dbos_");
+  return name == "spool_limit" || absl::StartsWith(name, "k8s_");
 }
 
 absl::Status Apply(const Setting& setting, const std::string& value, std::string_view shown_name, Settings* settings) {
