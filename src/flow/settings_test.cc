@@ -100,7 +100,6 @@ TEST_F(SettingsTest, BadFiles) {
       {"data_dir: [a]\n", "single value"},
       {"[1, 2]\n", "map"},
       {"data_dir: [x\n", "not valid YAML"},
-      {"k8s_enabled: true\n", "not built"},
       {"dbos_enabled: true\n", "not built"},
       {"spool_dir: /x\n", "not built"},
       {"ddl_auto_approve: maybe\n", "setting ddl_auto_approve"},
