@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "flow/flow.h"
+#include "flow/kubernetes_settings.h"
 
 namespace wallaby {
 
@@ -27,6 +28,7 @@ struct Settings {
   // WALLABY_OTEL_METRICS_INTERVAL; 0: as OTEL_METRIC_EXPORT_INTERVAL says.
   absl::Duration otel_metrics_interval;
   DdlPolicy ddl;                       // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
+  KubernetesSettings kubernetes;       // WALLABY_K8S_*
   bool dbos_enabled = false;           // WALLABY_DBOS_ENABLED
   std::string dbos_app = "wallaby";    // WALLABY_DBOS_APP
   std::string dbos_queue = "wallaby";  // WALLABY_DBOS_QUEUE

@@ -117,7 +117,6 @@ TEST_F(SettingsTest, BadFiles) {
       {"data_dir: [a]\n", "single value"},
       {"[1, 2]\n", "map"},
       {"data_dir: [x\n", "not valid YAML"},
-      {"k8s_enabled: true\n", "not built"},
       {"dbos_enabled: perhaps\n", "setting dbos_enabled"},
       {"dbos_max_retries: -1\n", "0 for no limit"},
       {"dbos_admin_port: everywhere\n", "host:port"},

@@ -31,6 +31,7 @@ DbosExecutor::DbosExecutor(DbosDatabase* database, DbosStore* dbos, DbosRun::Con
     if (told) told();
     wake_.Set();
   };
+  context_.take_place = [this](DbosRun* run) { return TakePlace(run); };
 }
 
 DbosExecutor::~DbosExecutor() {
@@ -44,6 +45,7 @@ absl::Status DbosExecutor::Start() {
   for (const std::string& id : recovered) {
     Log(LogLevel::kInfo, "workflow recovered at the start", {{"workflow_id", id}});
   }
+  wake_.Set();
   loop_ = std::thread([this] { Loop(); });
   return absl::OkStatus();
 }
@@ -52,7 +54,7 @@ void DbosExecutor::Stop() {
   end_.Set();
   wake_.Set();
   if (loop_.joinable()) loop_.join();
-  std::lock_guard lock(mutex_);
+  // Without the loop the list stays as it is; not locked, because the runs still use the lock.
   if (runs_.empty()) return;
   std::vector<std::string> tokens;
   for (const auto& run : runs_) tokens.push_back(run->claimed().token);
@@ -74,7 +76,12 @@ void DbosExecutor::Stop() {
     }
   }
   for (const auto& run : runs_) run->Kill();
-  runs_.clear();  // waits
+  std::list<std::unique_ptr<DbosRun>> ending;
+  {
+    std::lock_guard lock(mutex_);
+    ending.swap(runs_);
+  }
+  ending.clear();  // waits
 }
 
 void DbosExecutor::Wake() {
@@ -85,6 +92,15 @@ bool DbosExecutor::HasWorker(const std::string& flow_id) {
   std::lock_guard lock(mutex_);
   return std::any_of(runs_.begin(), runs_.end(),
                      [&](const auto& run) { return run->flow_id() == flow_id && run->has_worker(); });
+}
+
+bool DbosExecutor::TakePlace(DbosRun* run) {
+  std::lock_guard lock(mutex_);
+  for (const auto& other : runs_) {
+    if (other.get() != run && other->has_worker() && other->flow_id() == run->flow_id()) return false;
+  }
+  run->SetWorker();
+  return true;
 }
 
 void DbosExecutor::AbandonRuns(const std::string& flow_id) {

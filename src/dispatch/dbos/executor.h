@@ -52,6 +52,7 @@ class DbosExecutor {
   void AbandonRuns(const std::string& flow_id);
 
  private:
+  bool TakePlace(DbosRun* run);
   void Loop();
   absl::Status Turn(bool chores);
   absl::Status Watch();

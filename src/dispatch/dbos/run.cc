@@ -18,6 +18,9 @@ namespace wallaby {
 namespace {
 
 constexpr absl::Duration kRetry = absl::Seconds(1);
+// A worker of this process that was asked to end is followed this soon.
+constexpr absl::Duration kPlaceWait = absl::Milliseconds(100);
+constexpr char kAttemptKind[] = "dbos";
 
 // Steps of a run of a flow. Their numbers are part of the application version.
 constexpr int kCheckStep = 1;
@@ -204,16 +207,29 @@ DbosRun::MaybeResult DbosRun::RunFlow(const RunFlowInput& input) {
   return RunWorker(input);
 }
 
+bool DbosRun::AwaitPlace(const RunFlowInput& input, MaybeResult* end) {
+  // The lease says whether a worker runs; a workflow's status does not, because CANCELLED comes before the end.
+  while (true) {
+    const absl::Duration left = LeaseLeft(context_->store, input.flow_id);
+    if (left == absl::ZeroDuration() && context_->take_place(this)) break;
+    if (abandon_.Wait(left == absl::ZeroDuration() ? kPlaceWait : std::min(left, kRetry))) return false;
+    const absl::StatusOr<StoredFlow> flow = AwaitFlow(input.flow_id);
+    if (abandon_.Wait(absl::ZeroDuration())) return false;
+    if (!WhyFenced(flow, input).empty()) {
+      *end = Result{true, PortableText("fenced")};
+      return false;
+    }
+  }
+  // Who abandons a run looks for its worker after that.
+  if (!abandon_.Wait(absl::ZeroDuration())) return true;
+  has_worker_ = false;
+  return false;
+}
+
 DbosRun::MaybeResult DbosRun::RunWorker(const RunFlowInput& input) {
   const absl::Time started = absl::Now();
   while (true) {
-    // The lease says whether a worker runs; a workflow's status does not, because CANCELLED comes before the end.
-    for (absl::Duration left; (left = LeaseLeft(context_->store, input.flow_id)) > absl::ZeroDuration();) {
-      if (abandon_.Wait(std::min(left, kRetry))) return std::nullopt;
-      const absl::StatusOr<StoredFlow> flow = AwaitFlow(input.flow_id);
-      if (abandon_.Wait(absl::ZeroDuration())) return std::nullopt;
-      if (!WhyFenced(flow, input).empty()) return Result{true, PortableText("fenced")};
-    }
+    if (MaybeResult end; !AwaitPlace(input, &end)) return end;
     const absl::StatusOr<Process::Exit> exit = RunProcess(input);
     if (abandon_.Wait(absl::ZeroDuration())) return std::nullopt;
     if (exit.ok() && exit->code != 0 && !exit->crashed &&
@@ -252,17 +268,39 @@ absl::StatusOr<Process::Exit> DbosRun::RunProcess(const RunFlowInput& input) {
   if (!context_->options.config_file.empty()) args.insert(args.end(), {"-config", context_->options.config_file});
   // It must not outlive this process: the workflow would be recovered, and nobody could cancel the worker.
   args.insert(args.end(), {"-parent", absl::StrCat(getpid())});
-  ASSIGN_OR_RETURN(const std::unique_ptr<Process> process, Process::Spawn(context_->options.worker, args));
+  const absl::StatusOr<std::unique_ptr<Process>> process = Process::Spawn(context_->options.worker, args);
+  if (!process.ok()) {
+    has_worker_ = false;
+    return process.status();
+  }
+  const pid_t pid = (*process)->pid();
   Log(LogLevel::kInfo, "worker process started",
-      {{"flow_id", input.flow_id}, {"workflow_id", claimed_.id}, {"pid", absl::StrCat(process->pid())}});
-  has_worker_ = true;
-  const pid_t pid = process->pid();
-  const Process::Exit exit = AwaitEnd(*process);
+      {{"flow_id", input.flow_id}, {"workflow_id", claimed_.id}, {"pid", absl::StrCat(pid)}});
+  const int64_t attempt = RecordAttempt(input.flow_id, **process);
+  const Process::Exit exit = AwaitEnd(**process);
   Log(exit.code == 0 ? LogLevel::kInfo : LogLevel::kWarn, "worker process ended",
       {{"flow_id", input.flow_id}, {"pid", absl::StrCat(pid)}, {"how", exit.text}});
   ReleaseLeaseOf(context_->store, input.flow_id, pid);
+  if (attempt != 0) context_->store->EndAttempt(attempt, exit.code, exit.text).IgnoreError();
   has_worker_ = false;
   return exit;
+}
+
+int64_t DbosRun::RecordAttempt(const std::string& flow_id, const Process& process) {
+  // Those of servers that crashed: their workers are gone, or the flow's place would not be free.
+  const auto before = context_->store->ActiveAttempts();
+  if (before.ok()) {
+    for (const DispatchAttempt& attempt : *before) {
+      if (attempt.flow_id != flow_id || attempt.kind != kAttemptKind) continue;
+      context_->store->EndAttempt(attempt.id, -1, "ended while no server watched it").IgnoreError();
+    }
+  }
+  DispatchAttempt attempt;
+  attempt.flow_id = flow_id;
+  attempt.kind = kAttemptKind;
+  attempt.handle = process.handle();
+  attempt.started_at = absl::Now();
+  return context_->store->AddAttempt(attempt).value_or(0);
 }
 
 Process::Exit DbosRun::AwaitEnd(Process& process) {

@@ -40,6 +40,8 @@ class DbosRun {
     FlowRuns* flow_runs;
     DbosRunOptions options;
     std::function<void()> on_end;  // called on the run's thread as the last thing it does
+    // Gives the run the flow's place among the workers of this process (SetWorker), unless another run has it.
+    std::function<bool(DbosRun*)> take_place;
   };
 
   // Begins at once.
@@ -54,7 +56,9 @@ class DbosRun {
   // Ends the worker without its consent.
   void Kill();
   bool ended() const { return ended_; }
+  // From before the worker starts to after it has ended.
   bool has_worker() const { return has_worker_; }
+  void SetWorker() { has_worker_ = true; }
   const DbosStore::ClaimedRun& claimed() const { return claimed_; }
   // "" for a run of no flow.
   const std::string& flow_id() const { return flow_id_; }
@@ -78,7 +82,10 @@ class DbosRun {
   // Asks the control store until it answers. An error only when the run was abandoned or the flow is gone.
   absl::StatusOr<StoredFlow> AwaitFlow(const std::string& flow_id);
   MaybeResult RunWorker(const RunFlowInput& input);
+  // Waits until no other worker of the flow is left. A result when the run ends here.
+  bool AwaitPlace(const RunFlowInput& input, MaybeResult* end);
   absl::StatusOr<Process::Exit> RunProcess(const RunFlowInput& input);
+  int64_t RecordAttempt(const std::string& flow_id, const Process& process);
   Process::Exit AwaitEnd(Process& process);
   std::string WhyFailed(const std::string& flow_id, const Process::Exit& exit);
   // Records the step, and says whether the run still owns its row. Tries until the database answers.
