@@ -78,6 +78,8 @@ absl::StatusOr<Dispatch> MakeDbosDispatch(const Stores& stores, const Settings& 
   options.run.config_file = settings.config_file;
   options.run.max_retries = settings.dbos_max_retries;
   auto dispatcher = std::make_unique<DbosDispatcher>(stores.control.get(), stores.checkpoints(), options);
+  // The first request may come before the dispatcher starts.
+  RETURN_IF_ERROR(dispatcher->Prepare());
   DbosAdmin* const admin = &dispatcher->admin();
   return Dispatch{std::move(dispatcher),
                   [admin](const HttpRequest& request) -> std::optional<HttpAnswer> {

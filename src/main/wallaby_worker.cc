@@ -86,10 +86,14 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
   return std::nullopt;
 }
 
-// From here on SIGTERM comes when the parent ends. False when it has ended already.
+// From here on the parent's end asks for a clean end. False when it has ended already.
 bool FollowParent(int parent) {
   if (parent <= 0) return true;
-  return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent;
+  // Comes once for each thread of the parent that dies, so it must not count as a second request.
+  struct sigaction action = {};
+  action.sa_handler = [](int) { running->Stop(); };
+  sigaction(SIGUSR1, &action, nullptr);
+  return prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0 && getppid() == parent;
 }
 
 int Main(int argc, char** argv) {

@@ -55,8 +55,8 @@ class DbosTest(unittest.TestCase):
         wait_until(lambda: wallaby.get(flow_id).get("activity") == "streaming", 30, "streaming\n" + wallaby.log()[-2000:])
 
     def runs(self, columns="workflow_uuid, status", where="true"):
-        return [tuple(row) for row in sql(self.system, f"SELECT {columns} FROM dbos.workflow_status WHERE {where} "
-                                          "ORDER BY created_at, workflow_uuid")]
+        order = "" if columns.startswith("count(") else "ORDER BY created_at, workflow_uuid"
+        return [tuple(row) for row in sql(self.system, f"SELECT {columns} FROM dbos.workflow_status WHERE {where} {order}")]
 
     def row(self, workflow_id, columns="status"):
         (row,) = self.runs(columns, f"workflow_uuid = '{workflow_id}'")

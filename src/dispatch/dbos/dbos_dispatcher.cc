@@ -55,12 +55,14 @@ DbosDispatcher::~DbosDispatcher() {
   executor_.Stop();
 }
 
+absl::Status DbosDispatcher::Prepare() {
+  ASSIGN_OR_RETURN(const auto sql, database_.Connect());
+  return PrepareDbosSchema(*sql);
+}
+
 absl::Status DbosDispatcher::Start() {
   WarnWithoutWorker(WorkerProgram(options_.run.worker));
-  {
-    ASSIGN_OR_RETURN(const auto sql, database_.Connect());
-    RETURN_IF_ERROR(PrepareDbosSchema(*sql));
-  }
+  RETURN_IF_ERROR(Prepare());
   RETURN_IF_ERROR(executor_.Start());
   RETURN_IF_ERROR(Annotate(scheduler_.Start(), "setting WALLABY_DBOS_SCHEDULE"));
   const DbosIdentity& identity = dbos_.identity();

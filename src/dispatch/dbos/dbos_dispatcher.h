@@ -45,7 +45,10 @@ class DbosDispatcher final : public Dispatcher {
   // Hands the runs back to the queue and ends their workers.
   ~DbosDispatcher() override;
 
-  // FAILED_PRECONDITION, without a write, when the system database is of another version.
+  // Sees to it that the system database is there, so that requests may come. FAILED_PRECONDITION, without a write, when
+  // it is of another version.
+  absl::Status Prepare();
+  // Prepares too.
   absl::Status Start() override;
   absl::Status Ensure(const std::string& flow_id, const DispatchOptions& options) override;
   void Stop(const std::string& flow_id) override;
