@@ -1,6 +1,6 @@
 # Everything that WALlaby takes from outside, each as one imported target:
 #
-#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  otlp  gtest  benchmark  arrow
+#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  curl  otlp  gtest  benchmark  arrow
 #   parquet  duckdb  adbc
 #
 # and the code generators wallaby_dep::protoc and wallaby_dep::grpc_cpp_plugin (executables).
@@ -146,6 +146,8 @@ wallaby_dependency(prometheus "${WALLABY_PROMETHEUS_LIBRARY}")
 # Built apart from its header, so both must agree on what is in it: its flags tell.
 pkg_check_modules(WALLABY_HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 wallaby_dependency(httplib PkgConfig::WALLABY_HTTPLIB Threads::Threads)
+find_package(CURL 7.77 REQUIRED)
+wallaby_dependency(curl CURL::libcurl)
 
 # Only for tests and measurements.
 find_package(GTest CONFIG)

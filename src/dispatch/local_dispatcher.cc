@@ -1,40 +1,19 @@
 #include "dispatch/local_dispatcher.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "dispatch/worker_process.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
-namespace {
-
-std::string HostName() {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
-  return host;
-}
-
-std::string WorkerProgram(const std::string& given) {
-  if (!given.empty()) return given;
-  if (const char* named = std::getenv("WALLABY_WORKER_BIN"); named != nullptr && *named != '\0') return named;
-  char path[4096];
-  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
-  const std::string self(path, static_cast<size_t>(std::max<ssize_t>(length, 0)));
-  const size_t slash = self.rfind('/');
-  return absl::StrCat(slash == std::string::npos ? "." : self.substr(0, slash), "/wallaby-worker");
-}
-
-}  // namespace
-
 LocalDispatcher::LocalDispatcher(ControlStore* store, LocalDispatcherOptions options)
-    : store_(store), options_(std::move(options)), worker_(WorkerProgram(options_.worker)), host_(HostName()) {}
+    : store_(store), options_(std::move(options)), worker_(WorkerProgram(options_.worker)) {}
 
 LocalDispatcher::~LocalDispatcher() {
   end_.Set();
@@ -42,10 +21,7 @@ LocalDispatcher::~LocalDispatcher() {
 }
 
 absl::Status LocalDispatcher::Start() {
-  if (access(worker_.c_str(), X_OK) != 0) {
-    Log(LogLevel::kWarn, "the worker program is not there; flows cannot run",
-        {{"program", worker_}, {"remedy", "install wallaby-worker beside wallaby, or set WALLABY_WORKER_BIN"}});
-  }
+  WarnWithoutWorker(worker_);
   ASSIGN_OR_RETURN(const std::vector<DispatchAttempt> attempts, store_->ActiveAttempts());
   std::lock_guard lock(mutex_);
   for (const DispatchAttempt& attempt : attempts) {
@@ -68,7 +44,7 @@ void LocalDispatcher::Adopt(const DispatchAttempt& attempt) {
     Process::Exit exit;
     exit.text = "ended while no server watched it";
     RecordEnd(attempt.id, exit);
-    ReleaseLeaseOf(attempt.flow_id, PidOfHandle(attempt.handle));
+    ReleaseLeaseOf(store_, attempt.flow_id, PidOfHandle(attempt.handle));
     return;
   }
   Watch& watch = WatchOf(attempt.flow_id);
@@ -94,7 +70,7 @@ absl::Status LocalDispatcher::Ensure(const std::string& flow_id, const DispatchO
     return absl::OkStatus();
   }
   // Somebody else runs it, perhaps by hand: as good as ours, and followed by ours.
-  if (const absl::Duration left = LeaseLeft(flow_id); left > absl::ZeroDuration()) {
+  if (const absl::Duration left = LeaseLeft(store_, flow_id); left > absl::ZeroDuration()) {
     watch.due = Clock::Real()->Monotonic() + left;
     wake_.Set();
     return absl::OkStatus();

@@ -76,15 +76,9 @@ class LocalDispatcher final : public Dispatcher {
   void ReviewFlow(const StoredFlow& flow);
   void RecordEnd(int64_t attempt, const Process::Exit& exit);
 
-  // How long another process's lease on the flow lasts; zero without one.
-  absl::Duration LeaseLeft(const std::string& flow_id);
-  // A dead worker's lease need not run out.
-  void ReleaseLeaseOf(const std::string& flow_id, pid_t pid);
-
   ControlStore* const store_;
   const LocalDispatcherOptions options_;
   const std::string worker_;
-  const std::string host_;
 
   Event wake_;
   Event end_;

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "dispatch/local_dispatcher.h"
+#include "dispatch/worker_process.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -16,9 +16,8 @@ namespace {
 
 constexpr int kReviewPage = 500;
 constexpr size_t kMaxUnrecorded = 1000;
-// The shortest wait for another's lease, and the longest before it is looked at again.
+// A worker that met another's lease which is gone meanwhile.
 constexpr absl::Duration kMinLeaseWait = absl::Milliseconds(200);
-constexpr absl::Duration kMaxLeaseWait = absl::Seconds(15);
 // A store that cannot be asked is asked again after this.
 constexpr absl::Duration kStoreRetry = absl::Seconds(1);
 
@@ -87,13 +86,13 @@ void LocalDispatcher::HandleExit(const std::string& flow_id, Watch& watch) {
        {"how", exit.text},
        {"lived", absl::FormatDuration(absl::Trunc(lived, absl::Milliseconds(1)))}});
   if (watch.attempt != 0) RecordEnd(watch.attempt, exit);
-  ReleaseLeaseOf(flow_id, pid);
+  ReleaseLeaseOf(store_, flow_id, pid);
   if (exit.crashed) {
     store_->SetLastError(flow_id, absl::StrCat("the worker was ", exit.text)).IgnoreError();
   }
   if (lived >= options_.stable_after) watch.backoff.Reset();
   const absl::Duration wait =
-      exit.code == kExitLeaseHeld ? std::max(LeaseLeft(flow_id), kMinLeaseWait) : watch.backoff.Next();
+      exit.code == kExitLeaseHeld ? std::max(LeaseLeft(store_, flow_id), kMinLeaseWait) : watch.backoff.Next();
   SettleOrForget(flow_id, wait);
 }
 
@@ -125,7 +124,7 @@ bool LocalDispatcher::Settle(const std::string& flow_id, Watch& watch, absl::Dur
 }
 
 bool LocalDispatcher::SettleStopping(const std::string& flow_id, Watch& watch) {
-  if (const absl::Duration left = LeaseLeft(flow_id); left > absl::ZeroDuration()) {
+  if (const absl::Duration left = LeaseLeft(store_, flow_id); left > absl::ZeroDuration()) {
     // A worker that is not ours; it sees the state by itself.
     watch.due = Now() + std::min(left, absl::Seconds(1));
     return true;
@@ -137,7 +136,7 @@ bool LocalDispatcher::SettleStopping(const std::string& flow_id, Watch& watch) {
 }
 
 void LocalDispatcher::StartOrRetry(const std::string& flow_id, Watch& watch, const DispatchOptions& options) {
-  if (const absl::Duration left = LeaseLeft(flow_id); left > absl::ZeroDuration()) {
+  if (const absl::Duration left = LeaseLeft(store_, flow_id); left > absl::ZeroDuration()) {
     watch.due = Now() + left;
     return;
   }
@@ -197,21 +196,6 @@ void LocalDispatcher::RecordEnd(int64_t attempt, const Process::Exit& exit) {
   if (recorded.ok() || absl::IsNotFound(recorded)) return;
   Log(LogLevel::kWarn, "a worker's end could not be recorded", {{"error", Text(recorded)}});
   if (unrecorded_.size() < kMaxUnrecorded) unrecorded_.push_back({attempt, exit});
-}
-
-absl::Duration LocalDispatcher::LeaseLeft(const std::string& flow_id) {
-  const absl::StatusOr<std::optional<Lease>> lease = store_->GetLease(flow_id);
-  if (!lease.ok() || !lease->has_value()) return absl::ZeroDuration();
-  const absl::Duration left = (*lease)->expires - absl::Now();
-  if (left <= absl::ZeroDuration()) return absl::ZeroDuration();
-  return std::clamp(left, kMinLeaseWait, kMaxLeaseWait);
-}
-
-void LocalDispatcher::ReleaseLeaseOf(const std::string& flow_id, pid_t pid) {
-  const absl::StatusOr<std::optional<Lease>> lease = store_->GetLease(flow_id);
-  if (!lease.ok() || !lease->has_value()) return;
-  if (!absl::StartsWith((*lease)->holder, absl::StrCat(host_, ":", pid, ":"))) return;
-  store_->ReleaseLease(**lease).IgnoreError();
 }
 
 }  // namespace wallaby

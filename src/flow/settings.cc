@@ -86,6 +86,22 @@ absl::Status SetOtelInterval(const std::string& value, Settings* settings) {
   return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: from 100ms to 1h, like 15s"));
 }
 
+absl::Status SetDbosRetries(const std::string& value, Settings* settings) {
+  if (absl::SimpleAtoi(value, &settings->dbos_max_retries) && settings->dbos_max_retries >= 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: a whole number, 0 for no limit"));
+}
+
+// A port alone is for this machine: the endpoints ask for no password.
+absl::Status SetDbosAdminPort(const std::string& value, Settings* settings) {
+  int port = -1;
+  if (absl::SimpleAtoi(value, &port)) {
+    return SetListen<&Settings::dbos_admin_listen>(absl::StrCat("127.0.0.1:", value), settings);
+  }
+  return SetListen<&Settings::dbos_admin_listen>(value, settings);
+}
+
 absl::Status SetBackend(const std::string& value, Settings* settings) {
   return OneOf(value, {"postgres", "sqlite"}, &settings->checkpoint_backend);
 }
@@ -99,10 +115,6 @@ absl::Status NotBuilt(std::string_view instead) {
 }
 
 // Settings whose effect somebody would miss without noticing: refused as soon as they ask for something.
-absl::Status RefuseDispatch(const std::string& value, Settings*) {
-  ASSIGN_OR_RETURN(const bool on, ParseBool(value));
-  return on ? NotBuilt("leave it out: workers are processes that the server starts itself") : absl::OkStatus();
-}
 absl::Status RefuseSpool(const std::string&, Settings*) {
   return NotBuilt("leave it out");
 }
@@ -110,7 +122,7 @@ absl::Status RefuseKeyInFile(const std::string&, Settings*) {
   return absl::InvalidArgumentError("is read from the environment only (WALLABY_SECRET_KEY), never from a file");
 }
 
-constexpr std::array<Setting, 21> kSettings{{
+constexpr std::array<Setting, 25> kSettings{{
     {"postgres_dsn", SetText<&Settings::postgres_dsn>},
     {"data_dir", SetText<&Settings::data_dir>},
     {"grpc_listen", SetListen<&Settings::grpc_listen>},
@@ -128,18 +140,23 @@ constexpr std::array<Setting, 21> kSettings{{
     {"ddl_gate", SetDdl<&DdlPolicy::gate>},
     {"ddl_auto_approve", SetDdl<&DdlPolicy::auto_approve>},
     {"ddl_auto_apply", SetDdl<&DdlPolicy::auto_apply>},
-    {"k8s_enabled", RefuseDispatch},
-    {"dbos_enabled", RefuseDispatch},
+    {"dbos_enabled", SetFlag<&Settings::dbos_enabled>},
+    {"dbos_app", SetText<&Settings::dbos_app>},
+    {"dbos_queue", SetText<&Settings::dbos_queue>},
+    {"dbos_schedule", SetText<&Settings::dbos_schedule>},
+    {"dbos_max_retries", SetDbosRetries},
+    {"dbos_admin_port", SetDbosAdminPort},
     {"spool_dir", RefuseSpool},
     {"secret_key", RefuseKeyInFile},
 }};
 
-// Settings of the contract that say how a thing works which is refused above: they may stand in a file without effect.
+// A setting of the contract that says how a thing works which is refused above: it may stand in a file without effect.
 bool IsHarmless(std::string_view name) {
-  return name == "spool_limit" || absl::StartsWith(name, "k8s_") || absl::StartsWith(name, "dbos_");
+  return name == "spool_limit";
 }
 
-absl::Status Apply(const Setting& setting, const std::string& value, std::string_view shown_name, Settings* settings) {
+template <typename AnySetting, typename Target>
+absl::Status Apply(const AnySetting& setting, const std::string& value, std::string_view shown_name, Target* settings) {
   if (value.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat("setting ", shown_name, ": holds a zero byte"));
   }
@@ -152,6 +169,7 @@ std::string KnownNames() {
     if (setting.name == "secret_key") continue;
     absl::StrAppend(&names, names.empty() ? "" : ", ", setting.name);
   }
+  for (const KubernetesSetting& setting : KubernetesSettingTable()) absl::StrAppend(&names, ", ", setting.name);
   return names;
 }
 
@@ -169,6 +187,12 @@ absl::Status ApplyFileEntry(const std::string& file, const YAML::Node& key, cons
     if (setting.name == name) {
       if (value.Scalar().empty()) return absl::OkStatus();
       return Annotate(Apply(setting, value.Scalar(), key.Scalar(), settings), at);
+    }
+  }
+  for (const KubernetesSetting& setting : KubernetesSettingTable()) {
+    if (setting.name == name) {
+      if (value.Scalar().empty()) return absl::OkStatus();
+      return Annotate(Apply(setting, value.Scalar(), key.Scalar(), &settings->kubernetes), at);
     }
   }
   if (IsHarmless(name)) return absl::OkStatus();
@@ -195,14 +219,21 @@ absl::Status LoadFile(const std::string& file, Settings* settings) {
   return absl::OkStatus();
 }
 
+template <typename AnySetting, typename Target>
+absl::Status ApplyFromEnvironment(const AnySetting& setting, Target* settings) {
+  const std::string name = absl::StrCat("WALLABY_", absl::AsciiStrToUpper(setting.name));
+  const char* value = std::getenv(name.c_str());
+  // Charts and compose files write an empty value for "not set".
+  if (value == nullptr || *value == '\0') return absl::OkStatus();
+  return Apply(setting, value, name, settings);
+}
+
 absl::Status LoadEnvironment(Settings* settings) {
   for (const Setting& setting : kSettings) {
-    if (setting.set == RefuseKeyInFile) continue;
-    const std::string name = absl::StrCat("WALLABY_", absl::AsciiStrToUpper(setting.name));
-    const char* value = std::getenv(name.c_str());
-    // Charts and compose files write an empty value for "not set".
-    if (value == nullptr || *value == '\0') continue;
-    RETURN_IF_ERROR(Apply(setting, value, name, settings));
+    if (setting.set != RefuseKeyInFile) RETURN_IF_ERROR(ApplyFromEnvironment(setting, settings));
+  }
+  for (const KubernetesSetting& setting : KubernetesSettingTable()) {
+    RETURN_IF_ERROR(ApplyFromEnvironment(setting, &settings->kubernetes));
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "flow/flow.h"
+#include "flow/kubernetes_settings.h"
 
 namespace wallaby {
 
@@ -26,8 +27,15 @@ struct Settings {
   std::string trace_path;                      // WALLABY_TRACE_PATH; empty: off
   // WALLABY_OTEL_METRICS_INTERVAL; 0: as OTEL_METRIC_EXPORT_INTERVAL says.
   absl::Duration otel_metrics_interval;
-  DdlPolicy ddl;            // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
-  std::string config_file;  // -config, handed on to workers
+  DdlPolicy ddl;                       // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
+  KubernetesSettings kubernetes;       // WALLABY_K8S_*
+  bool dbos_enabled = false;           // WALLABY_DBOS_ENABLED
+  std::string dbos_app = "wallaby";    // WALLABY_DBOS_APP
+  std::string dbos_queue = "wallaby";  // WALLABY_DBOS_QUEUE
+  std::string dbos_schedule;           // WALLABY_DBOS_SCHEDULE: cron with six fields; empty: none
+  int64_t dbos_max_retries = 100;      // WALLABY_DBOS_MAX_RETRIES; 0: no limit
+  std::string dbos_admin_listen;       // WALLABY_DBOS_ADMIN_PORT, as host:port; empty: off
+  std::string config_file;             // -config, handed on to workers
 };
 
 // Reads `config_file` (YAML, keys in lower case as `wallaby_data_dir` or `data_dir`; empty: none), then the

@@ -77,6 +77,23 @@ TEST_F(SettingsTest, WhatAnOperatorWatches) {
   EXPECT_EQ(on->otel_metrics_interval, absl::Seconds(15));
 }
 
+TEST_F(SettingsTest, Dbos) {
+  const auto off = LoadSettings("");
+  ASSERT_TRUE(off.ok()) << off.status();
+  EXPECT_FALSE(off->dbos_enabled);
+  EXPECT_EQ(off->dbos_app + off->dbos_queue + off->dbos_schedule + off->dbos_admin_listen, "wallabywallaby");
+  EXPECT_EQ(off->dbos_max_retries, 100);
+  const auto on =
+      LoadSettings(File("dbos_enabled: true\ndbos_app: a\ndbos_queue: q\ndbos_schedule: '0 * * * * *'\n"
+                        "dbos_max_retries: 5\ndbos_admin_port: 3001\n"));
+  ASSERT_TRUE(on.ok()) << on.status();
+  EXPECT_TRUE(on->dbos_enabled);
+  EXPECT_EQ(on->dbos_app + on->dbos_queue + on->dbos_schedule, "aq0 * * * * *");
+  EXPECT_EQ(on->dbos_max_retries, 5);
+  EXPECT_EQ(on->dbos_admin_listen, "127.0.0.1:3001");
+  EXPECT_EQ(LoadSettings(File("dbos_admin_port: ':3001'\n"))->dbos_admin_listen, ":3001");
+}
+
 TEST_F(SettingsTest, EmptyFileIsNoSettings) {
   EXPECT_TRUE(LoadSettings(File("# nothing yet\n")).ok());
   EXPECT_TRUE(LoadSettings(File("")).ok());
@@ -100,8 +117,9 @@ TEST_F(SettingsTest, BadFiles) {
       {"data_dir: [a]\n", "single value"},
       {"[1, 2]\n", "map"},
       {"data_dir: [x\n", "not valid YAML"},
-      {"k8s_enabled: true\n", "not built"},
-      {"dbos_enabled: true\n", "not built"},
+      {"dbos_enabled: perhaps\n", "setting dbos_enabled"},
+      {"dbos_max_retries: -1\n", "0 for no limit"},
+      {"dbos_admin_port: everywhere\n", "host:port"},
       {"spool_dir: /x\n", "not built"},
       {"ddl_auto_approve: maybe\n", "setting ddl_auto_approve"},
       {"secret_key: hunter2\n", "environment only"},

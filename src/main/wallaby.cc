@@ -4,7 +4,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -12,9 +15,11 @@
 #include "destination/null/null_destination.h"
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
+#include "dispatch/dbos/dbos_dispatcher.h"
 #include "dispatch/dispatcher.h"
 #include "flow/settings.h"
 #include "main/data_dir_lock.h"
+#include "service/admin_http.h"
 #include "service/server.h"
 #include "service/server_telemetry.h"
 #include "store/stores.h"
@@ -28,6 +33,8 @@ namespace {
 
 // A store that hangs must not keep the server from ending; whatever is cut off is as after a crash.
 constexpr unsigned kEndLimitSeconds = 2;
+// Workers that end with the server need a moment to make durable what they have read.
+constexpr unsigned kEndLimitWithWorkersSeconds = 20;
 
 void WarnOfOpenListener(const Settings& settings) {
   if (!IsLoopback(ListenAddress(settings.grpc_listen))) {
@@ -51,6 +58,52 @@ void EndBy(unsigned seconds) {
   alarm(seconds);
 }
 
+struct Dispatch {
+  std::unique_ptr<Dispatcher> dispatcher;
+  HttpFallback admin;  // of the admin listener; may be none
+  bool workers_end_with_server = false;
+};
+
+absl::StatusOr<Dispatch> MakeDbosDispatch(const Stores& stores, const Settings& settings) {
+  if (settings.postgres_dsn.empty()) {
+    return absl::FailedPreconditionError(
+        "setting WALLABY_DBOS_ENABLED: needs WALLABY_POSTGRES_DSN, because workflows are kept in the control store's "
+        "PostgreSQL database, in schema dbos");
+  }
+  DbosOptions options;
+  options.dsn = settings.postgres_dsn;
+  options.application = settings.dbos_app;
+  options.queue = settings.dbos_queue;
+  options.schedule = settings.dbos_schedule;
+  options.run.config_file = settings.config_file;
+  options.run.max_retries = settings.dbos_max_retries;
+  auto dispatcher = std::make_unique<DbosDispatcher>(stores.control.get(), stores.checkpoints(), options);
+  // The first request may come before the dispatcher starts.
+  RETURN_IF_ERROR(dispatcher->Prepare());
+  DbosAdmin* const admin = &dispatcher->admin();
+  return Dispatch{std::move(dispatcher),
+                  [admin](const HttpRequest& request) -> std::optional<HttpAnswer> {
+                    DbosAnswer answer = admin->Answer(request.method, request.path, request.body);
+                    if (answer.body.empty()) return HttpAnswer{answer.status, "", ""};
+                    return HttpAnswer{answer.status, answer.plain ? "text/plain; charset=utf-8" : "application/json",
+                                      answer.body + "\n"};
+                  },
+                  true};
+}
+
+absl::StatusOr<Dispatch> MakeDispatch(const Stores& stores, const Settings& settings) {
+  if (settings.dbos_enabled) return MakeDbosDispatch(stores, settings);
+  LocalDispatcherOptions options;
+  options.config_file = settings.config_file;
+  return Dispatch{MakeLocalDispatcher(stores.control.get(), options), nullptr, false};
+}
+
+// The listener of WALLABY_DBOS_ADMIN_PORT; null when it is not set or DBOS is off.
+absl::StatusOr<std::unique_ptr<AdminHttp>> StartDbosAdmin(const Settings& settings, const HttpFallback& admin) {
+  if (!settings.dbos_enabled || settings.dbos_admin_listen.empty()) return nullptr;
+  return AdminHttp::Start("WALLABY_DBOS_ADMIN_PORT", ListenAddress(settings.dbos_admin_listen), {}, admin);
+}
+
 absl::Status Serve(const std::string& config_file) {
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
   WarnOfOpenListener(settings);
@@ -66,20 +119,20 @@ absl::Status Serve(const std::string& config_file) {
   // Schema changes are applied by this process; the other destinations are modules.
   RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
-  LocalDispatcherOptions dispatch;
-  dispatch.config_file = settings.config_file;
-  const std::unique_ptr<Dispatcher> dispatcher = MakeLocalDispatcher(stores.control.get(), dispatch);
+  ASSIGN_OR_RETURN(const Dispatch dispatch, MakeDispatch(stores, settings));
   // Listens first: a server that cannot must not start workers.
-  ASSIGN_OR_RETURN(const std::unique_ptr<ControlServer> server,
-                   ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatcher.get(), settings));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<ControlServer> server,
+      ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatch.dispatcher.get(), settings));
   MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
   ASSIGN_OR_RETURN(const std::unique_ptr<ServerTelemetry> telemetry,
-                   ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), settings));
+                   ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), settings, dispatch.admin));
+  ASSIGN_OR_RETURN(const std::unique_ptr<AdminHttp> dbos_admin, StartDbosAdmin(settings, dispatch.admin));
   // Workers send theirs themselves.
   const auto collect = [&telemetry] { return telemetry->Collect(FlowMetrics::Workers::kLeaveOut); };
   ASSIGN_OR_RETURN(const std::unique_ptr<Otlp> otlp,
                    Otlp::Start(settings.otel_metrics_interval, {"wallaby", std::string(WallabyVersion()), collect}));
-  RETURN_IF_ERROR(dispatcher->Start());
+  RETURN_IF_ERROR(dispatch.dispatcher->Start());
   Log(LogLevel::kInfo, "serving",
       {{"version", std::string(WallabyVersion())},
        {"listen", settings.grpc_listen},
@@ -87,8 +140,10 @@ absl::Status Serve(const std::string& config_file) {
        {"store", settings.postgres_dsn.empty() ? absl::StrCat("sqlite in ", settings.data_dir) : "postgres"}});
   int number = 0;
   sigwait(&end_signals, &number);
-  Log(LogLevel::kInfo, "ending; workers go on", {{"signal", absl::StrCat(number)}});
-  EndBy(kEndLimitSeconds);
+  const bool with_workers = dispatch.workers_end_with_server;
+  Log(LogLevel::kInfo, with_workers ? "ending; workers end too" : "ending; workers go on",
+      {{"signal", absl::StrCat(number)}});
+  EndBy(with_workers ? kEndLimitWithWorkersSeconds : kEndLimitSeconds);
   return absl::OkStatus();
 }
 

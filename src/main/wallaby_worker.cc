@@ -1,4 +1,7 @@
 // wallaby-worker: runs one flow in this process.
+#include <sys/prctl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -40,6 +43,7 @@ struct CommandLine {
   std::string config;
   std::string mode = "cdc";
   std::string start_lsn;
+  int parent = 0;
   WorkerOptions options;
 };
 
@@ -61,6 +65,7 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
   flags.String("partition-column", &line->options.partition.column, "COLUMN",
                "cut large tables by this column instead of by primary key or ctid");
   flags.Int("partition-count", &line->options.partition.count, "N", "parts to cut a large table into; 0: by its size");
+  flags.Int("parent", &line->parent, "PID", "end when this process, which started it, has ended; 0: live on");
   if (const auto status = flags.Parse(argc, argv)) return status;
   if (line->mode == "backfill") {
     line->options.mode = WorkerMode::kBackfill;
@@ -79,6 +84,16 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
     line->options.start_lsn = *lsn;
   }
   return std::nullopt;
+}
+
+// From here on the parent's end asks for a clean end. False when it has ended already.
+bool FollowParent(int parent) {
+  if (parent <= 0) return true;
+  // Comes once for each thread of the parent that dies, so it must not count as a second request.
+  struct sigaction action = {};
+  action.sa_handler = [](int) { running->Stop(); };
+  sigaction(SIGUSR1, &action, nullptr);
+  return prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0 && getppid() == parent;
 }
 
 int Main(int argc, char** argv) {
@@ -104,6 +119,7 @@ int Main(int argc, char** argv) {
   action.sa_handler = OnSignal;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  if (!FollowParent(line.parent)) return Fail(absl::CancelledError("the process that started this worker has ended"));
   // A log reader or a peer that goes away shows as an error of the write, not as the process's end.
   std::signal(SIGPIPE, SIG_IGN);
   const absl::Status status = worker.Run();

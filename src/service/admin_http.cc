@@ -31,7 +31,8 @@ void SocketOptions(socket_t socket) {
 
 class HttplibServer final : public AdminHttp {
  public:
-  explicit HttplibServer(std::vector<HttpRoute> routes) : routes_(std::move(routes)) {
+  HttplibServer(std::vector<HttpRoute> routes, HttpFallback fallback)
+      : routes_(std::move(routes)), fallback_(std::move(fallback)) {
     std::string known;
     for (const HttpRoute& route : routes_) {
       const auto handler = [&route](const httplib::Request& request, httplib::Response& response) {
@@ -45,6 +46,7 @@ class HttplibServer final : public AdminHttp {
       absl::StrAppend(&known, known.empty() ? "" : ", ", route.method == HttpRoute::Method::kGet ? "GET " : "POST ",
                       route.path);
     }
+    if (fallback_) AddFallback();
     // A POST that announces no body has none (RFC 9112, 6.3): `curl -X POST` sends such. The library would wait for
     // one.
     server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
@@ -57,7 +59,7 @@ class HttplibServer final : public AdminHttp {
         Answer(route, "", response);
         return Handled;
       }
-      return Unhandled;
+      return fallback_ && AnswerFallback(request, response) ? Handled : Unhandled;
     });
     server_.set_error_handler([known](const httplib::Request&, httplib::Response& response) {
       if (response.status != 404 || !response.body.empty()) return;
@@ -102,6 +104,26 @@ class HttplibServer final : public AdminHttp {
   int port() const override { return port_; }
 
  private:
+  // After the routes, which win.
+  void AddFallback() {
+    const auto handler = [this](const httplib::Request& request, httplib::Response& response) {
+      if (!AnswerFallback(request, response)) response.status = 404;
+    };
+    server_.Get(".*", handler);
+    server_.Post(".*", handler);
+    server_.Put(".*", handler);
+    server_.Patch(".*", handler);
+    server_.Delete(".*", handler);
+  }
+
+  bool AnswerFallback(const httplib::Request& request, httplib::Response& response) const {
+    const std::optional<HttpAnswer> answer = fallback_({request.method, request.path, request.body});
+    if (!answer) return false;
+    response.status = answer->status;
+    if (!answer->body.empty()) response.set_content(answer->body, answer->type);
+    return true;
+  }
+
   static void Answer(const HttpRoute& route, const std::string& body, httplib::Response& response) {
     const HttpAnswer answer = route.answer(body);
     response.status = answer.status;
@@ -118,6 +140,7 @@ class HttplibServer final : public AdminHttp {
   }
 
   const std::vector<HttpRoute> routes_;
+  const HttpFallback fallback_;
   httplib::Server server_;
   int port_ = 0;
   std::atomic<bool> ended_{false};
@@ -133,8 +156,8 @@ HttpAnswer HttpError(int status, const std::string& message) {
 }
 
 absl::StatusOr<std::unique_ptr<AdminHttp>> AdminHttp::Start(const std::string& setting, const std::string& address,
-                                                            std::vector<HttpRoute> routes) {
-  auto server = std::make_unique<HttplibServer>(std::move(routes));
+                                                            std::vector<HttpRoute> routes, HttpFallback fallback) {
+  auto server = std::make_unique<HttplibServer>(std::move(routes), std::move(fallback));
   const absl::Status listening = server->Listen(setting, address);
   if (!listening.ok()) return listening;
   return std::unique_ptr<AdminHttp>(std::move(server));

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,22 @@ struct HttpRoute {
   std::function<HttpAnswer(const std::string& body)> answer;
 };
 
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string path;    // without a query, decoded
+  std::string body;
+};
+// Answers what no route does, or gives nullopt for a path that it does not know either. From several threads at once.
+using HttpFallback = std::function<std::optional<HttpAnswer>(const HttpRequest&)>;
+
 class AdminHttp {
  public:
   // Listens from the return on, with a few threads of its own, until the object goes. `address` is as ListenAddress()
   // (service/server.h) gives it; port 0 takes a free one. Other paths get 404 with the list of those that there are.
   // UNAVAILABLE, naming `setting`, when the address cannot be had.
   static absl::StatusOr<std::unique_ptr<AdminHttp>> Start(const std::string& setting, const std::string& address,
-                                                          std::vector<HttpRoute> routes);
+                                                          std::vector<HttpRoute> routes,
+                                                          HttpFallback fallback = nullptr);
   virtual ~AdminHttp() = default;
   virtual int port() const = 0;
 };

@@ -62,7 +62,8 @@ HttpRoute ServerTelemetry::MetricsRoute() const {
 }
 
 absl::StatusOr<std::unique_ptr<ServerTelemetry>> ServerTelemetry::Start(ControlStore* store, ControlStore* checkpoints,
-                                                                        const Settings& settings) {
+                                                                        const Settings& settings,
+                                                                        const HttpFallback& more) {
   std::unique_ptr<ServerTelemetry> telemetry(new ServerTelemetry(store, checkpoints));
   if (!settings.metrics_listen.empty()) {
     WarnOfOpenListener(settings.metrics_listen, "metrics, with the names of flows, slots and destinations");
@@ -74,9 +75,10 @@ absl::StatusOr<std::unique_ptr<ServerTelemetry>> ServerTelemetry::Start(ControlS
   }
   if (!settings.admin_listen.empty()) {
     WarnOfOpenListener(settings.admin_listen, "metrics, health and the recovery of workflows");
-    ASSIGN_OR_RETURN(telemetry->admin_,
-                     AdminHttp::Start("WALLABY_ADMIN_LISTEN", ListenAddress(settings.admin_listen),
-                                      {HealthRoute(), ReadyRoute(store), telemetry->MetricsRoute(), RecoveryRoute()}));
+    std::vector<HttpRoute> routes = {HealthRoute(), ReadyRoute(store), telemetry->MetricsRoute()};
+    if (!settings.dbos_enabled) routes.push_back(RecoveryRoute());
+    ASSIGN_OR_RETURN(telemetry->admin_, AdminHttp::Start("WALLABY_ADMIN_LISTEN", ListenAddress(settings.admin_listen),
+                                                         std::move(routes), more));
     Log(LogLevel::kInfo, "admin listener",
         {{"listen", settings.admin_listen}, {"port", absl::StrCat(telemetry->admin_port())}});
   }

@@ -291,14 +291,37 @@ class RunbookTest(unittest.TestCase):
         self.wallaby.await_delivery(self.flow, self.source, self.slot)
 
     def test_dbos_recovery(self):
-        """The line as printed is answered. That it recovers workflows waits for the dispatch issue."""
+        """The line as printed, at one server, brings back what another that was killed left behind."""
+        section = "DBOS recovery"
+        self.page.has(section, "Use the admin recovery endpoint (if enabled) to re-run failed workflows")
+        (line,) = self.page.commands(section)
+        system = self.postgres.database("dbos")
+        dispatch = {"WALLABY_POSTGRES_DSN": system, "WALLABY_DBOS_ENABLED": "true", "WALLABY_SECRET_KEY": "5" * 64}
+        self.begin(DBOS__VMID="server-1", **dispatch)
+        other = Wallaby({"WALLABY_ADMIN_LISTEN": "127.0.0.1:8082", "DBOS__VMID": "server-2", **dispatch})
+        self.addCleanup(other.close)
+        other.start()
+        self.assertEqual(self.run_printed(line, {"<admin-host>": ADMIN}).stdout, "[]\n")  # all live
+        ((run, executor),) = sql(system, "SELECT workflow_uuid, executor_id FROM dbos.workflow_status WHERE status = 'PENDING'")
+        self.assertEqual(executor, "server-1")
+        self.wallaby.kill()
+        wait_until(lambda: not self.wallaby.worker_pids(), 30, "the end of the killed server's worker")
+        self.assertEqual(json.loads(self.run_printed(line, {"<admin-host>": "127.0.0.1:8082"}).stdout), [run])
+        wait_until(lambda: other.worker_pids(self.flow), 30, "the worker at the other server\n" + other.log()[-2000:])
+        sql(self.source, "INSERT INTO orders VALUES (2, 'two')")
+        other.await_delivery(self.flow, self.source, self.slot)
+        self.assertEqual(sql(system, "SELECT status, executor_id, recovery_attempts FROM dbos.workflow_status"),
+                         [["PENDING", "server-2", "2"]])
+        for path in ("healthz", "readyz", "metrics", "dbos-healthz"):
+            with urllib.request.urlopen(f"http://127.0.0.1:8082/{path}", timeout=10) as answer:
+                self.assertEqual(answer.status, 200)
+        other.stop_flow(self.flow)
+        self.assertEqual(duckdb_rows(self.duck, "SELECT id FROM orders ORDER BY 1"), [(1,), (2,)])
+
+    def test_dbos_recovery_says_when_dbos_is_off(self):
         (line,) = self.page.commands("DBOS recovery")
         self.begin()
-        out = self.run_printed(line, {"<admin-host>": ADMIN}).stdout
-        self.assertIn("DBOS is not enabled", out)
-        for path in ("healthz", "readyz", "metrics"):
-            with urllib.request.urlopen(f"http://{ADMIN}/{path}", timeout=10) as answer:
-                self.assertEqual(answer.status, 200)
+        self.assertIn("DBOS is not enabled", self.run_printed(line, {"<admin-host>": ADMIN}).stdout)
 
     def test_ddl_gating_recovery(self):
         """The three steps, for several events of one transaction, and a second one behind it."""

@@ -1,0 +1,341 @@
+#include "dispatch/conformance_test.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace wallaby {
+namespace {
+
+constexpr char kRunsUntilAsked[] = "trap 'exit 0' TERM; while [ -e \"$0\" ]; do sleep 0.05; done";
+
+bool IsAlive(pid_t pid) {
+  std::ifstream in(absl::StrCat("/proc/", pid, "/stat"));
+  const std::string stat((std::istreambuf_iterator<char>(in)), {});
+  const size_t name_end = stat.rfind(')');
+  return name_end != std::string::npos && stat.substr(name_end + 2, 1) != "Z";
+}
+
+}  // namespace
+
+void DispatcherConformanceTest::SetUp() {
+  if (const std::string why = GetParam().why_not(); !why.empty()) GTEST_SKIP() << why;
+  folder_ = testing::TempDir() + "/wallaby-conformance-XXXXXX";
+  ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+  store_ = OpenSqliteStore(folder_ + "/wallaby.db").value();
+  const std::string worker = folder_ + "/worker";
+  std::ofstream(worker) << "#!/bin/sh\necho \"$$ $*\" >>" << folder_ << "/starts\n. " << folder_ << "/behaviour\n";
+  ASSERT_EQ(chmod(worker.c_str(), 0755), 0);
+  Behave(kRunsUntilAsked);
+  Flow flow;
+  flow.id = flow.name = "shop";
+  flow.source = {"db", "postgres", {{"dsn", "postgres://localhost/x"}}};
+  flow.destinations = {{"lake", "duckdb", {{"dsn", "/tmp/x.db"}}}};
+  ASSERT_TRUE(store_->CreateFlow(flow).ok());
+  harness_ = GetParam().make();
+}
+
+void DispatcherConformanceTest::TearDown() {
+  dispatcher_.reset();
+  harness_.reset();
+  for (const pid_t pid : Pids()) {
+    if (IsAlive(pid)) kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
+  if (!folder_.empty()) std::filesystem::remove_all(folder_);
+}
+
+void DispatcherConformanceTest::Behave(const std::string& script) {
+  std::ofstream(folder_ + "/behaviour.new") << script << "\n";
+  std::filesystem::rename(folder_ + "/behaviour.new", folder_ + "/behaviour");
+}
+
+void DispatcherConformanceTest::Begin() {
+  dispatcher_.reset();
+  dispatcher_ = harness_->Make(store_.get(), folder_ + "/worker");
+  const absl::Status started = dispatcher_->Start();
+  ASSERT_TRUE(started.ok()) << started;
+}
+
+void DispatcherConformanceTest::MoveTo(FlowState state) {
+  ASSERT_TRUE(store_->Transition("shop", {}, state, "").ok());
+}
+
+FlowState DispatcherConformanceTest::State() {
+  return store_->GetFlow("shop").value().state;
+}
+
+std::vector<std::string> DispatcherConformanceTest::Starts() {
+  std::ifstream in(folder_ + "/starts");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+std::vector<pid_t> DispatcherConformanceTest::Pids() {
+  std::vector<pid_t> pids;
+  for (const std::string& line : Starts()) pids.push_back(std::stoi(line));
+  return pids;
+}
+
+pid_t DispatcherConformanceTest::AwaitStart(size_t count) {
+  EXPECT_TRUE(Eventually([&] { return Starts().size() >= count; })) << "worker number " << count << " did not start";
+  return Starts().size() >= count ? Pids()[count - 1] : 0;
+}
+
+bool DispatcherConformanceTest::Eventually(const std::function<bool()>& condition) {
+  const absl::Time deadline = absl::Now() + GetParam().limit;
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return true;
+}
+
+bool DispatcherConformanceTest::StaysAt(size_t count) {
+  absl::SleepFor(GetParam().quiet);
+  return Starts().size() == count;
+}
+
+TEST_P(DispatcherConformanceTest, EnsureStartsAWorker) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  EXPECT_TRUE(IsAlive(pid));
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+  // A dispatcher may have arguments of its own after it.
+  EXPECT_TRUE(absl::StartsWith(Starts()[0], absl::StrCat(pid, " -flow-id shop"))) << Starts()[0];
+  EXPECT_EQ(Starts()[0].find("-max-empty-reads"), std::string::npos) << Starts()[0];
+  EXPECT_EQ(store_->ActiveAttempts().value().size(), 1u);
+  EXPECT_FALSE(dispatcher_->IsActive("another"));
+}
+
+TEST_P(DispatcherConformanceTest, EnsureOfAnActiveWorkerIsSuccessAndStartsNone) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  AwaitStart(1);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  EXPECT_TRUE(StaysAt(1));
+  EXPECT_EQ(store_->ActiveAttempts().value().size(), 1u);
+}
+
+TEST_P(DispatcherConformanceTest, ConcurrentEnsuresStartOne) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  std::vector<std::thread> callers;
+  callers.reserve(8);
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([this] { EXPECT_TRUE(dispatcher_->Ensure("shop").ok()); });
+  }
+  for (std::thread& caller : callers) caller.join();
+  AwaitStart(1);
+  EXPECT_TRUE(StaysAt(1));
+}
+
+TEST_P(DispatcherConformanceTest, ARunningFlowGetsAWorkerWithoutARequest) {
+  MoveTo(FlowState::kRunning);
+  Begin();
+  AwaitStart(1);
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+}
+
+TEST_P(DispatcherConformanceTest, StopEndsTheWorkerAndCompletesTheStop) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_FALSE(IsAlive(pid));
+  EXPECT_FALSE(dispatcher_->IsActive("shop"));
+  EXPECT_TRUE(Eventually([&] { return store_->ActiveAttempts().value().empty(); }));
+  EXPECT_TRUE(StaysAt(1));
+}
+
+TEST_P(DispatcherConformanceTest, StopWithoutAWorkerCompletesTheStop) {
+  Begin();
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_TRUE(Starts().empty());
+}
+
+TEST_P(DispatcherConformanceTest, AStopThatNobodySawIsCarriedOutAtTheNextStart) {
+  MoveTo(FlowState::kRunning);
+  Begin();
+  const pid_t pid = AwaitStart(1);
+  dispatcher_.reset();
+  MoveTo(FlowState::kStopping);
+  Begin();
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_TRUE(Eventually([&] { return !IsAlive(pid); }));
+}
+
+TEST_P(DispatcherConformanceTest, StopOfAPausedFlowEndsTheWorkerAndStartsNone) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  MoveTo(FlowState::kPaused);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return !IsAlive(pid) && !dispatcher_->IsActive("shop"); }));
+  EXPECT_TRUE(StaysAt(1));
+  EXPECT_EQ(State(), FlowState::kPaused);
+}
+
+TEST_P(DispatcherConformanceTest, AWorkerThatDiesIsFollowedByTheNextWhileTheFlowIsRunning) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t first = AwaitStart(1);
+  kill(first, SIGKILL);
+  const pid_t second = AwaitStart(2);
+  EXPECT_NE(first, second);
+  EXPECT_TRUE(Eventually([&] {
+    return dispatcher_->IsActive("shop") && store_->ActiveAttempts().value().size() == 1 && IsAlive(second);
+  }));
+}
+
+TEST_P(DispatcherConformanceTest, AWorkerThatEndsByItselfIsFollowedToo) {
+  Behave("exit 0");
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  AwaitStart(1);
+  Behave(kRunsUntilAsked);
+  AwaitStart(2);
+  EXPECT_EQ(State(), FlowState::kRunning);
+}
+
+TEST_P(DispatcherConformanceTest, NoNextWorkerOnceTheFlowIsNotRunning) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  MoveTo(FlowState::kFailed);
+  kill(pid, SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return !dispatcher_->IsActive("shop"); }));
+  EXPECT_TRUE(StaysAt(1));
+  EXPECT_EQ(State(), FlowState::kFailed);
+}
+
+TEST_P(DispatcherConformanceTest, EnsureWhileTheWorkerEndsIsFollowedByTheNext) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t first = AwaitStart(1);
+  MoveTo(FlowState::kPaused);
+  dispatcher_->Stop("shop");
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  EXPECT_NE(AwaitStart(2), first);
+  EXPECT_FALSE(IsAlive(first));
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+  EXPECT_TRUE(StaysAt(2));
+}
+
+TEST_P(DispatcherConformanceTest, ARunOnceEndsAndIsNotRepeated) {
+  Behave("exit 0");
+  Begin();
+  ASSERT_TRUE(dispatcher_->Ensure("shop", {.max_empty_reads = 1}).ok());
+  AwaitStart(1);
+  EXPECT_NE(Starts()[0].find("-flow-id shop -max-empty-reads 1"), std::string::npos) << Starts()[0];
+  EXPECT_TRUE(Eventually([&] { return !dispatcher_->IsActive("shop") && store_->ActiveAttempts().value().empty(); }));
+  EXPECT_TRUE(StaysAt(1));
+  // The next request is the next run.
+  ASSERT_TRUE(dispatcher_->Ensure("shop", {.max_empty_reads = 1}).ok());
+  AwaitStart(2);
+  EXPECT_EQ(State(), FlowState::kCreated);
+}
+
+TEST_P(DispatcherConformanceTest, ARunOnceIsFollowedByTheRealWorkerWhenTheFlowIsStartedMeanwhile) {
+  Begin();
+  ASSERT_TRUE(dispatcher_->Ensure("shop", {.max_empty_reads = 1}).ok());
+  const pid_t probe = AwaitStart(1);
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  EXPECT_TRUE(StaysAt(1));
+  kill(probe, SIGTERM);
+  AwaitStart(2);
+  EXPECT_EQ(Starts()[1].find("-max-empty-reads"), std::string::npos) << Starts()[1];
+}
+
+TEST_P(DispatcherConformanceTest, RestartReplacesARunningWorkerOnly) {
+  Begin();
+  dispatcher_->Restart("shop");
+  EXPECT_TRUE(StaysAt(0));
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t first = AwaitStart(1);
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+  dispatcher_->Restart("shop");
+  AwaitStart(2);
+  EXPECT_FALSE(IsAlive(first));
+  EXPECT_TRUE(StaysAt(2));
+}
+
+TEST_P(DispatcherConformanceTest, TheNextDispatcherFindsTheWorker) {
+  if (!GetParam().workers_outlive) GTEST_SKIP() << "its workers end with it: the next dispatcher starts them again";
+  MoveTo(FlowState::kRunning);
+  Begin();
+  const pid_t pid = AwaitStart(1);
+  EXPECT_TRUE(Eventually([&] { return store_->ActiveAttempts().value().size() == 1; }));
+  dispatcher_.reset();
+  EXPECT_TRUE(IsAlive(pid));
+  Begin();
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+  EXPECT_TRUE(StaysAt(1));
+  EXPECT_EQ(store_->ActiveAttempts().value().size(), 1u);
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_FALSE(IsAlive(pid));
+}
+
+TEST_P(DispatcherConformanceTest, AWorkerThatEndedWhileNobodyLookedIsFollowed) {
+  MoveTo(FlowState::kRunning);
+  Begin();
+  const pid_t pid = AwaitStart(1);
+  EXPECT_TRUE(Eventually([&] { return store_->ActiveAttempts().value().size() == 1; }));
+  dispatcher_.reset();
+  kill(pid, SIGKILL);
+  Begin();
+  AwaitStart(2);
+  EXPECT_TRUE(Eventually([&] { return store_->ActiveAttempts().value().size() == 1; }));
+}
+
+TEST_P(DispatcherConformanceTest, AnotherProcesssLeaseIsWaitedFor) {
+  ASSERT_TRUE(store_->AcquireLease("shop", "elsewhere:1:2", GetParam().quiet + absl::Seconds(2)).ok());
+  MoveTo(FlowState::kRunning);
+  Begin();
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  EXPECT_TRUE(StaysAt(0));
+  AwaitStart(1);
+}
+
+TEST_P(DispatcherConformanceTest, ADeletedFlowIsForgotten) {
+  Begin();
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t pid = AwaitStart(1);
+  ASSERT_TRUE(store_->DeleteFlow("shop").ok());
+  kill(pid, SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return !dispatcher_->IsActive("shop"); }));
+  EXPECT_TRUE(StaysAt(1));
+}
+
+}  // namespace wallaby

@@ -1,0 +1,78 @@
+// Conformance tests of dispatchers: what each of them does, whatever it starts workers with. A kind of dispatcher runs
+// them by compiling conformance_test.cc into its test and instantiating the suite:
+//
+//   INSTANTIATE_TEST_SUITE_P(Local, DispatcherConformanceTest, testing::Values(DispatcherKind{...}), KindName);
+//
+// The worker is a shell script on this machine. It notes its pid and arguments, then does what the test wrote.
+#ifndef WALLABY_DISPATCH_CONFORMANCE_TEST_H_
+#define WALLABY_DISPATCH_CONFORMANCE_TEST_H_
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "dispatch/dispatcher.h"
+#include "gtest/gtest.h"
+#include "store/control_store.h"
+
+namespace wallaby {
+
+// One kind of dispatcher with all that it needs, for one test.
+class DispatchHarness {
+ public:
+  virtual ~DispatchHarness() = default;
+  // A dispatcher on `store` whose workers run `worker` on this machine. Not started yet. May be called again when the
+  // one before is gone, and then finds its workers.
+  virtual std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker) = 0;
+};
+
+struct DispatcherKind {
+  std::string name;
+  // Why it cannot be tested here, and what to do about it; "" when it can.
+  std::function<std::string()> why_not;
+  std::function<std::unique_ptr<DispatchHarness>()> make;
+  // In this time a worker that is one too many would have shown itself.
+  absl::Duration quiet = absl::Milliseconds(400);
+  absl::Duration limit = absl::Seconds(15);
+  // Whether workers live on when the dispatcher ends, and the next one finds them.
+  bool workers_outlive = true;
+};
+
+inline std::string KindName(const testing::TestParamInfo<DispatcherKind>& info) {
+  return info.param.name;
+}
+
+class DispatcherConformanceTest : public testing::TestWithParam<DispatcherKind> {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  // What the workers that start from now on do; `script` is POSIX shell.
+  void Behave(const std::string& script);
+  // A new dispatcher takes the place of the one before.
+  void Begin();
+  void MoveTo(FlowState state);
+  FlowState State();
+
+  // "pid arguments" of each worker so far.
+  std::vector<std::string> Starts();
+  std::vector<pid_t> Pids();
+  // The pid of the worker that started as number `count`; 0, and a failure of the test, when it does not come.
+  pid_t AwaitStart(size_t count);
+  bool Eventually(const std::function<bool()>& condition);
+  // True when no further worker starts.
+  bool StaysAt(size_t count);
+
+  std::string folder_;
+  std::unique_ptr<ControlStore> store_;
+  std::unique_ptr<DispatchHarness> harness_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_DISPATCH_CONFORMANCE_TEST_H_
