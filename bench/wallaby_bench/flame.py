@@ -6,7 +6,7 @@
 import re
 from html import escape
 
-WIDTH, ROW, LEAST = 1200, 17, 0.4  # pixels; narrower boxes are left out
+WIDTH, ROW, LEAST = 1200, 17, 1.0  # pixels; narrower boxes are left out
 
 
 def folded(perf_script):

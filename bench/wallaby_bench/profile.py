@@ -40,7 +40,7 @@ def profile(session, backlog, client):
     client.drain()
     session.source.await_inactive(run)
     client.clean()
-    text = subprocess.run(["perf", "script", "-i", data, "-F", "comm,ip,sym"], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(["perf", "script", "-i", data, "-F", "comm,ip,sym", "--no-inline"], check=True, capture_output=True, text=True).stdout
     return flame.folded(text)
 
 
