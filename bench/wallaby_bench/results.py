@@ -17,7 +17,8 @@ def write(folder, done, machine, goals):
         with open(os.path.join(folder, "throughput.svg"), "w", encoding="utf-8") as f:
             f.write(plot.svg(charts))
         lines += ["![Changes a second against pg_recvlogical](throughput.svg)", ""]
-    lines += ["## Goals", "", report.markdown(*goals), ""]
+    lines += ["## Goals", "", report.markdown(*goals), "", "[Profiles](profiles/README.md) show where the time goes, and say why a "
+              "goal is missed and what would lift it.", ""]
     for scenario, result in done:
         lines += [f"## {scenario.name}", "", scenario.title()[0].upper() + scenario.title()[1:] + ".", "",
                   report.markdown(*report.table(result)), ""]
