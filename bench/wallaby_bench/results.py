@@ -20,7 +20,9 @@ def write(folder, done, machine, goals):
     lines += ["## Goals", "", report.markdown(*goals), "", "[Profiles](profiles/README.md) show where the time goes, and say why a "
               "goal is missed and what would lift it.", ""]
     for scenario, result in done:
-        lines += [f"## {scenario.name}", "", scenario.title()[0].upper() + scenario.title()[1:] + ".", "",
+        runs = max((len(walls) for walls in result.get("walls", {}).values()), default=0)
+        title = scenario.title()[0].upper() + scenario.title()[1:] + "." + (f" Medians of {runs} runs." if runs > 1 else " One run." if runs else "")
+        lines += [f"## {scenario.name}", "", title, "",
                   report.markdown(*report.table(result)), ""]
     with open(os.path.join(folder, "RESULTS.md"), "w", encoding="utf-8") as f:
         f.write("\n".join(lines).rstrip() + "\n")
