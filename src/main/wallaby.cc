@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -13,6 +14,7 @@
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/kubernetes/kubernetes_dispatch.h"
 #include "flow/settings.h"
 #include "main/data_dir_lock.h"
 #include "service/server.h"
@@ -51,6 +53,18 @@ void EndBy(unsigned seconds) {
   alarm(seconds);
 }
 
+absl::StatusOr<std::unique_ptr<Dispatcher>> MakeDispatcher(const Settings& settings, ControlStore* store) {
+  if (settings.kubernetes.enabled) {
+    KubernetesDispatcherOptions options;
+    options.settings = settings.kubernetes;
+    RETURN_IF_ERROR(CompleteJobEnvironment(settings, &options.settings));
+    return MakeKubernetesDispatcher(store, std::move(options));
+  }
+  LocalDispatcherOptions options;
+  options.config_file = settings.config_file;
+  return MakeLocalDispatcher(store, options);
+}
+
 absl::Status Serve(const std::string& config_file) {
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
   WarnOfOpenListener(settings);
@@ -66,9 +80,7 @@ absl::Status Serve(const std::string& config_file) {
   // Schema changes are applied by this process; the other destinations are modules.
   RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
-  LocalDispatcherOptions dispatch;
-  dispatch.config_file = settings.config_file;
-  const std::unique_ptr<Dispatcher> dispatcher = MakeLocalDispatcher(stores.control.get(), dispatch);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Dispatcher> dispatcher, MakeDispatcher(settings, stores.control.get()));
   // Listens first: a server that cannot must not start workers.
   ASSIGN_OR_RETURN(const std::unique_ptr<ControlServer> server,
                    ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatcher.get(), settings));
