@@ -79,6 +79,13 @@ absl::Status KubernetesDispatcher::EnsureJob(const std::string& flow_id, const D
     }
     return absl::OkStatus();
   }
+  {
+    std::lock_guard lock(mutex_);
+    if (AwaitsPod(flow_id)) {
+      WatchOf(flow_id).next = options;
+      return absl::OkStatus();
+    }
+  }
   // Somebody else runs it, perhaps by hand, or a pod that is being killed: as good as ours, and followed by ours.
   if (absl::Duration left; !LeaseIsFree(flow_id, &left)) {
     PutOff(flow_id, left, "its lease is held by a worker of before, or of somewhere else; the Job waits for that");
@@ -94,7 +101,7 @@ void KubernetesDispatcher::Stop(const std::string& flow_id) {
     Watch& watch = WatchOf(flow_id);
     watch.next.reset();
     watch.resting = false;
-    idle = synced_ && UnfinishedOf(flow_id).empty();
+    idle = synced_ && UnfinishedOf(flow_id).empty() && LivePodOf(flow_id) == nullptr;
     if (!idle && !watch.asked_to_end) watch.asked_to_end = Clock::Real()->Monotonic();
     LookAt(flow_id);
   }
@@ -118,7 +125,7 @@ void KubernetesDispatcher::Restart(const std::string& flow_id) {
 
 bool KubernetesDispatcher::IsActive(const std::string& flow_id) {
   std::lock_guard lock(mutex_);
-  return !UnfinishedOf(flow_id).empty();
+  return !UnfinishedOf(flow_id).empty() || LivePodOf(flow_id) != nullptr;
 }
 
 std::string KubernetesDispatcher::Trouble(const std::string& flow_id) {

@@ -49,6 +49,7 @@ class KubernetesDispatcher final : public Dispatcher, private WatchListener {
     std::optional<absl::Duration> asked_to_end;  // since when its Jobs are to be gone
     std::optional<DispatchOptions> next;         // follows at once when they are
     std::optional<absl::Duration> due;           // when to look again
+    std::optional<absl::Duration> lingering;     // since when a pod outlives its Job
     bool resting = false;                        // its run completed as the settings want it: waits for a request
     int64_t generation = 0;                      // of the last Job made
     int64_t attempt = 0;
@@ -86,6 +87,11 @@ class KubernetesDispatcher final : public Dispatcher, private WatchListener {
   void LookAt(const std::string& flow_id);  // soon
   std::vector<SeenJob> UnfinishedOf(const std::string& flow_id) const;
   const PodView* NewestPodOf(const std::string& job_uid) const;
+  // A pod whose worker may still run; null without one. It can outlive its Job: one that was deleted by hand, or one
+  // whose pod the garbage collector had not seen yet.
+  const PodView* LivePodOf(const std::string& flow_id) const;
+  // True while such a pod is waited for.
+  bool AwaitsPod(const std::string& flow_id);
 
   // With calls_ held, and mutex_ not:
   absl::StatusOr<std::vector<JobView>> ListJobs(const std::string& flow_id);

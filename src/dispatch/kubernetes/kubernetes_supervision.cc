@@ -243,8 +243,27 @@ void KubernetesDispatcher::SettleRunning(const StoredFlow& flow, const std::vect
   SettleStopping(flow_id);
 }
 
+bool KubernetesDispatcher::AwaitsPod(const std::string& flow_id) {
+  Watch& watch = WatchOf(flow_id);
+  const PodView* pod = LivePodOf(flow_id);
+  if (pod == nullptr) {
+    watch.lingering.reset();
+    return false;
+  }
+  if (!watch.lingering) watch.lingering = Now();
+  // After that its node is taken for lost; the lease keeps the two workers apart.
+  if (Now() - *watch.lingering > options_.give_up_after) return false;
+  watch.due = Now() + kLeaseLook;
+  watch.trouble = absl::StrCat("waiting for pod ", pod->name, " to end");
+  return true;
+}
+
 void KubernetesDispatcher::SettleIdle(const StoredFlow& flow) {
   const std::string& flow_id = flow.flow.id;
+  {
+    std::lock_guard lock(mutex_);
+    if (AwaitsPod(flow_id)) return;
+  }
   if (flow.state == FlowState::kStopping) {
     SettleStopping(flow_id);
     return;

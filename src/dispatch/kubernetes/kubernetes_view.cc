@@ -42,6 +42,13 @@ const PodView* KubernetesDispatcher::NewestPodOf(const std::string& job_uid) con
   return newest;
 }
 
+const PodView* KubernetesDispatcher::LivePodOf(const std::string& flow_id) const {
+  for (const auto& [uid, pod] : pods_) {
+    if (pod.flow_id == flow_id && !pod.ended) return &pod;
+  }
+  return nullptr;
+}
+
 void KubernetesDispatcher::OnList(const KubeResource& resource, const std::vector<Json>& objects,
                                   absl::Duration asked) {
   std::lock_guard lock(mutex_);
