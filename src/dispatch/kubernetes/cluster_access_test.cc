@@ -145,7 +145,7 @@ printf '{"kind": "ExecCredential", "status": {"token": "run-%s", "expirationTime
 
   File("plugin", "#!/bin/sh\necho no luck >&2\nexit 1\n");
   access->Refresh();
-  EXPECT_THAT(std::string(access->Get().status().message()), HasSubstr("plugin failed: no luck"));
+  EXPECT_THAT(std::string(access->Get().status().message()), HasSubstr("plugin: failed: no luck"));
   File("plugin", "#!/bin/sh\necho secret\n");
   EXPECT_THAT(std::string(access->Get().status().message()), Not(HasSubstr("secret")));
 }

@@ -22,7 +22,9 @@ class KubeClientTest : public testing::Test {
  protected:
   void Begin() {
     port_ = server_.bind_to_any_port("127.0.0.1");
+    server_.set_keep_alive_timeout(1);
     thread_ = std::thread([this] { server_.listen_after_bind(); });
+    while (!server_.is_running()) absl::SleepFor(absl::Milliseconds(1));
     KubernetesSettings settings;
     settings.api_server = absl::StrCat("http://127.0.0.1:", port_);
     settings.name_space = "data";
