@@ -43,7 +43,16 @@ class Dispatcher {
 
   // Whether a worker of the flow runs now.
   virtual bool IsActive(const std::string& flow_id) = 0;
+
+  // What keeps the flow's worker from running, for people; "" when nothing is known to.
+  virtual std::string Trouble(const std::string& flow_id) {
+    static_cast<void>(flow_id);
+    return "";
+  }
 };
+
+// A worker's exit status when another process holds the flow's lease.
+inline constexpr int kExitLeaseHeld = 3;
 
 struct LocalDispatcherOptions {
   // Empty: WALLABY_WORKER_BIN, else `wallaby-worker` in the folder of this program.

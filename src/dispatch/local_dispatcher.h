@@ -20,9 +20,6 @@
 
 namespace wallaby {
 
-// A worker's exit status when another process holds the flow's lease.
-inline constexpr int kExitLeaseHeld = 3;
-
 class LocalDispatcher final : public Dispatcher {
  public:
   LocalDispatcher(ControlStore* store, LocalDispatcherOptions options);

@@ -17,6 +17,7 @@
 #include "destination/registry.h"
 #include "dispatch/dbos/dbos_dispatcher.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/kubernetes/kubernetes_dispatch.h"
 #include "flow/settings.h"
 #include "main/data_dir_lock.h"
 #include "service/admin_http.h"
@@ -92,6 +93,14 @@ absl::StatusOr<Dispatch> MakeDbosDispatch(const Stores& stores, const Settings& 
 }
 
 absl::StatusOr<Dispatch> MakeDispatch(const Stores& stores, const Settings& settings) {
+  if (settings.kubernetes.enabled) {
+    KubernetesDispatcherOptions options;
+    options.settings = settings.kubernetes;
+    RETURN_IF_ERROR(CompleteJobEnvironment(settings, &options.settings));
+    ASSIGN_OR_RETURN(std::unique_ptr<Dispatcher> dispatcher,
+                     MakeKubernetesDispatcher(stores.control.get(), std::move(options)));
+    return Dispatch{std::move(dispatcher), nullptr, false};
+  }
   if (settings.dbos_enabled) return MakeDbosDispatch(stores, settings);
   LocalDispatcherOptions options;
   options.config_file = settings.config_file;

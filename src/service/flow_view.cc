@@ -89,7 +89,10 @@ void FlowView::FillWorker(const StoredFlow& stored, const std::optional<WorkerRe
     proto->mutable_slot()->set_exists(fresh);
     if (!fresh) proto->mutable_slot()->set_error("no worker has told about it lately");
   }
-  if (fresh) {
+  // What the dispatcher sees of a worker is newer than what that worker said last.
+  if (const std::string trouble = dispatcher_->Trouble(stored.flow.id); !trouble.empty()) {
+    proto->set_activity(trouble);
+  } else if (fresh) {
     proto->set_activity(report->detail);
   } else if (stored.state == FlowState::kRunning) {
     proto->set_activity(active ? "starting" : "waiting for its worker");

@@ -8,6 +8,7 @@ runs in a network of its own (private_network.py).
 import json
 import os
 import re
+import ssl
 import subprocess
 import tempfile
 import unittest
@@ -60,11 +61,11 @@ class RunbookTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.postgres.stop()
 
-    def begin(self, **env):
+    def begin(self, folder=None, **env):
         name = self.id().rsplit(".", 1)[1]
         self.trace = os.path.join(tempfile.mkdtemp(prefix="wallaby-runbook-"), "trace.jsonl")
         self.wallaby = Wallaby({"WALLABY_METRICS_LISTEN": METRICS, "WALLABY_ADMIN_LISTEN": ADMIN,
-                                "WALLABY_TRACE_PATH": self.trace, **env})
+                                "WALLABY_TRACE_PATH": self.trace, **env}, folder)
         self.addCleanup(self.wallaby.close)
         # The page's port.
         self.wallaby.env.update(WALLABY_GRPC_LISTEN="127.0.0.1:8080")
@@ -277,7 +278,7 @@ class RunbookTest(unittest.TestCase):
         self.assertIn(f"pid {pid}", result.stderr)
 
     def test_kubernetes_dispatch_recovery(self):
-        """The line as printed works with local dispatch. That it makes a Kubernetes Job waits for the dispatch issue."""
+        """The line as printed, with local dispatch: what the page says of jobs holds for worker processes, too."""
         section = "Kubernetes dispatch recovery"
         (line,) = self.page.commands(section)
         self.begin()
@@ -289,6 +290,48 @@ class RunbookTest(unittest.TestCase):
         sql(self.source, "INSERT INTO orders VALUES (2, 'two')")
         self.assertEqual(json.loads(self.run_printed(line, {"<id>": self.flow}).stdout), {"dispatched": True})
         self.wallaby.await_delivery(self.flow, self.source, self.slot)
+
+    def test_kubernetes_dispatch_recovery_makes_jobs(self):
+        """The same line, with a real API server and Job controller."""
+        script = os.path.join(SOURCE_DIR, "test/servers/kubernetes")
+        if os.environ.get("WALLABY_TEST_KUBERNETES") != "1" and subprocess.run([script, "available"]).returncode != 0:
+            self.skipTest("there is no Kubernetes API server here; WALLABY_TEST_KUBERNETES=1 builds one on first use "
+                          "(about 8 minutes), as does test/servers/kubernetes fetch")
+        url, cluster = subprocess.run([script, "start", "--owner", str(os.getpid())], check=True, capture_output=True,
+                                      text=True).stdout.strip().split("\t")
+        self.addCleanup(subprocess.run, [script, "stop", cluster])
+        with open(f"{cluster}/token", encoding="utf-8") as f:
+            token = f.read().strip()
+
+        def jobs():
+            request = urllib.request.Request(f"{url}/apis/batch/v1/namespaces/default/jobs?labelSelector=app%3Dwallaby",
+                                             headers={"Authorization": f"Bearer {token}"})
+            opener = urllib.request.build_opener(urllib.request.HTTPSHandler(
+                context=ssl.create_default_context(cafile=f"{cluster}/ca.crt")))
+            with opener.open(request, timeout=10) as answer:
+                return {job["metadata"]["name"]: job for job in json.load(answer)["items"]}
+
+        (line,) = self.page.commands("Kubernetes dispatch recovery")
+        folder = tempfile.mkdtemp(prefix="wallaby-runbook-")
+        self.begin(folder, WALLABY_K8S_ENABLED="true", WALLABY_K8S_API_SERVER=url, WALLABY_K8S_TOKEN=token,
+                   WALLABY_K8S_CA_FILE=f"{cluster}/ca.crt", WALLABY_K8S_JOB_IMAGE="wallaby:test",
+                   WALLABY_K8S_JOB_COMMAND=os.path.join(BIN_DIR, "wallaby-worker"),
+                   WALLABY_K8S_JOB_ENV=f"WALLABY_DATA_DIR={folder}/data")
+        first = jobs()
+        self.assertEqual(len(first), 1)
+        # "if a job is already active it will return success"
+        self.assertEqual(json.loads(self.run_printed(line, {"<id>": self.flow}).stdout), {"dispatched": True})
+        self.assertEqual(jobs().keys(), first.keys())
+        # "if the last job finished, it launches a new attempt"
+        self.wallaby.stop_flow(self.flow)
+        for number in (2, 3):
+            sql(self.source, f"INSERT INTO orders VALUES ({number}, 'more')")
+            before = jobs()
+            self.assertEqual(json.loads(self.run_printed(line, {"<id>": self.flow}).stdout), {"dispatched": True})
+            (new,) = jobs().keys() - before.keys()
+            wait_until(lambda name=new: any(c["type"] == "Complete" for c in jobs()[name]["status"].get("conditions", [])),
+                       60, "the Job's end\n" + self.wallaby.log()[-2000:])
+        self.assertEqual(duckdb_rows(self.duck, "SELECT count(*) FROM orders"), [(3,)])
 
     def test_dbos_recovery(self):
         """The line as printed, at one server, brings back what another that was killed left behind."""

@@ -3,7 +3,7 @@
 
     kubelet.py URL CA_FILE TOKEN_FILE LOG_DIR
 
-It tells the pod's status through the API, so that the real Job controller sees pods run, succeed and fail. A deleted pod's
+It assigns pods to a node, as the scheduler would, and tells the pod's status through the API, so that the real Job controller sees pods run, succeed and fail. A deleted pod's
 process gets SIGTERM, and SIGKILL when the pod's grace period has passed; only then is the pod gone. An image whose name
 contains "unpullable" waits in ImagePullBackOff for ever. Environment comes from `env` and from `envFrom` (Secrets and
 ConfigMaps). Images, volumes, probes and limits are not looked at.
@@ -119,6 +119,13 @@ class Kubelet:
         process, _ = self.processes.get(pod["metadata"]["uid"], (None, None))
         if pod["metadata"].get("deletionTimestamp"):
             self.remove(pod)
+        elif not pod["spec"].get("nodeName"):
+            # A pod without a node is deleted at once instead of being asked to end.
+            self.api.call("POST", path_of(pod) + "/binding", {
+                "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": "test"}})
+            pod["spec"]["nodeName"] = "test"
+            self.look_at(pod)
         elif phase == "Pending" and process is None:
             self.start(pod)
         elif phase == "Running" and process is not None and process.poll() is not None:
@@ -131,7 +138,9 @@ class Kubelet:
             try:
                 pods = self.api.call("GET", "/api/v1/pods")["items"]
             except (OSError, ValueError):
-                pods = []
+                time.sleep(INTERVAL)
+                continue
+            self.end({pod["metadata"]["uid"] for pod in pods})  # those that were deleted by force
             for pod in pods:
                 try:
                     self.look_at(pod)
@@ -140,9 +149,9 @@ class Kubelet:
                         print(f"{pod['metadata']['name']}: {error}", file=sys.stderr, flush=True)
             time.sleep(INTERVAL)
 
-    def end(self):
-        for process, _ in self.processes.values():
-            if process.poll() is None:
+    def end(self, but=()):
+        for uid, (process, _) in self.processes.items():
+            if uid not in but and process.poll() is None:
                 process.kill()
 
 

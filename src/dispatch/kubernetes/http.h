@@ -1,0 +1,62 @@
+// HttpClient: requests to a Kubernetes API server over libcurl, plain and streamed, each of which can be called off.
+#ifndef WALLABY_DISPATCH_KUBERNETES_HTTP_H_
+#define WALLABY_DISPATCH_KUBERNETES_HTTP_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/event.h"
+
+namespace wallaby {
+
+// Whom to trust and who one is; PEM texts. Without `ca` the system's authorities are trusted.
+struct TlsIdentity {
+  std::string ca;
+  std::string cert;
+  std::string key;
+  bool insecure = false;
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  std::vector<std::string> headers;  // "Name: value"
+  std::string body;
+  std::string proxy;  // empty: as the environment says
+  absl::Duration timeout = absl::Seconds(10);
+  // Takes the body of a 2xx answer piece by piece as it arrives, instead of HttpResponse::body. False ends the request.
+  std::function<bool(std::string_view)> on_data;
+};
+
+struct HttpResponse {
+  long status = 0;
+  std::string body;
+  std::string retry_after;  // that header, as sent
+};
+
+// For one thread at a time. Keeps its connections for the next request.
+class HttpClient {
+ public:
+  HttpClient();
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  // Any answer of the server is OK, whatever its status. UNAVAILABLE: no connection, or cut; DEADLINE_EXCEEDED;
+  // CANCELLED once `cancel` is set; FAILED_PRECONDITION: the server's certificate is not trusted, or the own one is not
+  // usable.
+  absl::StatusOr<HttpResponse> Send(const HttpRequest& request, const TlsIdentity& tls, const Event& cancel);
+
+ private:
+  struct Handles;
+  std::unique_ptr<Handles> handles_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_DISPATCH_KUBERNETES_HTTP_H_
