@@ -192,6 +192,13 @@ TEST_F(ServerTest, MistakesAreSaidInOneLine) {
   EXPECT_EQ(output.status, 2);
   EXPECT_NE(output.text.find("did you mean -config?"), std::string::npos) << output.text;
   EXPECT_EQ(RunCommand(Program() + " -config /nowhere.yaml").status, 1);
+  // A pod cannot reach this machine's file.
+  output = RunCommand("WALLABY_K8S_ENABLED=true WALLABY_K8S_JOB_IMAGE=wallaby:1 " + Program());
+  EXPECT_EQ(output.status, 1);
+  EXPECT_NE(output.text.find("SQLite"), std::string::npos) << output.text;
+  output = RunCommand("WALLABY_K8S_ENABLED=true WALLABY_K8S_JOB_ENV=WALLABY_DATA_DIR=/x " + Program());
+  EXPECT_EQ(output.status, 1);
+  EXPECT_NE(output.text.find("WALLABY_K8S_JOB_IMAGE"), std::string::npos) << output.text;
   EXPECT_EQ(RunCommand(Program() + " -h").status, 0);
   EXPECT_EQ(RunCommand(Program() + " --version").status, 0);
 }

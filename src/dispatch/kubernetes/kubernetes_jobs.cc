@@ -45,7 +45,7 @@ absl::Status KubernetesDispatcher::CreateNext(const std::string& flow_id, const 
   ASSIGN_OR_RETURN(const StoredFlow flow, store_->GetFlow(flow_id));
   for (int i = 0; i < kMaxNames; ++i) {
     const JobIdentity identity = NextIdentity(flow_id, flow.revision);
-    const absl::Status created = Create(identity, options);
+    absl::Status created = Create(identity, options);
     if (created.ok()) return created;
     // Another server was quicker, or an answer was lost on its way: the name tells.
     if (!absl::IsAlreadyExists(created) && !IsOutcomeUnknown(created)) return created;
