@@ -134,13 +134,16 @@ absl::Status Pipeline::RunStream(ReplicationStream* stream, pgoutput::Assembler*
     return first.ok() ? status : first;
   }
   barrier_ = reader.barrier();
-  RETURN_IF_ERROR(Finish());
+  // What was left out before the barrier must not come again: once the barrier's DDL is settled, the rule that left it
+  // out may be gone.
+  RETURN_IF_ERROR(Finish(barrier_.valid() ? reader.read_through() : Lsn{}));
   return reader.SendLastFeedback();
 }
 
-absl::Status Pipeline::Finish() {
+absl::Status Pipeline::Finish(Lsn read_through) {
   JoinAll(/*discard=*/false);
   RETURN_IF_ERROR(FirstError());
+  if (read_through.valid()) ledger_.Idle(read_through);
   return checkpointer_.StoreLast();
 }
 

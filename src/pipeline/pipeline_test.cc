@@ -130,7 +130,7 @@ class PipelineTest : public testing::Test {
   absl::Status Run(Progress progress = {}) {
     options_.reader.max_empty_reads = 1;
     Pipeline pipeline({{"memory", &destination_, std::move(progress)}}, &checkpoints_, Clock::Real(), options_);
-    pgoutput::Assembler assembler(&relations_, nullptr, watch_, {});
+    pgoutput::Assembler assembler(&relations_, nullptr, watch_, assembler_options_);
     const absl::Status status = pipeline.RunStream(&stream_, &assembler);
     barrier_ = pipeline.barrier();
     settled_ = pipeline.settled();
@@ -149,6 +149,7 @@ class PipelineTest : public testing::Test {
   MemoryCheckpoints checkpoints_;
   Relations relations_;
   pgoutput::SchemaWatch* watch_ = nullptr;
+  pgoutput::Assembler::Options assembler_options_;
   Lsn barrier_;
   bool settled_ = false;
 };
@@ -226,6 +227,19 @@ TEST_F(PipelineTest, AHeldTransactionIsTheEnd) {
   EXPECT_EQ(barrier_, Lsn{200});
   EXPECT_TRUE(settled_);
   EXPECT_EQ(checkpoints_.last.lsn, Lsn{108});
+  EXPECT_EQ(stream_.flushed, Lsn{108});
+}
+
+// Its copy was due when the table was dropped: without the table there is no copy, and its rows must not come again.
+TEST_F(PipelineTest, WhatWasLeftOutBeforeAHeldTransactionDoesNotComeAgain) {
+  HoldsMessages holds;
+  watch_ = &holds;
+  assembler_options_.skip_below["public.t"] = Lsn{UINT64_MAX};
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  Transaction(200, {Message()});
+  ASSERT_TRUE(Run().ok());
+  EXPECT_TRUE(destination_.committed.empty());
+  EXPECT_EQ(barrier_, Lsn{200});
   EXPECT_EQ(stream_.flushed, Lsn{108});
 }
 

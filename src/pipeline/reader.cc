@@ -153,7 +153,8 @@ absl::Status Reader::OnData(const Packet& packet) {
 }
 
 absl::Status Reader::OnCommit() {
-  received_ = std::max(received_, assembler_->transaction().end);
+  read_through_ = assembler_->transaction().end;
+  received_ = std::max(received_, read_through_);
   if (!assembler_->committed_had_changes()) return absl::OkStatus();
   ++stats_.transactions;
   // The commit of a transaction whose changes all went out in earlier batches must reach the writers too.

@@ -57,6 +57,8 @@ class Reader {
   const ReaderStats& stats() const { return stats_; }
   // The commit LSN of the transaction before which the stream ended, once Run() has returned; 0/0: no such.
   Lsn barrier() const { return barrier_; }
+  // The end of the last transaction that was read whole, also when all of it was left out.
+  Lsn read_through() const { return read_through_; }
 
  private:
   // Drain(), measured.
@@ -110,6 +112,7 @@ class Reader {
   bool data_since_poll_ = false;
   bool drained_ = false;
   Lsn barrier_;
+  Lsn read_through_;
   ReaderStats stats_;
 
   ReaderInstruments instruments_;
