@@ -111,8 +111,8 @@ class ChartTest(unittest.TestCase):
         spec = one(documents, "Deployment")["spec"]["template"]["spec"]
         self.assertEqual(spec["serviceAccountName"], "server")
         self.assertEqual(rights(role), {
-            ("batch", "jobs", verb) for verb in ("create", "get", "list", "watch", "delete")} | {
-            ("", "pods", verb) for verb in ("get", "list", "watch")})
+            ("batch", "jobs", verb) for verb in ("create", "list", "watch", "delete")} | {
+            ("", "pods", verb) for verb in ("list", "watch")})
         self.assertEqual(of_kind(documents, "ClusterRole"), [])
 
     def test_probes_ask_where_the_server_listens(self):
