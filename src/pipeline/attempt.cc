@@ -378,6 +378,7 @@ absl::Status Attempt::Stream() {
   options.binary = StreamsBinary();
   options.messages = captures_;
   options.catch_up_bytes = c_.source->catch_up;
+  options.sql = sql_.get();
   options.on_switch = [this](std::string_view what) {
     Log(LogLevel::kInfo, what, {{"slot", c_.source->slot}});
     SetDetail(std::string(what));

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "pgoutput/messages.h"
+#include "postgres/slot.h"
 #include "postgres/walsender_stream.h"
 
 namespace wallaby {
@@ -42,9 +43,7 @@ absl::StatusOr<std::unique_ptr<ReplicationStream>> StartReplication(const Stream
 
 absl::StatusOr<std::unique_ptr<ReplicationStream>> CatchUpStream::Start(const StreamOptions& options) {
   std::unique_ptr<CatchUpStream> stream(new CatchUpStream(options));
-  RETURN_IF_ERROR(stream->Connect());
   if (!stream->IsFarBehind() || !stream->OpenCursor()) {
-    stream->sql_.reset();
     ASSIGN_OR_RETURN(stream->walsender_, StartWalsender(options));
   }
   return stream;
@@ -97,47 +96,40 @@ absl::StatusOr<Packet> CatchUpStream::NextStreamed() {
   return packet;
 }
 
-absl::Status CatchUpStream::Connect() {
-  ConnectOptions connect;
-  connect.settings["statement_timeout"] = "0";
-  ASSIGN_OR_RETURN(sql_, PgConnection::Connect(options_.dsn, connect));
-  return absl::OkStatus();
-}
-
 bool CatchUpStream::IsFarBehind() {
   // The stream goes on without the answer.
-  if (sql_ == nullptr && !Connect().ok()) return false;
-  const auto end = ServerEnd(*sql_);
-  if (!end.ok()) sql_.reset();
+  const auto end = GetCurrentLsn(*options_.sql);
   return end.ok() && Distance(position_, *end) >= options_.catch_up_bytes;
 }
 
 // ---- through SQL ----
 
 bool CatchUpStream::OpenCursor() {
-  (void)EnlargeInputBuffer(*sql_);  // what is wrong shows in the next statement too
+  const absl::Status opened = TryToOpenCursor();
+  if (!opened.ok()) {
+    cursor_.reset();
+    sql_.reset();  // and with it the copy of the slot, if there is one
+    tries_ = false;
+  }
+  if (options_.on_switch) {
+    options_.on_switch(opened.ok() ? "catching up: reading through SQL"
+                                   : absl::StrCat("catching up by streaming only: ", opened.message()));
+  }
+  return opened.ok();
+}
+
+absl::Status CatchUpStream::TryToOpenCursor() {
+  ConnectOptions connect;
+  connect.settings["statement_timeout"] = "0";
+  ASSIGN_OR_RETURN(sql_, PgConnection::Connect(options_.dsn, connect));
+  RETURN_IF_ERROR(EnlargeInputBuffer(*sql_));
   StreamOptions options = options_;
   options.start = position_;
-  auto cursor = SlotCursor::Open(sql_.get(), options);
-  if (cursor.ok()) {
-    cursor_ = *std::move(cursor);
-    auto where = cursor_->Look();
-    if (where.ok()) {
-      where_ = *where;
-      piece_wal_ = kFirstPiece;
-      reading_ = stuck_ = false;
-      if (options_.on_switch) options_.on_switch("catching up: reading through SQL");
-      return true;
-    }
-    cursor = where.status();
-  }
-  cursor_.reset();
-  sql_.reset();  // and with it the copy of the slot, if there is one
-  tries_ = false;
-  if (options_.on_switch) {
-    options_.on_switch(absl::StrCat("catching up by streaming only: ", cursor.status().message()));
-  }
-  return false;
+  ASSIGN_OR_RETURN(cursor_, SlotCursor::Open(sql_.get(), options));
+  ASSIGN_OR_RETURN(where_, cursor_->Look());
+  piece_wal_ = kFirstPiece;
+  reading_ = stuck_ = false;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Packet> CatchUpStream::NextRead() {
@@ -172,7 +164,7 @@ absl::StatusOr<Packet> CatchUpStream::NextRead() {
 }
 
 absl::Status CatchUpStream::BeginPiece() {
-  const auto end = ServerEnd(*sql_);
+  const auto end = GetCurrentLsn(*options_.sql);
   if (!end.ok()) return SwitchToWalsender(end.status().message());
   if (stuck_ || Distance(position_, *end) < std::min(kNear, options_.catch_up_bytes))
     return SwitchToWalsender("near the end");

@@ -42,11 +42,11 @@ class CatchUpStream : public ReplicationStream {
   absl::StatusOr<Packet> NextStreamed();
   // True when the reader is so far behind that it should read through SQL.
   bool IsFarBehind();
-  absl::Status Connect();
 
   // ---- through SQL ----
   // From position_ on. False: it cannot be done here.
   bool OpenCursor();
+  absl::Status TryToOpenCursor();
   absl::StatusOr<Packet> NextRead();
   absl::Status BeginPiece();
   absl::StatusOr<Packet> EndPiece();
@@ -61,7 +61,7 @@ class CatchUpStream : public ReplicationStream {
   Lsn moved_;          // where the slot was put from here
   bool tries_ = true;  // reading through SQL has not been refused
 
-  std::unique_ptr<PgConnection> sql_;   // while reading through SQL, and once under load
+  std::unique_ptr<PgConnection> sql_;   // while reading through SQL
   std::unique_ptr<SlotCursor> cursor_;  // uses sql_
   bool reading_ = false;                // a piece was asked for
   bool piece_began_ = false;            // and something of it has come

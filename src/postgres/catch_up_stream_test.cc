@@ -29,6 +29,7 @@ class CatchUpStreamTest : public ::testing::TestWithParam<int> {
     options_.slot = MustQuery(*sql_, "SELECT 'catch_up_' || current_database()");
     options_.publication = "p";
     options_.binary = true;
+    options_.sql = sql_.get();
     options_.on_switch = [this](std::string_view what) { switches_.emplace_back(what); };
     MustExecute(*sql_, "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION p FOR ALL TABLES");
     options_.start = Lsn::Parse(MustQuery(*sql_, "SELECT lsn FROM pg_create_logical_replication_slot('" +
@@ -168,6 +169,7 @@ class CatchUpStreamRefused : public ::testing::Test {
                 "FOR ALL TABLES");
     StreamOptions options{.dsn = server.Dsn("postgres", "reader"), .slot = "s", .publication = "p"};
     options.catch_up_bytes = 1;
+    options.sql = sql.get();
     options.on_switch = [this](std::string_view what) { switches_.emplace_back(what); };
     options.start =
         Lsn::Parse(MustQuery(*sql, "SELECT lsn FROM pg_create_logical_replication_slot('s', 'pgoutput')")).value();

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "base/event.h"
 #include "base/lsn.h"
+#include "postgres/connection.h"
 
 namespace wallaby {
 
@@ -56,6 +57,8 @@ struct StreamOptions {
   // From this much WAL behind the server on, changes are read through SQL until the stream is near (catch_up_stream.h);
   // 0: never.
   int64_t catch_up_bytes = 0;
+  // Asked how far the server is, on the thread that reads. Needed with catch_up_bytes; outlives the stream.
+  PgConnection* sql = nullptr;
   // Told when the way of reading changes, on the thread that reads.
   std::function<void(std::string_view what)> on_switch;
 };

@@ -85,6 +85,16 @@ absl::Status DropSlot(PgConnection& sql, const std::string& name) {
   return sql.Query("SELECT pg_catalog.pg_drop_replication_slot($1)", {name}).status();
 }
 
+absl::Status AdvanceSlot(PgConnection& sql, const std::string& name, Lsn upto) {
+  // It refuses to go back, also where there is nothing to do.
+  return sql
+      .Query(
+          "SELECT pg_catalog.pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM "
+          "pg_catalog.pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn < $2::pg_lsn",
+          {name, upto.ToString()})
+      .status();
+}
+
 absl::Status CheckSlotUsable(const SlotInfo& slot, const std::string& database) {
   const auto refuse = [&slot](std::string_view why) {
     return absl::FailedPreconditionError(absl::StrCat("replication slot ", slot.name, " ", why));
@@ -172,6 +182,11 @@ absl::StatusOr<ServerInfo> GetServerInfo(PgConnection& sql) {
   info.system_identifier = rows.Text(0, 9);
   info.timeline = static_cast<int>(rows.Int(0, 10));
   return info;
+}
+
+absl::StatusOr<Lsn> GetCurrentLsn(PgConnection& sql) {
+  ASSIGN_OR_RETURN(const PgRows rows, sql.Query(absl::StrCat("SELECT ", kCurrentLsn)));
+  return LsnOrZero(rows, 0, 0);
 }
 
 }  // namespace wallaby

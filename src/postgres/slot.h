@@ -35,6 +35,8 @@ absl::StatusOr<std::optional<SlotInfo>> GetSlot(PgConnection& sql, const std::st
 absl::StatusOr<std::vector<SlotInfo>> ListSlots(PgConnection& sql);
 // FAILED_PRECONDITION naming the pid while the slot is active; NOT_FOUND when there is none.
 absl::Status DropSlot(PgConnection& sql, const std::string& name);
+// Moves a slot that nobody reads, so that the server may forget what is before `upto`. Never back.
+absl::Status AdvanceSlot(PgConnection& sql, const std::string& name, Lsn upto);
 
 // FAILED_PRECONDITION with the remedy when the slot cannot serve this flow: lost, wrong plugin, other database,
 // physical. Says nothing about `active`.
@@ -73,6 +75,8 @@ struct ServerInfo {
   Lsn current_lsn;
 };
 absl::StatusOr<ServerInfo> GetServerInfo(PgConnection& sql);
+// ServerInfo::current_lsn alone.
+absl::StatusOr<Lsn> GetCurrentLsn(PgConnection& sql);
 
 }  // namespace wallaby
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "change/tuple.h"
+#include "postgres/slot.h"
 #include "postgres/sql_text.h"
 #include "postgres/walsender_stream.h"
 
@@ -160,23 +161,6 @@ absl::StatusOr<SlotCursor::Where> SlotCursor::Look() {
 
 absl::Status SlotCursor::Drop() {
   return sql_->Query("SELECT pg_catalog.pg_drop_replication_slot($1)", {name_}).status();
-}
-
-absl::StatusOr<Lsn> ServerEnd(PgConnection& sql) {
-  ASSIGN_OR_RETURN(const PgRows rows,
-                   sql.Query("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() "
-                             "ELSE pg_catalog.pg_current_wal_flush_lsn() END"));
-  return Lsn::Parse(rows.Text(0, 0));
-}
-
-absl::Status AdvanceSlot(PgConnection& sql, const std::string& slot, Lsn upto) {
-  // It refuses to go back, also where there is nothing to do.
-  return sql
-      .Query(
-          "SELECT pg_catalog.pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM "
-          "pg_catalog.pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn < $2::pg_lsn",
-          {slot, upto.ToString()})
-      .status();
 }
 
 }  // namespace wallaby

@@ -72,12 +72,6 @@ class SlotCursor {
   std::string_view rest_;  // of buffer_
 };
 
-// How far the server has flushed its WAL; on a standby, replayed it.
-absl::StatusOr<Lsn> ServerEnd(PgConnection& sql);
-
-// Moves a slot that nobody reads, so that the server may forget what is before `upto`.
-absl::Status AdvanceSlot(PgConnection& sql, const std::string& slot, Lsn upto);
-
 }  // namespace wallaby
 
 #endif  // WALLABY_POSTGRES_SLOT_CURSOR_H_
