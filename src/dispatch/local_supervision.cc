@@ -9,12 +9,12 @@
 #include "base/clock.h"
 #include "dispatch/local_dispatcher.h"
 #include "dispatch/worker_process.h"
+#include "store/for_each_flow.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
 namespace {
 
-constexpr int kReviewPage = 500;
 constexpr size_t kMaxUnrecorded = 1000;
 // A worker that met another's lease which is gone meanwhile.
 constexpr absl::Duration kMinLeaseWait = absl::Milliseconds(200);
@@ -166,17 +166,11 @@ void LocalDispatcher::Review() {
   std::vector<UnrecordedEnd> unrecorded;
   unrecorded.swap(unrecorded_);
   for (const UnrecordedEnd& end : unrecorded) RecordEnd(end.attempt, end.exit);
-  std::string after;
-  while (true) {
-    const absl::StatusOr<std::vector<StoredFlow>> flows = store_->ListFlows(after, kReviewPage);
-    if (!flows.ok()) {
-      Log(LogLevel::kWarn, "the flows cannot be reviewed", {{"error", Text(flows.status())}});
-      return;
-    }
-    for (const StoredFlow& flow : *flows) ReviewFlow(flow);
-    if (flows->size() < kReviewPage) return;
-    after = flows->back().flow.id;
-  }
+  const absl::Status status = ForEachFlow(*store_, [this](const StoredFlow& flow) {
+    ReviewFlow(flow);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) Log(LogLevel::kWarn, "the flows cannot be reviewed", {{"error", Text(status)}});
 }
 
 void LocalDispatcher::ReviewFlow(const StoredFlow& flow) {

@@ -8,14 +8,13 @@
 
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "store/for_each_flow.h"
 #include "telemetry/log.h"
 #include "telemetry/metric_table.h"
 #include "telemetry/metrics_snapshot.h"
 
 namespace wallaby {
 namespace {
-
-constexpr int kPage = 500;
 
 constexpr std::array<FlowState, 6> kStates = {FlowState::kCreated,  FlowState::kRunning, FlowState::kPaused,
                                               FlowState::kStopping, FlowState::kFailed,  FlowState::kStopped};
@@ -83,12 +82,11 @@ void AddReport(const std::string& flow_id, const WorkerReport& report, bool fres
 
 absl::StatusOr<std::vector<StoredFlow>> AllFlows(ControlStore& store) {
   std::vector<StoredFlow> all;
-  while (true) {
-    ASSIGN_OR_RETURN(std::vector<StoredFlow> page, store.ListFlows(all.empty() ? "" : all.back().flow.id, kPage));
-    const bool last = static_cast<int>(page.size()) < kPage;
-    std::move(page.begin(), page.end(), std::back_inserter(all));
-    if (last) return all;
-  }
+  RETURN_IF_ERROR(ForEachFlow(store, [&](const StoredFlow& flow) {
+    all.push_back(flow);
+    return absl::OkStatus();
+  }));
+  return all;
 }
 
 void FlowMetrics::Collect(Workers workers, std::vector<MetricFamily>* families) const {

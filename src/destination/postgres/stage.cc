@@ -121,10 +121,7 @@ class StageLoad {
     for (const PlannedColumn& column : plan_.columns) absent_.push_back(fields_[column.source].is_absent());
     const auto [it, added] = numbers_.try_emplace(absent_, static_cast<int>(patterns_.size()));
     if (added) patterns_.push_back({absent_});
-    const bool moved = std::any_of(plan_.key.begin(), plan_.key.end(), [this](int i) {
-      const int source = plan_.columns[i].source;
-      return fields_[source].kind != origin_[source].kind || fields_[source].bytes != origin_[source].bytes;
-    });
+    const bool moved = plan_.KeysDiffer(fields_, origin_);
     ++(moved ? patterns_[it->second].moved : patterns_[it->second].kept);
     return 2 * (it->second + 1) + moved;
   }

@@ -72,6 +72,14 @@ bool TablePlan::FitsBinary(const RowFields& fields, bool key_only) const {
   return true;
 }
 
+bool TablePlan::KeysDiffer(const RowFields& one, const RowFields& other) const {
+  return std::any_of(key.begin(), key.end(), [&](int i) {
+    const Field& field = one[columns[i].source];
+    const Field& beside = other[columns[i].source];
+    return field.kind != beside.kind || field.bytes != beside.bytes;
+  });
+}
+
 std::vector<std::string> DeclaredTypes(const Relation& relation, const TableOptions& options) {
   std::vector<std::string> types;
   for (const Column& column : relation.columns) types.push_back(options.MappedType(relation, column).sql_name);

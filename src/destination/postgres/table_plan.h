@@ -46,6 +46,8 @@ struct TablePlan {
   std::string TruncateSql() const;
   // Whether a binary COPY can carry the row. A key alone is looked at when `key_only`.
   bool FitsBinary(const RowFields& fields, bool key_only) const;
+  // Whether the two rows have different keys.
+  bool KeysDiffer(const RowFields& one, const RowFields& other) const;
 };
 
 // Types of the relation's columns after type_mappings, as far as every server has them.

@@ -23,10 +23,7 @@ bool AnyKeyMoved(const std::vector<CollapsedRow>& rows, const TablePlan& plan) {
     if (row.origin == nullptr || row.origin == row.row) return false;
     now.Parse(row.row);
     before.Parse(row.origin);
-    return std::any_of(plan.key.begin(), plan.key.end(), [&](int i) {
-      const int source = plan.columns[i].source;
-      return now[source].kind != before[source].kind || now[source].bytes != before[source].bytes;
-    });
+    return plan.KeysDiffer(now, before);
   });
 }
 

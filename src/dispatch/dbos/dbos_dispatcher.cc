@@ -8,12 +8,12 @@
 #include "base/status.h"
 #include "dispatch/dbos/schema.h"
 #include "dispatch/worker_process.h"
+#include "store/for_each_flow.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
 namespace {
 
-constexpr int kReviewPage = 500;
 // While a flow stops, its lease is looked at so often.
 constexpr absl::Duration kStoppingInterval = absl::Milliseconds(300);
 // A run that lasted so long begins the backoff anew.
@@ -152,26 +152,21 @@ void DbosDispatcher::ReviewLoop() {
 absl::StatusOr<bool> DbosDispatcher::Review() {
   bool stopping = false;
   ASSIGN_OR_RETURN(const auto active, dbos_.ActiveFlows());
-  std::string after;
-  while (true) {
-    ASSIGN_OR_RETURN(const std::vector<StoredFlow> flows, store_->ListFlows(after, kReviewPage));
-    for (const StoredFlow& flow : flows) {
-      const std::string& id = flow.flow.id;
-      if (flow.state == FlowState::kStopping) {
-        int cancelled = 0;
-        if (CancelRuns(id, &cancelled)) executor_.AbandonRuns(id);
-        stopping |= !SettleStopping(id);
-      }
-      if (flow.state != FlowState::kRunning || active.contains(id) || flow_runs_.scheduled()) {
-        // The backoff goes on while runs end soon after they began.
-        if (flow.state != FlowState::kRunning) missing_.erase(id);
-        continue;
-      }
-      RETURN_IF_ERROR(ReviewRunning(flow));
+  RETURN_IF_ERROR(ForEachFlow(*store_, [&](const StoredFlow& flow) {
+    const std::string& id = flow.flow.id;
+    if (flow.state == FlowState::kStopping) {
+      int cancelled = 0;
+      if (CancelRuns(id, &cancelled)) executor_.AbandonRuns(id);
+      stopping |= !SettleStopping(id);
     }
-    if (flows.size() < kReviewPage) return stopping;
-    after = flows.back().flow.id;
-  }
+    if (flow.state != FlowState::kRunning || active.contains(id) || flow_runs_.scheduled()) {
+      // The backoff goes on while runs end soon after they began.
+      if (flow.state != FlowState::kRunning) missing_.erase(id);
+      return absl::OkStatus();
+    }
+    return ReviewRunning(flow);
+  }));
+  return stopping;
 }
 
 absl::Status DbosDispatcher::ReviewRunning(const StoredFlow& flow) {

@@ -4,13 +4,10 @@
 #include "base/status.h"
 #include "dispatch/dbos/serialization.h"
 #include "nlohmann/json.hpp"
+#include "store/for_each_flow.h"
 
 namespace wallaby {
-namespace {
-
-constexpr int kPage = 500;
-
-}  // namespace
+namespace {}  // namespace
 
 absl::StatusOr<DbosStore::Enqueued> FlowRuns::Enqueue(const StoredFlow& flow, const std::string& suffix,
                                                       const char* kind, int64_t max_empty_reads,
@@ -44,23 +41,19 @@ absl::StatusOr<bool> FlowRuns::Ensure(const std::string& flow_id, int max_empty_
 
 absl::StatusOr<FlowRuns::Ticked> FlowRuns::Tick(absl::Time at, const std::string& parent) {
   Ticked ticked;
-  std::string after;
   ASSIGN_OR_RETURN(const auto active, dbos_->ActiveFlows());
-  while (true) {
-    ASSIGN_OR_RETURN(const std::vector<StoredFlow> flows, store_->ListFlows(after, kPage));
-    for (const StoredFlow& flow : flows) {
-      if (flow.state != FlowState::kRunning) continue;
-      if (active.contains(flow.flow.id)) {
-        ++ticked.skipped;
-        continue;
-      }
-      ASSIGN_OR_RETURN(const DbosStore::Enqueued enqueued, Enqueue(flow, absl::StrCat("-s-", absl::ToUnixNanos(at)),
-                                                                   "tick", /*max_empty_reads=*/1, parent));
-      ++(enqueued == DbosStore::Enqueued::kNew ? ticked.enqueued : ticked.skipped);
+  RETURN_IF_ERROR(ForEachFlow(*store_, [&](const StoredFlow& flow) -> absl::Status {
+    if (flow.state != FlowState::kRunning) return absl::OkStatus();
+    if (active.contains(flow.flow.id)) {
+      ++ticked.skipped;
+      return absl::OkStatus();
     }
-    if (flows.size() < kPage) return ticked;
-    after = flows.back().flow.id;
-  }
+    ASSIGN_OR_RETURN(const DbosStore::Enqueued enqueued,
+                     Enqueue(flow, absl::StrCat("-s-", absl::ToUnixNanos(at)), "tick", /*max_empty_reads=*/1, parent));
+    ++(enqueued == DbosStore::Enqueued::kNew ? ticked.enqueued : ticked.skipped);
+    return absl::OkStatus();
+  }));
+  return ticked;
 }
 
 }  // namespace wallaby

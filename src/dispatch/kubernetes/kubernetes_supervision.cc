@@ -8,13 +8,13 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "dispatch/kubernetes/kubernetes_dispatcher.h"
+#include "store/for_each_flow.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
 namespace {
 
 constexpr char kKind[] = "kubernetes";
-constexpr int kReviewPage = 500;
 constexpr absl::Duration kStoreRetry = absl::Seconds(1);
 constexpr absl::Duration kLeaseLook = absl::Seconds(1);
 
@@ -343,19 +343,11 @@ void KubernetesDispatcher::Review() {
     std::lock_guard lock(mutex_);
     if (!synced_ || Now() < quiet_until_) return;
   }
-  std::string after;
-  while (true) {
-    const absl::StatusOr<std::vector<StoredFlow>> flows = store_->ListFlows(after, kReviewPage);
-    if (!flows.ok()) {
-      Log(LogLevel::kWarn, "the flows cannot be reviewed", {{"error", Text(flows.status())}});
-      return;
-    }
-    for (const StoredFlow& flow : *flows) {
-      if (flow.state == FlowState::kRunning || flow.state == FlowState::kStopping) Settle(flow.flow.id);
-    }
-    if (flows->size() < kReviewPage) return;
-    after = flows->back().flow.id;
-  }
+  const absl::Status status = ForEachFlow(*store_, [this](const StoredFlow& flow) {
+    if (flow.state == FlowState::kRunning || flow.state == FlowState::kStopping) Settle(flow.flow.id);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) Log(LogLevel::kWarn, "the flows cannot be reviewed", {{"error", Text(status)}});
 }
 
 }  // namespace wallaby
