@@ -1,19 +1,16 @@
 #include "dispatch/kubernetes/test_cluster.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <iostream>
 #include <random>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "dispatch/kubernetes/kubeconfig.h"
 #include "gtest/gtest.h"
+#include "test/support/server_of_the_run.h"
 #include "yaml-cpp/yaml.h"
 
 namespace wallaby {
@@ -28,54 +25,16 @@ std::string Script() {
   return SourceDir() + "/test/servers/kubernetes";
 }
 
-[[noreturn]] void Die(std::string_view why) {
-  std::cerr << "test cluster: " << why << std::endl;
-  std::_Exit(1);
-}
-
-std::string Run(const std::string& command) {
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) Die("cannot run " + command);
-  std::string out;
-  char buffer[4096];
-  while (const size_t got = fread(buffer, 1, sizeof(buffer), pipe)) out.append(buffer, got);
-  if (pclose(pipe) != 0) Die("failed: " + command);
-  absl::StripTrailingAsciiWhitespace(&out);
-  return out;
-}
-
 std::string Start(pid_t owner) {
-  return Run(absl::StrCat("'", Script(), "' start --owner ", owner));
+  return OutputOf(absl::StrCat("'", Script(), "' start --owner ", owner));
 }
 
-// ctest runs each test in a process of its own: the first of a run starts the server on behalf of ctest, and leaves its
-// address in a file for the others.
-std::string ServerOfTheRun() {
+// The server that the processes of this ctest run share; outside of one, this process's own.
+std::string SharedServer() {
   static std::string own;
-  const pid_t run = getppid();
-  std::string name;
-  std::getline(std::ifstream(absl::StrCat("/proc/", run, "/comm")), name);
-  if (name != "ctest") {
-    if (own.empty()) own = Start(getpid());
-    return own;
-  }
-  const char* folder = std::getenv("TMPDIR");
-  const std::string path = absl::StrCat(folder != nullptr && *folder != '\0' ? folder : "/tmp",
-                                        "/wallaby-test-kubernetes-", getuid(), "-", run);
-  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0 || flock(file, LOCK_EX) != 0) Die("cannot lock " + path);
-  char buffer[512];
-  const ssize_t got = read(file, buffer, sizeof(buffer));
-  std::string line(buffer, got > 0 ? static_cast<size_t>(got) : 0);
-  const size_t tab = line.find('\t');
-  if (tab == std::string::npos || access(line.substr(tab + 1).c_str(), F_OK) != 0) {
-    line = Start(run);
-    if (ftruncate(file, 0) != 0 || pwrite(file, line.data(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
-      Die("cannot write " + path);
-    }
-  }
-  close(file);
-  return line;
+  if (!own.empty()) return own;
+  std::string line = ServerOfTheRun("kubernetes", Start);
+  return line.empty() ? own = Start(getpid()) : line;
 }
 
 Json ToJson(const YAML::Node& node) {
@@ -104,7 +63,7 @@ std::string TestCluster::WhyNot() {
 }
 
 TestCluster::TestCluster(bool own) : own_(own) {
-  const std::string line = own ? Start(getpid()) : ServerOfTheRun();
+  const std::string line = own ? Start(getpid()) : SharedServer();
   const size_t tab = line.find('\t');
   url_ = line.substr(0, tab);
   folder_ = line.substr(tab + 1);
@@ -124,7 +83,7 @@ TestCluster::TestCluster(bool own) : own_(own) {
 
 TestCluster::~TestCluster() {
   if (own_) {
-    Run(absl::StrCat("'", Script(), "' stop '", folder_, "'"));
+    OutputOf(absl::StrCat("'", Script(), "' stop '", folder_, "'"));
   } else {
     Send("DELETE", absl::StrCat(url_, "/api/v1/namespaces/", name_space_), Json(), "application/json");
   }
@@ -198,11 +157,11 @@ void TestCluster::DeleteServiceAccount() {
 }
 
 void TestCluster::Halt() {
-  Run(absl::StrCat("'", Script(), "' halt '", folder_, "'"));
+  OutputOf(absl::StrCat("'", Script(), "' halt '", folder_, "'"));
 }
 
 void TestCluster::Resume() {
-  Run(absl::StrCat("'", Script(), "' resume '", folder_, "'"));
+  OutputOf(absl::StrCat("'", Script(), "' resume '", folder_, "'"));
 }
 
 }  // namespace wallaby
