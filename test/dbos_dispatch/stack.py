@@ -2,26 +2,17 @@
 
 import json
 import os
-import unittest
 import urllib.error
 import urllib.request
 
 from dbos import DBOSClient, WorkflowSerializationFormat
 
-from e2e.harness import Postgres, Wallaby, free_port, source_endpoint, sql, wait_until
+from e2e.harness import PostgresTest, Wallaby, free_port, source_endpoint, sql, wait_until
 
 KEY = "5" * 64
 
 
-class DbosTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.postgres = Postgres(15)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.postgres.stop()
-
+class DbosTest(PostgresTest):
     def setUp(self):
         name = self.id().rsplit(".", 1)[1]
         self.system = self.postgres.database("sys_" + name)

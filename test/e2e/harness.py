@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 
 SOURCE_DIR = os.environ.get("WALLABY_SOURCE_DIR") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BIN_DIR = os.environ.get("WALLABY_BIN_DIR") or os.path.join(SOURCE_DIR, "build/bin")
@@ -63,6 +64,18 @@ class Postgres:
 
     def sql(self, text, dsn=None):
         return sql(dsn or self.dsn, text)
+
+
+class PostgresTest(unittest.TestCase):
+    """A test class whose cases share one server."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = Postgres(15)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.postgres.stop()
 
 
 def sql(dsn, text):

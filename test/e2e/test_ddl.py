@@ -4,7 +4,7 @@ import json
 import os
 import unittest
 
-from e2e.harness import Postgres, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
+from e2e.harness import PostgresTest, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
 
 
 def parquet_rows(query):
@@ -13,16 +13,8 @@ def parquet_rows(query):
         return connection.execute(query).fetchall()
 
 
-class DdlTest(unittest.TestCase):
+class DdlTest(PostgresTest):
     GATE = {"WALLABY_DDL_GATE": "true"}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.postgres = Postgres(15)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.postgres.stop()
 
     def begin(self, env=None, config=None, options=None, tables="public.orders", create=None):
         name = self.id().rsplit(".", 1)[1]

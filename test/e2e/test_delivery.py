@@ -4,7 +4,7 @@ import json
 import os
 import unittest
 
-from e2e.harness import Postgres, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
+from e2e.harness import Postgres, PostgresTest, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
 
 TABLES = """
   CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL, balance numeric(12,2) NOT NULL, note text);
@@ -72,15 +72,7 @@ def expression(text, engine):
     return text
 
 
-class DeliveryTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.postgres = Postgres(15)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.postgres.stop()
-
+class DeliveryTest(PostgresTest):
     def setUp(self):
         self.wallaby = Wallaby().start()
         name = self.id().rsplit(".", 1)[1]

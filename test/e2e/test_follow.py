@@ -5,15 +5,10 @@ import signal
 import subprocess
 import unittest
 
-from e2e.harness import BIN_DIR, SOURCE_DIR, Postgres, Wallaby, source_endpoint, wait_until
+from e2e.harness import BIN_DIR, SOURCE_DIR, PostgresTest, Wallaby, source_endpoint, wait_until
 
 
-class FollowTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.postgres = Postgres(15)
-        cls.addClassCleanup(cls.postgres.stop)
-
+class FollowTest(PostgresTest):
     def follow(self, wallaby, flow_id):
         process = subprocess.Popen(
             [os.path.join(SOURCE_DIR, "deploy/docker/wallaby-follow"), "-flow-id", flow_id], stderr=subprocess.DEVNULL,

@@ -4,20 +4,12 @@ import os
 import subprocess
 import unittest
 
-from e2e.harness import Postgres, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
+from e2e.harness import Postgres, PostgresTest, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
 
 SLOT = "refusals"
 
 
-class RefusalsTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.postgres = Postgres(15)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.postgres.stop()
-
+class RefusalsTest(PostgresTest):
     def setUp(self):
         self.wallaby = Wallaby().start()
         name = self.id().rsplit(".", 1)[1][:40]
