@@ -1,12 +1,7 @@
 #include "dispatch/conformance_test.h"
 
 #include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -14,91 +9,25 @@
 #include "absl/time/clock.h"
 
 namespace wallaby {
-namespace {
-
-constexpr char kRunsUntilAsked[] = "trap 'exit 0' TERM; while [ -e \"$0\" ]; do sleep 0.05; done";
-
-bool IsAlive(pid_t pid) {
-  std::ifstream in(absl::StrCat("/proc/", pid, "/stat"));
-  const std::string stat((std::istreambuf_iterator<char>(in)), {});
-  const size_t name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat.substr(name_end + 2, 1) != "Z";
-}
-
-}  // namespace
 
 void DispatcherConformanceTest::SetUp() {
   if (const std::string why = GetParam().why_not(); !why.empty()) GTEST_SKIP() << why;
-  folder_ = testing::TempDir() + "/wallaby-conformance-XXXXXX";
-  ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-  store_ = OpenSqliteStore(folder_ + "/wallaby.db").value();
-  const std::string worker = folder_ + "/worker";
-  std::ofstream(worker) << "#!/bin/sh\necho \"$$ $*\" >>" << folder_ << "/starts\n. " << folder_ << "/behaviour\n";
-  ASSERT_EQ(chmod(worker.c_str(), 0755), 0);
-  Behave(kRunsUntilAsked);
-  Flow flow;
-  flow.id = flow.name = "shop";
-  flow.source = {"db", "postgres", {{"dsn", "postgres://localhost/x"}}};
-  flow.destinations = {{"lake", "duckdb", {{"dsn", "/tmp/x.db"}}}};
-  ASSERT_TRUE(store_->CreateFlow(flow).ok());
+  limit_ = GetParam().limit;
+  MakeWorkers();
   harness_ = GetParam().make();
 }
 
 void DispatcherConformanceTest::TearDown() {
   dispatcher_.reset();
   harness_.reset();
-  for (const pid_t pid : Pids()) {
-    if (IsAlive(pid)) kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
-  }
-  if (!folder_.empty()) std::filesystem::remove_all(folder_);
-}
-
-void DispatcherConformanceTest::Behave(const std::string& script) {
-  std::ofstream(folder_ + "/behaviour.new") << script << "\n";
-  std::filesystem::rename(folder_ + "/behaviour.new", folder_ + "/behaviour");
+  EndWorkers();
 }
 
 void DispatcherConformanceTest::Begin() {
   dispatcher_.reset();
-  dispatcher_ = harness_->Make(store_.get(), folder_ + "/worker");
+  dispatcher_ = harness_->Make(store_.get(), worker());
   const absl::Status started = dispatcher_->Start();
   ASSERT_TRUE(started.ok()) << started;
-}
-
-void DispatcherConformanceTest::MoveTo(FlowState state) {
-  ASSERT_TRUE(store_->Transition("shop", {}, state, "").ok());
-}
-
-FlowState DispatcherConformanceTest::State() {
-  return store_->GetFlow("shop").value().state;
-}
-
-std::vector<std::string> DispatcherConformanceTest::Starts() {
-  std::ifstream in(folder_ + "/starts");
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-std::vector<pid_t> DispatcherConformanceTest::Pids() {
-  std::vector<pid_t> pids;
-  for (const std::string& line : Starts()) pids.push_back(std::stoi(line));
-  return pids;
-}
-
-pid_t DispatcherConformanceTest::AwaitStart(size_t count) {
-  EXPECT_TRUE(Eventually([&] { return Starts().size() >= count; })) << "worker number " << count << " did not start";
-  return Starts().size() >= count ? Pids()[count - 1] : 0;
-}
-
-bool DispatcherConformanceTest::Eventually(const std::function<bool()>& condition) {
-  const absl::Time deadline = absl::Now() + GetParam().limit;
-  while (!condition()) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  return true;
 }
 
 bool DispatcherConformanceTest::StaysAt(size_t count) {

@@ -2,20 +2,16 @@
 // them by compiling conformance_test.cc into its test and instantiating the suite:
 //
 //   INSTANTIATE_TEST_SUITE_P(Local, DispatcherConformanceTest, testing::Values(DispatcherKind{...}), KindName);
-//
-// The worker is a shell script on this machine. It notes its pid and arguments, then does what the test wrote.
 #ifndef WALLABY_DISPATCH_CONFORMANCE_TEST_H_
 #define WALLABY_DISPATCH_CONFORMANCE_TEST_H_
-
-#include <sys/types.h>
 
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/time/time.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/scripted_workers.h"
 #include "gtest/gtest.h"
 #include "store/control_store.h"
 
@@ -46,31 +42,17 @@ inline std::string KindName(const testing::TestParamInfo<DispatcherKind>& info) 
   return info.param.name;
 }
 
-class DispatcherConformanceTest : public testing::TestWithParam<DispatcherKind> {
+class DispatcherConformanceTest : public ScriptedWorkersTest, public testing::WithParamInterface<DispatcherKind> {
  protected:
   void SetUp() override;
   void TearDown() override;
 
-  // What the workers that start from now on do; `script` is POSIX shell.
-  void Behave(const std::string& script);
   // A new dispatcher takes the place of the one before.
   void Begin();
-  void MoveTo(FlowState state);
-  FlowState State();
-
-  // "pid arguments" of each worker so far.
-  std::vector<std::string> Starts();
-  std::vector<pid_t> Pids();
-  // The pid of the worker that started as number `count`; 0, and a failure of the test, when it does not come.
-  pid_t AwaitStart(size_t count);
-  bool Eventually(const std::function<bool()>& condition);
   // True when no further worker starts.
   bool StaysAt(size_t count);
 
-  std::string folder_;
-  std::unique_ptr<ControlStore> store_;
   std::unique_ptr<DispatchHarness> harness_;
-  std::unique_ptr<Dispatcher> dispatcher_;
 };
 
 }  // namespace wallaby

@@ -1,107 +1,40 @@
-// The dispatcher with real processes: the worker is a shell script whose behaviour each test writes.
+// The dispatcher with real processes. What every kind of dispatcher does is in conformance_test.cc.
 #include "dispatch/local_dispatcher.h"
 
 #include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "dispatch/scripted_workers.h"
 #include "gtest/gtest.h"
 
 namespace wallaby {
 namespace {
 
-constexpr char kRunsUntilAsked[] = "trap 'exit 0' TERM; while [ -e \"$0\" ]; do sleep 0.05; done";
 constexpr char kIgnoresRequests[] = "trap '' TERM; while [ -e \"$0\" ]; do sleep 0.05; done";
 
-bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(15)) {
-  const absl::Time deadline = absl::Now() + limit;
-  while (!condition()) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  return true;
-}
-
-bool IsAlive(pid_t pid) {
-  std::ifstream in(absl::StrCat("/proc/", pid, "/stat"));
-  std::string stat((std::istreambuf_iterator<char>(in)), {});
-  const size_t name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat.substr(name_end + 2, 1) != "Z";
-}
-
-class LocalDispatcherTest : public testing::Test {
+class LocalDispatcherTest : public ScriptedWorkersTest {
  protected:
-  LocalDispatcherTest() {
-    folder_ = testing::TempDir() + "/wallaby-dispatch-XXXXXX";
-    EXPECT_NE(mkdtemp(folder_.data()), nullptr);
-    store_ = OpenSqliteStore(folder_ + "/wallaby.db").value();
-    options_.worker = folder_ + "/worker";
+  void SetUp() override {
+    MakeWorkers();
+    options_.worker = worker();
     options_.review_interval = absl::Milliseconds(100);
     options_.backoff_base = absl::Milliseconds(20);
     options_.backoff_cap = absl::Milliseconds(100);
-    std::ofstream(options_.worker) << "#!/bin/sh\necho \"$$ $*\" >>" << folder_ << "/starts\n. " << folder_
-                                   << "/behaviour\n";
-    chmod(options_.worker.c_str(), 0755);
-    Behave(kRunsUntilAsked);
-    Flow flow;
-    flow.id = flow.name = "shop";
-    flow.source = {"db", "postgres", {{"dsn", "postgres://localhost/x"}}};
-    flow.destinations = {{"lake", "duckdb", {{"dsn", "/tmp/x.db"}}}};
-    EXPECT_TRUE(store_->CreateFlow(flow).ok());
   }
-
-  ~LocalDispatcherTest() override {
-    dispatcher_.reset();
-    for (const pid_t pid : Pids()) {
-      if (IsAlive(pid)) kill(pid, SIGKILL);
-      waitpid(pid, nullptr, 0);
-    }
-    std::filesystem::remove_all(folder_);
-  }
-
-  // What the next worker does.
-  void Behave(const std::string& script) {
-    std::ofstream(folder_ + "/behaviour.new") << script << "\n";
-    std::filesystem::rename(folder_ + "/behaviour.new", folder_ + "/behaviour");
-  }
+  void TearDown() override { EndWorkers(); }
 
   void Begin() {
     dispatcher_ = MakeLocalDispatcher(store_.get(), options_);
     ASSERT_TRUE(dispatcher_->Start().ok());
   }
 
-  void MoveTo(FlowState state) { ASSERT_TRUE(store_->Transition("shop", {}, state, "").ok()); }
-  FlowState State() { return store_->GetFlow("shop").value().state; }
-
-  // "pid arguments" of each worker so far.
-  std::vector<std::string> Starts() {
-    std::ifstream in(folder_ + "/starts");
-    std::vector<std::string> lines;
-    for (std::string line; std::getline(in, line);) lines.push_back(line);
-    return lines;
-  }
-  std::vector<pid_t> Pids() {
-    std::vector<pid_t> pids;
-    for (const std::string& line : Starts()) pids.push_back(std::stoi(line));
-    return pids;
-  }
-  pid_t AwaitStart(size_t count) {
-    EXPECT_TRUE(Eventually([&] { return Starts().size() >= count; })) << count;
-    return Starts().size() >= count ? Pids()[count - 1] : 0;
-  }
-
-  std::string folder_;
-  std::unique_ptr<ControlStore> store_;
   LocalDispatcherOptions options_;
-  std::unique_ptr<Dispatcher> dispatcher_;
 };
 
 TEST_F(LocalDispatcherTest, EnsureStartsOneWorkerInItsOwnSession) {
@@ -246,17 +179,6 @@ TEST_F(LocalDispatcherTest, EnsureWhileTheWorkerEndsStartsTheNext) {
   EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
 }
 
-TEST_F(LocalDispatcherTest, RestartReplacesARunningWorkerOnly) {
-  Begin();
-  dispatcher_->Restart("shop");
-  MoveTo(FlowState::kRunning);
-  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
-  const pid_t first = AwaitStart(1);
-  dispatcher_->Restart("shop");
-  AwaitStart(2);
-  EXPECT_FALSE(IsAlive(first));
-}
-
 TEST_F(LocalDispatcherTest, AProbeIsNotRepeatedAndIsFollowedByTheRealWorker) {
   Behave("exit 0");
   Begin();
@@ -354,18 +276,6 @@ TEST_F(LocalDispatcherTest, AMissingWorkerProgramIsAnErrorAndTriedAgainOnceItIsT
   EXPECT_NE(std::string(status.message()).find(worker), std::string::npos) << status;
   std::filesystem::rename(worker + ".away", worker);
   AwaitStart(1);
-}
-
-TEST_F(LocalDispatcherTest, ADeletedFlowIsForgotten) {
-  Begin();
-  MoveTo(FlowState::kRunning);
-  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
-  const pid_t pid = AwaitStart(1);
-  ASSERT_TRUE(store_->DeleteFlow("shop").ok());
-  kill(pid, SIGKILL);
-  EXPECT_TRUE(Eventually([&] { return !dispatcher_->IsActive("shop"); }));
-  absl::SleepFor(absl::Milliseconds(300));
-  EXPECT_EQ(Starts().size(), 1u);
 }
 
 }  // namespace
