@@ -22,13 +22,10 @@ constexpr ColumnSpec kColumns[] = {
     {"placed", 1184}, {"paid", 16},     {"note", 25}};
 constexpr int kColumnCount = std::size(kColumns);
 
+using pgoutput::Big;
+
 void Put(uint64_t value, int bytes, std::string* out) {
-  for (int i = bytes - 1; i >= 0; --i) out->push_back(static_cast<char>(value >> (8 * i)));
-}
-std::string Big(uint64_t value, int bytes) {
-  std::string out;
-  Put(value, bytes, &out);
-  return out;
+  out->append(Big(value, bytes));
 }
 
 void PutRelation(std::string* out) {

@@ -10,7 +10,7 @@
 
 #include "change/change_batch.h"
 #include "change/relation.h"
-#include "pgoutput/assembler.h"
+#include "pgoutput/test_bytes.h"
 
 namespace wallaby::bench {
 
@@ -51,11 +51,7 @@ Messages Stream(Operation operation, int transactions, int changes, int value_by
 // A batch of such changes; every `distinct` of them, the keys begin again.
 ChangeBatch Batch(Operation operation, int changes, int distinct, int value_bytes, bool binary);
 
-class BuiltinTypes : public pgoutput::RelationSource {
- public:
-  absl::StatusOr<PgType> ResolveType(uint32_t oid, int32_t typmod) override { return BuiltinType(oid, typmod); }
-  absl::StatusOr<std::vector<std::string>> PrimaryKey(uint32_t) override { return std::vector<std::string>{"id"}; }
-};
+using pgoutput::BuiltinTypes;
 
 }  // namespace wallaby::bench
 

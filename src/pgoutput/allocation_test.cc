@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "pgoutput/assembler.h"
+#include "pgoutput/test_bytes.h"
 #include "test/support/counting_allocator.h"
 
 namespace wallaby::pgoutput {
@@ -19,21 +20,6 @@ constexpr int kTransactionChanges = 10;
 constexpr int64_t kDoublings = 6;
 // Longer than what a std::string holds without memory of its own.
 constexpr char kLong[] = "a value that is longer than a short string";
-
-std::string Big(uint64_t value, int bytes) {
-  std::string out;
-  for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
-  return out;
-}
-std::string Zero(const std::string& text) {
-  return text + std::string(1, '\0');
-}
-
-class Source : public RelationSource {
- public:
-  absl::StatusOr<PgType> ResolveType(uint32_t oid, int32_t typmod) override { return BuiltinType(oid, typmod); }
-  absl::StatusOr<std::vector<std::string>> PrimaryKey(uint32_t) override { return std::vector<std::string>{"id"}; }
-};
 
 // Carries relations without their last column.
 class Watch : public SchemaWatch {
@@ -100,7 +86,7 @@ class AllocationTest : public testing::Test {
   // What `changes` more allocations are for kChanges more of these changes.
   int64_t More(const std::vector<std::string>& changes, AbsentFiller* filler, SchemaWatch* watch,
                Assembler::Options options = {}, char identity = 'd') {
-    Source source;
+    BuiltinTypes source;
     Assembler assembler(&source, filler, watch, std::move(options));
     const std::string begin = "B" + Big(100, 8) + Big(0, 8) + Big(1, 4);
     const std::string commit = std::string("C\0", 2) + Big(100, 8) + Big(148, 8) + Big(0, 8);

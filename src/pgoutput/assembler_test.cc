@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "pgoutput/test_bytes.h"
+
 namespace wallaby::pgoutput {
 namespace {
 
@@ -19,9 +21,6 @@ std::string Big32(uint32_t v) {
 std::string Big64(uint64_t v) {
   v = __builtin_bswap64(v);
   return std::string(reinterpret_cast<const char*>(&v), 8);
-}
-std::string Zero(const std::string& text) {
-  return text + std::string(1, '\0');
 }
 
 constexpr uint32_t kInt4 = 23;
@@ -49,12 +48,6 @@ std::string Insert(uint32_t oid, const std::string& id, const std::string& note)
   row.Text(note);
   return message;
 }
-
-class Source : public RelationSource {
- public:
-  absl::StatusOr<PgType> ResolveType(uint32_t oid, int32_t typmod) override { return BuiltinType(oid, typmod); }
-  absl::StatusOr<std::vector<std::string>> PrimaryKey(uint32_t) override { return std::vector<std::string>{"id"}; }
-};
 
 std::string Message(const std::string& content) {
   return "M\1" + Big64(90) + Zero("wallaby_ddl") + Big32(static_cast<uint32_t>(content.size())) + content;
@@ -84,7 +77,7 @@ class AssemblerTest : public testing::Test {
     return outcome.value_or(Assembler::Outcome::kNone);
   }
 
-  Source source_;
+  BuiltinTypes source_;
   Assembler assembler_{&source_, nullptr, nullptr, {.skip_below = {{"public.copied", Lsn{200}}}}};
   ChangeBatch batch_;
 };
@@ -192,7 +185,7 @@ TEST_F(AssemblerTest, WrongBytesAreDataLoss) {
 }
 
 TEST(AssemblerWatchTest, NothingOfAHeldTransactionIsInTheBatch) {
-  Source source;
+  BuiltinTypes source;
   Watch watch;
   Assembler assembler(&source, nullptr, &watch, {});
   ChangeBatch batch;
@@ -221,7 +214,7 @@ TEST(AssemblerWatchTest, NothingOfAHeldTransactionIsInTheBatch) {
 }
 
 TEST(AssemblerWatchTest, RowsAreCarriedInTheEditedShape) {
-  Source source;
+  BuiltinTypes source;
   Watch watch;
   Assembler assembler(&source, nullptr, &watch, {});
   ChangeBatch batch;

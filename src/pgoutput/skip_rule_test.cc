@@ -11,23 +11,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "pgoutput/assembler.h"
+#include "pgoutput/test_bytes.h"
 
 namespace wallaby::pgoutput {
 namespace {
 
-std::string Big(uint64_t value, int bytes) {
-  std::string out;
-  for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
-  return out;
-}
-
 constexpr char kAbsent[] = "<absent>";
-
-class Source : public RelationSource {
- public:
-  absl::StatusOr<PgType> ResolveType(uint32_t oid, int32_t typmod) override { return BuiltinType(oid, typmod); }
-  absl::StatusOr<std::vector<std::string>> PrimaryKey(uint32_t) override { return std::vector<std::string>{"id"}; }
-};
 
 // Puts "filled" wherever a value is absent.
 class Filler : public AbsentFiller {
@@ -103,7 +92,7 @@ class SkipRuleTest : public testing::Test {
     return std::string(row.field().bytes);
   }
 
-  Source source_;
+  BuiltinTypes source_;
   bool binary_ = false;
   std::unique_ptr<Assembler> assembler_;
   std::string relation_;

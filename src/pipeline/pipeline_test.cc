@@ -9,18 +9,13 @@
 #include <string>
 
 #include "change/value.h"
+#include "pgoutput/test_bytes.h"
 
 namespace wallaby {
 namespace {
 
-std::string Big(uint64_t v, int bytes) {
-  std::string out;
-  for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(v >> (8 * i)));
-  return out;
-}
-std::string Zero(const std::string& text) {
-  return text + std::string(1, '\0');
-}
+using pgoutput::Big;
+using pgoutput::Zero;
 
 std::string Begin(uint64_t lsn) {
   return "B" + Big(lsn, 8) + Big(0, 8) + Big(1, 4);
