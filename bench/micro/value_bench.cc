@@ -33,11 +33,7 @@ void ReadAll(benchmark::State& state, bool binary, Make make, Read read) {
   state.SetBytesProcessed(state.iterations() * bytes);
 }
 
-std::string Big(uint64_t value, int bytes) {
-  std::string out;
-  for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
-  return out;
-}
+using pgoutput::Big;
 
 // The column's bytes in row i of the orders table.
 std::string OrderField(int i, int column, bool binary) {

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/process_name.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -17,12 +18,6 @@ namespace {
 // The shortest wait for another's lease, and the longest before it is looked at again.
 constexpr absl::Duration kMinLeaseWait = absl::Milliseconds(200);
 constexpr absl::Duration kMaxLeaseWait = absl::Seconds(15);
-
-std::string HostName() {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
-  return host;
-}
 
 }  // namespace
 
@@ -53,7 +48,7 @@ absl::Duration LeaseLeft(ControlStore* store, const std::string& flow_id) {
 void ReleaseLeaseOf(ControlStore* store, const std::string& flow_id, pid_t pid) {
   const absl::StatusOr<std::optional<Lease>> lease = store->GetLease(flow_id);
   if (!lease.ok() || !lease->has_value()) return;
-  if (!absl::StartsWith((*lease)->holder, absl::StrCat(HostName(), ":", pid, ":"))) return;
+  if (!absl::StartsWith((*lease)->holder, ProcessName(pid) + ":")) return;
   store->ReleaseLease(**lease).IgnoreError();
 }
 

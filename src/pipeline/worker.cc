@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/backoff.h"
+#include "base/process_name.h"
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
 #include "pipeline/instruments.h"
@@ -23,9 +24,7 @@ namespace {
 constexpr int kMaxTries = 10;
 
 std::string Holder() {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrFormat("%s:%d:%08x", host, getpid(), std::random_device{}());
+  return absl::StrFormat("%s:%08x", ProcessName(getpid()), std::random_device{}());
 }
 
 bool IsFenced(const absl::Status& status) {

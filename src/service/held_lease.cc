@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "base/process_name.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -16,9 +17,7 @@ constexpr absl::Duration kAskAgain = absl::Milliseconds(200);
 
 // Random, so that servers in two containers, both with pid 1, never pass for one holder.
 std::string Holder(std::string_view purpose) {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrFormat("%s:%d:%s %08x", host, getpid(), purpose, std::random_device{}());
+  return absl::StrFormat("%s:%s %08x", ProcessName(getpid()), purpose, std::random_device{}());
 }
 
 }  // namespace

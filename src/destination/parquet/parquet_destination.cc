@@ -9,23 +9,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/stable_hash.h"
 #include "base/status.h"
 #include "destination/parquet/schema_change.h"
 
 namespace wallaby {
 namespace {
 
-// FNV-1a, for names that are the same in every version of this program.
-uint32_t HashOf(std::string_view text) {
-  uint32_t hash = 2166136261;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
-  return hash;
-}
-
 // Eight digits for the flow and destination, then four at random: a manifest that was lost and made anew does not give
 // names that exist.
 std::string IdPrefix(const DestinationConfig& config) {
-  return absl::StrFormat("%08x", HashOf(absl::StrCat(config.flow_id, "\n", config.name)));
+  return absl::StrFormat("%08x", StableHash32(absl::StrCat(config.flow_id, "\n", config.name)));
 }
 std::string NewId(const DestinationConfig& config) {
   return IdPrefix(config) + absl::StrFormat("%04x", std::random_device{}() & 0xffff);

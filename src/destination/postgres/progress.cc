@@ -1,6 +1,7 @@
 #include "destination/postgres/progress.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/stable_hash.h"
 #include "base/status.h"
 #include "destination/postgres/destination_table.h"
 
@@ -10,11 +11,9 @@ namespace {
 constexpr char kPartsTable[] = "snapshot_parts";
 constexpr char kChangesTable[] = "schema_changes";
 
-// The same in every process: FNV-1a.
-int32_t StableHash(std::string_view text) {
-  uint32_t hash = 2166136261u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  return static_cast<int32_t>(hash);
+// As advisory locks take it.
+int32_t LockNumber(std::string_view text) {
+  return static_cast<int32_t>(StableHash32(text));
 }
 
 }  // namespace
@@ -29,7 +28,7 @@ ProgressTables::ProgressTables(const DestinationConfig& config, const TableOptio
       table_(QualifiedSql(options.meta_schema, options.meta_table)),
       parts_(QualifiedSql(options.meta_schema, kPartsTable)),
       changes_(QualifiedSql(options.meta_schema, kChangesTable)),
-      lock_(StableHash(absl::StrCat(config.flow_id, "\n", config.name))) {}
+      lock_(LockNumber(absl::StrCat(config.flow_id, "\n", config.name))) {}
 
 absl::Status ProgressTables::Ensure(Session& session) const {
   // Looks first: CREATE ... IF NOT EXISTS asks for the right to create even where all is there.
@@ -38,7 +37,7 @@ absl::Status ProgressTables::Ensure(Session& session) const {
                                   "FROM (SELECT) one LEFT JOIN pg_namespace n ON n.nspname = $1",
                                   {schema_, table_, parts_}));
   if (found.Bool(0, 1) && found.Bool(0, 2)) return absl::OkStatus();
-  std::string sql = absl::StrCat("BEGIN; SELECT pg_advisory_xact_lock(", StableHash(schema_), ", 0);");
+  std::string sql = absl::StrCat("BEGIN; SELECT pg_advisory_xact_lock(", LockNumber(schema_), ", 0);");
   if (!found.Bool(0, 0)) absl::StrAppend(&sql, "CREATE SCHEMA IF NOT EXISTS ", QuoteIdentifier(schema_), ";");
   absl::StrAppend(&sql, "CREATE TABLE IF NOT EXISTS ", table_,
                   "(flow_id text NOT NULL, destination text NOT NULL, generation bigint NOT NULL, "

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/stable_hash.h"
 
 namespace wallaby {
 namespace {
@@ -21,10 +22,9 @@ constexpr size_t kHash = 10;
 // A worker makes durable what is on its way before it ends.
 constexpr int64_t kGraceSeconds = 120;
 
-// FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/), in letters and digits that cannot be mistaken for each other.
+// In letters and digits that cannot be mistaken for each other.
 std::string Hash(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  uint64_t hash = StableHash64(text);
   constexpr std::string_view kDigits = "0123456789abcdfghjkmnpqrstvwxyz";
   std::string out;
   for (size_t i = 0; i < kHash; ++i, hash /= kDigits.size()) out += kDigits[hash % kDigits.size()];

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/process_name.h"
 #include "opentelemetry/exporters/otlp/otlp_grpc_exporter_factory.h"
 #include "opentelemetry/exporters/otlp/otlp_grpc_exporter_options.h"
 #include "opentelemetry/exporters/otlp/otlp_grpc_log_record_exporter_factory.h"
@@ -63,12 +64,10 @@ class SdkMessages final : public sdk::common::internal_log::LogHandler {
 };
 
 sdk::resource::Resource MakeResource(const OtlpOptions& options) {
-  char host[256] = "?";
-  gethostname(host, sizeof(host) - 1);
   sdk::resource::ResourceAttributes attributes;
   attributes["service.version"] = options.version;
-  attributes["service.instance.id"] = absl::StrCat(host, ":", getpid());
-  attributes["host.name"] = std::string(host);
+  attributes["service.instance.id"] = ProcessName(getpid());
+  attributes["host.name"] = HostName();
   attributes["process.pid"] = static_cast<int64_t>(getpid());
   attributes["process.executable.name"] = options.program;
   attributes["service.name"] = std::string("wallaby");
