@@ -1,6 +1,6 @@
 #include "dispatch/scripted_workers.h"
 
-#include <signal.h>
+#include <csignal>
 #include <sys/stat.h>
 #include <sys/wait.h>
 

@@ -63,7 +63,7 @@ class SystemTest(DbosTest):
         self.assertEqual(catalogue(self.system), before)
         # What the SDK made is used as it is.
         wallaby = self.server(WALLABY_POSTGRES_DSN=theirs)
-        self.assertIn('"msg":"DBOS executor"', wallaby.log())
+        wait_until(lambda: '"msg":"DBOS executor"' in wallaby.log(), 15, "executor over the SDK's tables")
 
     def test_an_application_of_the_sdk_beside_us(self):
         wallaby = self.server()

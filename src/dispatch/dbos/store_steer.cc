@@ -26,6 +26,13 @@ std::string RequeuedColumns() {
                       ", queue_name = coalesce(nullif(queue_name, ''), '", kDbosInternalQueue, "')");
 }
 
+// The ids that a statement returns.
+absl::StatusOr<std::vector<std::string>> Ids(DbosDatabase* database, const std::string& sql,
+                                             const std::vector<SqlParam>& params) {
+  ASSIGN_OR_RETURN(const PgRows rows, database->Query(sql, params));
+  return FirstColumn(rows);
+}
+
 absl::Status NoSuchWorkflow(const std::string& id) {
   return absl::NotFoundError(absl::StrCat("Workflow ", id, " not found"));
 }
@@ -34,27 +41,22 @@ absl::Status NoSuchWorkflow(const std::string& id) {
 
 absl::StatusOr<std::vector<std::string>> DbosStore::Release(const std::vector<std::string>& tokens,
                                                             bool count_attempt) {
-  ASSIGN_OR_RETURN(
-      const PgRows rows,
-      database_->Query(
-          absl::StrCat("UPDATE dbos.workflow_status SET ", RequeuedColumns(),
-                       count_attempt ? "" : ", recovery_attempts = greatest(recovery_attempts - 1, 0)",
-                       " WHERE status = 'PENDING' AND owner_xid = ANY($1::text[]) RETURNING workflow_uuid"),
-          {PgTextArray(tokens)}));
-  return FirstColumn(rows);
+  return Ids(database_,
+             absl::StrCat("UPDATE dbos.workflow_status SET ", RequeuedColumns(),
+                          count_attempt ? "" : ", recovery_attempts = greatest(recovery_attempts - 1, 0)",
+                          " WHERE status = 'PENDING' AND owner_xid = ANY($1::text[]) RETURNING workflow_uuid"),
+             {PgTextArray(tokens)});
 }
 
 // ---- recovery ----
 
 absl::StatusOr<std::vector<std::string>> DbosStore::Recover(const std::vector<std::string>& executors) {
-  ASSIGN_OR_RETURN(
-      const PgRows rows,
-      database_->Query(absl::StrCat("UPDATE dbos.workflow_status SET ", RequeuedColumns(),
-                                    " WHERE status = 'PENDING' AND executor_id = ANY($3::text[]) AND "
-                                    "application_version = $2 AND (application_name = $1 OR application_name IS NULL) "
-                                    "AND coalesce(owner_xid, '') NOT LIKE $4 || '%' RETURNING workflow_uuid"),
-                       {identity_.application, identity_.version, PgTextArray(executors), TokenPrefix()}));
-  return FirstColumn(rows);
+  return Ids(database_,
+             absl::StrCat("UPDATE dbos.workflow_status SET ", RequeuedColumns(),
+                          " WHERE status = 'PENDING' AND executor_id = ANY($3::text[]) AND "
+                          "application_version = $2 AND (application_name = $1 OR application_name IS NULL) "
+                          "AND coalesce(owner_xid, '') NOT LIKE $4 || '%' RETURNING workflow_uuid"),
+             {identity_.application, identity_.version, PgTextArray(executors), TokenPrefix()});
 }
 
 absl::StatusOr<std::vector<std::string>> DbosStore::RecoverDead(const std::string& executor) {
@@ -137,39 +139,32 @@ absl::StatusOr<int64_t> DbosStore::DeleteEnded(absl::Time cutoff, int64_t rows) 
 // ---- steering ----
 
 absl::StatusOr<std::vector<std::string>> DbosStore::Cancel(const std::vector<std::string>& ids) {
-  ASSIGN_OR_RETURN(
-      const PgRows rows,
-      database_->Query(absl::StrCat("UPDATE dbos.workflow_status SET status = 'CANCELLED', ", EndedColumns(),
-                                    " WHERE workflow_uuid = ANY($1::text[]) AND status NOT IN "
-                                    "('SUCCESS','ERROR','CANCELLED') RETURNING workflow_uuid"),
-                       {PgTextArray(ids)}));
-  return FirstColumn(rows);
+  return Ids(database_,
+             absl::StrCat("UPDATE dbos.workflow_status SET status = 'CANCELLED', ", EndedColumns(),
+                          " WHERE workflow_uuid = ANY($1::text[]) AND status NOT IN "
+                          "('SUCCESS','ERROR','CANCELLED') RETURNING workflow_uuid"),
+             {PgTextArray(ids)});
 }
 
 absl::StatusOr<std::vector<std::string>> DbosStore::CancelStartedBefore(int64_t epoch_ms) {
-  ASSIGN_OR_RETURN(
-      const PgRows rows,
-      database_->Query(absl::StrCat("UPDATE dbos.workflow_status SET status = 'CANCELLED', ", EndedColumns(),
-                                    " WHERE status IN ('PENDING','ENQUEUED') AND created_at < $2::bigint "
-                                    "AND (application_name = $1 OR application_name IS NULL) "
-                                    "RETURNING workflow_uuid"),
-                       {identity_.application, absl::StrCat(epoch_ms)}));
-  return FirstColumn(rows);
+  return Ids(database_,
+             absl::StrCat("UPDATE dbos.workflow_status SET status = 'CANCELLED', ", EndedColumns(),
+                          " WHERE status IN ('PENDING','ENQUEUED') AND created_at < $2::bigint "
+                          "AND (application_name = $1 OR application_name IS NULL) "
+                          "RETURNING workflow_uuid"),
+             {identity_.application, absl::StrCat(epoch_ms)});
 }
 
 absl::StatusOr<std::vector<std::string>> DbosStore::Resume(const std::string& id) {
-  ASSIGN_OR_RETURN(
-      const PgRows rows,
-      database_->Query(
-          absl::StrCat("UPDATE dbos.workflow_status SET status = 'ENQUEUED', queue_name = '", kDbosInternalQueue,
-                       "', recovery_attempts = 0, owner_xid = NULL, workflow_deadline_epoch_ms = NULL, "
-                       "deduplication_id = NULL, started_at_epoch_ms = NULL, completed_at = NULL, "
-                       "updated_at = ",
-                       kDbosNow,
-                       " WHERE workflow_uuid = $1 AND status NOT IN ('SUCCESS','ERROR') RETURNING "
-                       "workflow_uuid"),
-          {id}));
-  return FirstColumn(rows);
+  return Ids(database_,
+             absl::StrCat("UPDATE dbos.workflow_status SET status = 'ENQUEUED', queue_name = '", kDbosInternalQueue,
+                          "', recovery_attempts = 0, owner_xid = NULL, workflow_deadline_epoch_ms = NULL, "
+                          "deduplication_id = NULL, started_at_epoch_ms = NULL, completed_at = NULL, "
+                          "updated_at = ",
+                          kDbosNow,
+                          " WHERE workflow_uuid = $1 AND status NOT IN ('SUCCESS','ERROR') RETURNING "
+                          "workflow_uuid"),
+             {id});
 }
 
 absl::StatusOr<std::string> DbosStore::Fork(const std::string& id, int start_step, const std::string& new_id,
