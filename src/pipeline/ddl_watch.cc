@@ -70,6 +70,14 @@ bool NeedsCopyAfterRows(const SchemaChange& change) {
   });
 }
 
+// A column that the catalog does not have any more may be another one renamed, or have had a default: what the rows that
+// were there have in it is known to nobody.
+bool AddsUnknownColumns(const SchemaChange& change) {
+  return std::any_of(change.steps.begin(), change.steps.end(), [](const SchemaStep& step) {
+    return step.kind == SchemaStepKind::kAddColumn && step.detail.attnum == 0;
+  });
+}
+
 std::string DescribeSteps(const SchemaChange& change) {
   return absl::StrCat(
       change.Table(), ": ",
@@ -240,6 +248,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Tran
     changes.push_back(CompareShapes(nullptr, &after));
   } else {
     changes.push_back(CompareShapes(&known.shape, &after));
+    changes[0].copy |= AddsUnknownColumns(changes[0]);
   }
   if (changes[0].steps.empty() || !options_.holds) {
     RETURN_IF_ERROR(Adopt(after, Lsn{t.commit.value - 1}));

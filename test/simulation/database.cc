@@ -51,6 +51,20 @@ nlohmann::json ShapeJson(const TableShape& shape) {
           {"publications", {{kPublication, std::move(names)}}}};
 }
 
+// The one column in which the shapes differ; 0: none.
+int ChangedColumn(const TableShape& before, const TableShape& after) {
+  for (const TableShape* one : {&before, &after}) {
+    const TableShape& other = one == &before ? after : before;
+    for (size_t i = 0; i < one->details.size(); ++i) {
+      const int there = other.FindAttnum(one->details[i].attnum);
+      const bool same = there >= 0 && other.details[there] == one->details[i] &&
+                        other.relation.columns[there] == one->relation.columns[i];
+      if (!same) return one->details[i].attnum;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 int64_t KeyOf(const Values& values) {
@@ -209,7 +223,7 @@ Table& Writing::CreateTable(const std::string& name, bool full_identity) {
   auto shape = std::make_shared<const TableShape>(FirstShape(table.oid, name, full_identity));
   Capture("CREATE TABLE", absl::StrCat("CREATE TABLE ", name, " ()"), nullptr, shape.get());
   shapes_[table.oid] = {{}, std::move(shape), table.file};
-  ddl_.push_back({.oid = table.oid, .captured = database_.captures_ddl});
+  ddl_.push_back({.oid = table.oid, .sql = "CREATE TABLE", .captured = database_.captures_ddl});
   return table;
 }
 
@@ -217,7 +231,7 @@ void Writing::DropTable(Table& table) {
   Capture("DROP TABLE", absl::StrCat("DROP TABLE ", table.name()), &Shape(table), nullptr);
   for (const int64_t key : Keys(table)) Put(table, key, nullptr);
   shapes_[table.oid] = {};
-  ddl_.push_back({.oid = table.oid, .captured = database_.captures_ddl});
+  ddl_.push_back({.oid = table.oid, .sql = "DROP TABLE", .captured = database_.captures_ddl});
 }
 
 void Writing::Alter(Table& table, const std::string& sql, TableShape shape, bool rewrite) {
@@ -234,10 +248,12 @@ void Writing::Alter(Table& table, const std::string& sql, TableShape shape, bool
       Put(table, key, std::make_shared<const Values>(std::move(values)));
     }
   }
-  const bool shown = !before->relation.SameShape(after->relation);
   const uint32_t file = shapes_.contains(table.oid) ? shapes_[table.oid].file : table.now().file;
   shapes_[table.oid] = {{}, std::move(after), rewrite ? database_.next_file_++ : file};
-  ddl_.push_back({.oid = table.oid, .captured = database_.captures_ddl, .shown = shown});
+  ddl_.push_back({.oid = table.oid,
+                  .sql = sql,
+                  .column = ChangedColumn(*before, *shapes_[table.oid].shape),
+                  .captured = database_.captures_ddl});
 }
 
 Lsn Writing::Commit(int64_t now_micros) {

@@ -93,8 +93,9 @@ struct Slot {
 struct DdlRecord {
   Lsn commit;
   uint32_t oid = 0;
-  bool captured = false;  // a message tells of it
-  bool shown = false;     // so does the next relation message
+  std::string sql;
+  int column = 0;         // attribute number; 0: of the table
+  bool captured = false;  // a message tells of it; else the next relation message does, perhaps
 };
 
 class Database;

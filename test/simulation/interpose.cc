@@ -16,6 +16,7 @@
 #include <random>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "test/simulation/scheduler.h"
 
 namespace wallaby::simulation {
@@ -27,10 +28,10 @@ constexpr Nanos kEpoch = 1767225600 * kSecond;
 constexpr int kFirstEvent = 1 << 28;
 
 // libc's own.
-#define REAL(name)                                                                            \
-  ([] {                                                                                       \
+#define REAL(name)                                                                         \
+  ([] {                                                                                    \
     static const auto real = reinterpret_cast<decltype(&::name)>(dlsym(RTLD_NEXT, #name)); \
-    return real;                                                                              \
+    return real;                                                                           \
   }())
 
 struct EventFd {
@@ -295,6 +296,21 @@ int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* ma
 }
 
 }  // extern "C"
+
+// Abseil reckons between two looks at the clock by counting cycles.
+
+namespace absl {
+ABSL_NAMESPACE_BEGIN
+int64_t GetCurrentTimeNanos() {
+  timespec time;
+  clock_gettime(CLOCK_REALTIME, &time);
+  return time.tv_sec * kSecond + time.tv_nsec;
+}
+Time Now() {
+  return FromUnixNanos(GetCurrentTimeNanos());
+}
+ABSL_NAMESPACE_END
+}  // namespace absl
 
 // ---- chance ----
 

@@ -64,7 +64,8 @@ class Oracle {
   std::string CompareTables(const Disk& disk, bool whole);
   std::string CompareTable(const DiskState& state, const Table& table, const DiskTable& there, bool whole) const;
   std::string CompareRow(const Table& table, const DiskTable& there, int64_t key, Lsn at) const;
-  bool IsSettled(uint32_t oid, Lsn from, Lsn to) const;
+  // Somebody has decided on it, or there is nothing to decide: it is about a column that was rejected.
+  bool IsSettled(const DdlRecord& ddl, Lsn to) const;
   bool IsDurable(const Disk& disk, const WalTransaction& t);
 
   World& world_;

@@ -61,7 +61,9 @@ class SimulatedDestination final : public Destination {
     }
     for (const std::string& part : point.finished_parts) {
       state.progress.snapshot_parts.insert(part);
-      state.parts[part] = part_lsns_[part];
+      // An empty part comes without a batch to write.
+      const auto lsn = part_lsns_.find(part);
+      state.parts[part] = lsn == part_lsns_.end() ? world_.read_parts.at(part) : lsn->second;
     }
     if (open_.has_value()) disk_.state = *std::move(open_);
     open_.reset();

@@ -220,6 +220,7 @@ absl::Status SimulatedSession::CopyTablePart(
   }
   RETURN_IF_ERROR(Ask("end copy"));
   ++world.statistics.copies;
+  world.read_parts[part.name] = snapshot.consistent;
   return emit(std::move(batch), true);
 }
 

@@ -65,6 +65,9 @@ void Workload::Commit(Writing& writing) {
   const Lsn commit = writing.Commit(world_.NowMicros());
   if (world_.verbose()) {
     world_.Say(absl::StrCat("commits ", commit.ToString(), ", ", world_.database.wal.back().ops.size(), " changes"));
+    for (const DdlRecord& ddl : world_.database.ddl) {
+      if (ddl.commit == commit) world_.Say(absl::StrCat("  ", ddl.sql, " of table ", ddl.oid, " column ", ddl.column));
+    }
   }
   world_.scheduler.WakeAll(PollQueue());
 }

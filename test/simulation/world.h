@@ -112,8 +112,9 @@ class World {
   Flow flow;
   Statistics statistics;
   bool trouble = true;
-  std::map<int, Worker*> running;  // by the number of their process
-  bool backfilled = false;         // the backfill that a failure asked for was made
+  std::map<std::string, Lsn> read_parts;  // of snapshots, with the snapshot each was read under last
+  std::map<int, Worker*> running;         // by the number of their process
+  bool backfilled = false;                // the backfill that a failure asked for was made
 
  private:
   const bool verbose_;
