@@ -46,9 +46,17 @@ void Oracle::Settled(const DdlEvent& event) {
   if (!change.ok()) return world_.Violated(absl::StrCat("a plan cannot be read: ", change.status().message()));
   if (change->before) settled_.emplace_back(change->before->relation.oid, event.lsn);
   if (change->after) settled_.emplace_back(change->after->relation.oid, event.lsn);
-  if (event.status != DdlStatus::kRejected) return;
+  if (!change->after) return;
+  const uint32_t oid = change->after->relation.oid;
   for (const SchemaStep& step : change->steps) {
-    rejected_.emplace(change->after->relation.oid, change->after->details[change->after->FindName(step.column)].attnum);
+    if (step.kind != SchemaStepKind::kAddColumn) continue;
+    const std::pair column(oid, world_.database.column_numbers.at({oid, step.column}));
+    if (event.status == DdlStatus::kRejected) {
+      rejected_.insert(column);
+      once_rejected_.insert(column);
+    } else {
+      rejected_.erase(column);  // renamed while nobody looked, it was asked for again
+    }
   }
 }
 
@@ -158,7 +166,7 @@ std::string Oracle::CompareTables(const Disk& disk, bool whole) {
 // ---- what must hold ----
 
 bool Oracle::IsSettled(const DdlRecord& ddl, Lsn to) const {
-  if (rejected_.contains({ddl.oid, ddl.column})) return true;
+  if (once_rejected_.contains({ddl.oid, ddl.column})) return true;
   return std::any_of(settled_.begin(), settled_.end(), [&](const auto& settled) {
     return settled.first == ddl.oid && settled.second >= ddl.commit && settled.second <= to;
   });

@@ -77,7 +77,9 @@ class Oracle {
   size_t verified_ = 0;                          // so many transactions of the log were seen to be durable
   std::map<int, int64_t> generations_;           // by process
   int64_t generation_ = 0;                       // of the last lease
-  std::set<std::pair<uint32_t, int>> rejected_;  // columns, by table and attribute number
+  // Columns, by table and attribute number.
+  std::set<std::pair<uint32_t, int>> rejected_;
+  std::set<std::pair<uint32_t, int>> once_rejected_;  // also those that were accepted later
   Lsn first_;                                    // where the slot begins
 };
 

@@ -161,6 +161,10 @@ class SimulatedDestination final : public Destination {
       return;  // known by its position
     }
     state.last = position;
+    if (world_.verbose()) {
+      world_.Say(absl::StrCat("    ", disk_.name, " takes ", position.ToString(), " ",
+                              std::string(1, static_cast<char>(change.kind)), " of table ", table.oid));
+    }
     world_.oracle.OnChange(disk_, state, table.oid, position);
     if (change.kind == ChangeKind::kTruncate) {
       table.rows.clear();

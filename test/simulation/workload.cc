@@ -12,6 +12,21 @@ namespace {
 constexpr int64_t kKeys = 24;  // few, so that they come again
 constexpr int kFirstOwnColumn = 4;
 
+std::string Describe(const RowPtr& row) {
+  if (row == nullptr) return "";
+  std::string text = " (";
+  for (const auto& value : *row) {
+    absl::StrAppend(&text, text.size() > 2 ? ", " : "", value.has_value() ? value->substr(0, 12) : "null");
+  }
+  return text + ")";
+}
+
+std::string Describe(const WalOp& op) {
+  const char* const kinds[] = {"insert", "update", "delete", "truncate", "message"};
+  return absl::StrCat(kinds[static_cast<int>(op.kind)], " ", op.oid, Describe(op.old_row), Describe(op.new_row),
+                      op.unchanged_large ? " large unchanged" : "");
+}
+
 }  // namespace
 
 void Workload::Create(int tables) {
@@ -26,6 +41,7 @@ void Workload::Create(int tables) {
 void Workload::Run() {
   while (world_.trouble) {
     world_.scheduler.Sleep(random_.Between(0, world_.plan.quiet));
+    if (!world_.trouble) return;
     // Bursts, traffic of other tables, and nothing.
     for (int64_t burst = random_.Skewed(4); burst > 0; --burst) Transact();
     if (random_.OneIn(2)) world_.database.OtherTraffic(random_.Skewed(16));
@@ -65,6 +81,7 @@ void Workload::Commit(Writing& writing) {
   const Lsn commit = writing.Commit(world_.NowMicros());
   if (world_.verbose()) {
     world_.Say(absl::StrCat("commits ", commit.ToString(), ", ", world_.database.wal.back().ops.size(), " changes"));
+    for (const WalOp& op : world_.database.wal.back().ops) world_.Say(absl::StrCat("  ", Describe(op)));
     for (const DdlRecord& ddl : world_.database.ddl) {
       if (ddl.commit == commit) world_.Say(absl::StrCat("  ", ddl.sql, " of table ", ddl.oid, " column ", ddl.column));
     }
