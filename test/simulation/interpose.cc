@@ -314,6 +314,8 @@ ABSL_NAMESPACE_END
 
 // ---- chance ----
 
+void std::random_device::_M_init(const std::string&) {}
+void std::random_device::_M_fini() {}
 std::random_device::result_type std::random_device::_M_getval() {
   if (sim::random_device != nullptr) return static_cast<result_type>(sim::random_device->Next());
   result_type value = 0;

@@ -86,6 +86,7 @@ void Heal(World& world, bool always_yes) {
     return world.store->GetFlow(kFlow);
   }();
   if (!stored.ok()) return;
+  if (stored->state == FlowState::kRunning) return;
   RunAside(world, "operator", [&](ControlStore& store) {
     Decide(world, store, always_yes).IgnoreError();
     Apply(store).IgnoreError();
@@ -105,7 +106,7 @@ void Heal(World& world, bool always_yes) {
 
 void Operate(World& world) {
   while (world.trouble) {
-    world.scheduler.Sleep(world.chance.Skewed(13) * kMillisecond);
+    world.scheduler.Sleep(world.chance.Between(300, 4000) * kMillisecond);
     if (!world.plan.operators || world.chance.OneIn(2)) {
       Heal(world, /*always_yes=*/false);
       continue;

@@ -70,7 +70,7 @@ void Workload::Transact() {
       ChangeShape(writing);
       for (int64_t after = random_.Skewed(3) - 1; after > 0; --after) Change(writing);
     }
-    if (world_.plan.wide && random_.OneIn(6)) WriteMuch(writing);
+    if (world_.plan.wide && random_.OneIn(8) && ++wide_ <= 3) WriteMuch(writing);
   }
   Commit(writing);
 }

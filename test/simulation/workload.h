@@ -44,6 +44,7 @@ class Workload {
 
   World& world_;
   Random random_;
+  int wide_ = 0;  // transactions that were
   int names_ = 0;
   int64_t values_ = 0;
 };

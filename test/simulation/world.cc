@@ -69,7 +69,7 @@ Flow MakeFlow(const Plan& plan, Random random) {
 Plan::Plan(Random random) {
   const uint64_t switches[] = {1, 5, 20, 60};
   switch_percent = switches[random.Below(4)];
-  trouble = random.Between(10, 60) * kSecond;
+  trouble = random.Between(4, 30) * kSecond;
   const uint64_t rates[] = {0, 0, 2, 10, 40};
   error_permille = rates[random.Below(5)];
   slow_permille = rates[random.Below(5)];
@@ -85,12 +85,12 @@ Plan::Plan(Random random) {
   ddl = random.OneIn(2);
   gate = random.OneIn(2);
   if (random.OneIn(3)) capture_ddl = random.OneIn(2);
-  wide = random.OneIn(12);
+  wide = random.OneIn(40);
   empty_transactions = random.OneIn(2);
   full_identity = random.OneIn(3);
   const int kinds[] = {1, 1, 2, 4, 3, 5, 6, 7};
   destinations = kinds[random.Below(8)];
-  quiet = random.Between(20, 3000) * kMillisecond;
+  quiet = random.Between(100, 4000) * kMillisecond;
 }
 
 void Statistics::Add(const Statistics& other) {
