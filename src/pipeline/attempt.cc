@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/deliberate_bug.h"
 #include "base/status.h"
 #include "pipeline/snapshot_plan.h"
 #include "telemetry/log.h"
@@ -383,6 +384,7 @@ absl::Status Attempt::Stream() {
     }
     auto rule = SkipRuleOf(sync);
     if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()), c_.flow->id);
+    if (HasBug(DeliberateBug::kForgetSnapshot)) continue;
     assembler_options.skip_below[sync.table] = *std::move(rule);
   }
   assembler_options.backfill_command = BackfillCommand(c_.flow->id);

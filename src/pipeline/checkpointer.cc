@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/deliberate_bug.h"
 #include "base/status.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
@@ -64,6 +65,10 @@ absl::Status Checkpointer::Store(Lsn position) {
     if (durable[i].valid()) metadata_[DestinationKey(destinations_[i])] = durable[i].ToString();
   }
   checkpoint.metadata = metadata_;
+  if (HasBug(DeliberateBug::kAcknowledgeFirst)) {
+    acknowledged_ = position.value;
+    reader_->Set();
+  }
   RETURN_IF_ERROR(store_->Put(checkpoint));
   TraceEvent(spec::kCheckpoint, "Running", position);
   acknowledged_ = position.value;

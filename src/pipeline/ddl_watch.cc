@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/deliberate_bug.h"
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
 #include "postgres/ddl_capture.h"
@@ -142,6 +143,11 @@ absl::Status DdlWatch::Adopt(const TableShape& shape, Lsn lsn) {
   return absl::OkStatus();
 }
 
+void DdlWatch::Follow(const TableShape& shape, Lsn lsn) {
+  shapes_[shape.relation.oid] = {shape, lsn};
+  if (HasBug(DeliberateBug::kRememberShapeEarly)) Adopt(shape, lsn).IgnoreError();
+}
+
 // ---- events ----
 
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::Judge(int32_t ordinal, std::string ddl, SchemaChange change,
@@ -150,6 +156,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::Judge(int32_t ordinal, 
   const auto recorded = std::find_if(events->begin(), events->end(),
                                      [ordinal](const DdlEvent& event) { return event.ordinal == ordinal; });
   if (recorded != events->end() && IsSettled(*recorded)) return Verdict::kCarry;
+  if (HasBug(DeliberateBug::kGateAfterDelivery)) return Verdict::kCarry;
   const uint32_t oid = change.after ? change.after->relation.oid : change.before->relation.oid;
   if (change.before && has_rows(oid)) change.copy |= NeedsCopyAfterRows(change);
   if (change.before && change.before->relation.oid != oid) pending_[change.before->relation.oid] = std::nullopt;

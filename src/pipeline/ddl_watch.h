@@ -60,7 +60,7 @@ class DdlWatch final : public pgoutput::SchemaWatch {
   absl::Status Adopt(const TableShape& shape, Lsn lsn);
   // The same for a table that is known. Not stored: rows in the shape before may not be durable yet, and after a crash
   // they would be taken for older than a copy that has this shape. The stream tells of it again.
-  void Follow(const TableShape& shape, Lsn lsn) { shapes_[shape.relation.oid] = {shape, lsn}; }
+  void Follow(const TableShape& shape, Lsn lsn);
   absl::StatusOr<Verdict> OnDifference(const Transaction& t, const StoredShape& known, const Relation& announced,
                                        HasRows has_rows, pgoutput::RelationEdit* edit);
   // The place of a change that no message told of; in a replay the one that it had.

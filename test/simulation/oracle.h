@@ -74,13 +74,13 @@ class Oracle {
   std::vector<TableSync> syncs_;
   std::vector<std::pair<uint32_t, Lsn>> settled_;
   Lsn checkpoint_;
-  size_t verified_ = 0;                          // so many transactions of the log were seen to be durable
-  std::map<int, int64_t> generations_;           // by process
-  int64_t generation_ = 0;                       // of the last lease
+  size_t verified_ = 0;                 // so many transactions of the log were seen to be durable
+  std::map<int, int64_t> generations_;  // by process
+  int64_t generation_ = 0;              // of the last lease
   // Columns, by table and attribute number.
   std::set<std::pair<uint32_t, int>> rejected_;
   std::set<std::pair<uint32_t, int>> once_rejected_;  // also those that were accepted later
-  Lsn first_;                                    // where the slot begins
+  Lsn first_;                                         // where the slot begins
 };
 
 }  // namespace wallaby::simulation
