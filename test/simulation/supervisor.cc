@@ -63,7 +63,8 @@ void Supervise(World& world) {
   Process* worker = nullptr;
   while (true) {
     world.scheduler.Sleep(world.chance.Between(100, 700) * kMillisecond);
-    const bool alone = worker == nullptr || !worker->alive;
+    // Of a machine that is suspended nobody knows whether it comes back.
+    const bool alone = worker == nullptr || !worker->alive || worker->paused_until > world.scheduler.now();
     if (!alone && !(world.trouble && world.plan.second_workers && world.chance.OneIn(12))) continue;
     const auto flow = [&] {
       const Scheduler::NoYield whole;

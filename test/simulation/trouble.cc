@@ -11,7 +11,8 @@ void Pause(World& world) {
   if (world.running.empty()) return;
   const auto chosen = std::next(world.running.begin(), static_cast<int64_t>(world.chance.Below(world.running.size())));
   Process& process = world.scheduler.process_at(chosen->first);
-  process.paused_until = world.scheduler.now() + world.chance.Skewed(16) * kMillisecond;
+  process.paused_until = world.scheduler.now() + (world.chance.OneIn(2) ? world.chance.Between(10, 40) * kSecond
+                                                                        : world.chance.Skewed(14) * kMillisecond);
   ++world.statistics.pauses;
   if (world.verbose()) {
     world.Say(absl::StrCat("worker ", process.number, " is suspended until ",
