@@ -81,6 +81,12 @@ bool Oracle::CopyIsDue(const std::string& table) {
                      [&](const TableSync& sync) { return sync.table == table && sync.state != TableSyncState::kDone; });
 }
 
+bool Oracle::CopyIsDue(const Table& table) {
+  return std::any_of(table.shapes.begin(), table.shapes.end(), [&](const Table::Shaped& shaped) {
+    return shaped.shape != nullptr && CopyIsDue(shaped.shape->relation.QualifiedName());
+  });
+}
+
 Lsn Oracle::Shown(const DiskState& state, uint32_t oid, int64_t key) const {
   Lsn shown;
   for (const auto& [name, lsn] : state.parts) {
@@ -148,7 +154,7 @@ std::string Oracle::CompareTables(const Disk& disk, bool whole) {
       // A drop that nobody told of leaves the table where it is.
       const auto& ddl = world_.database.ddl;
       const bool told = std::any_of(ddl.rbegin(), ddl.rend(), [&](const DdlRecord& record) {
-        return record.oid == there.oid && record.captured && record.commit == table->now().commit;
+        return record.oid == there.oid && record.captured && record.commit >= first_ && record.commit == table->now().commit;
       });
       if (!whole || !told) continue;
       return absl::StrCat(disk.name, ": table ", name, " was dropped and is there");
@@ -189,7 +195,7 @@ void Oracle::OnCommit(const Disk& disk, int64_t generation) {
   for (const DdlRecord& ddl : world_.database.ddl) {
     if (!ddl.captured || ddl.commit > state.progress.commit || ddl.commit < first_) continue;
     const DiskTable* there = state.Find(ddl.oid);
-    if (there == nullptr || ddl.commit < HighestShown(state, ddl.oid)) continue;
+    if (there == nullptr || CopyIsDue(*world_.database.Find(ddl.oid)) || ddl.commit < HighestShown(state, ddl.oid)) continue;
     if (IsSettled(ddl, ddl.commit)) continue;
     return world_.Violated(absl::StrCat(disk.name, " has gone to ", state.progress.commit.ToString(),
                                         ", and nobody has decided on the DDL at ", ddl.commit.ToString()));
@@ -204,8 +210,8 @@ bool Oracle::IsDurable(const Disk& disk, const WalTransaction& t) {
   return std::all_of(t.ops.begin(), t.ops.end(), [&](const WalOp& op) {
     if (op.kind == WalOp::Kind::kMessage) return true;
     const Table* table = world_.database.Find(op.oid);
-    if (!table->exists() || CopyIsDue(table->name()) || CopyIsDue(op.shape->relation.QualifiedName())) return true;
-    return t.commit < HighestShown(disk.state, op.oid);
+    if (!table->exists()) return true;
+    return CopyIsDue(*table) || t.commit < HighestShown(disk.state, op.oid);
   });
 }
 

@@ -58,6 +58,8 @@ class Oracle {
   };
 
   bool CopyIsDue(const std::string& table);
+  // Under whatever name: those who copy may not have come as far as the source.
+  bool CopyIsDue(const Table& table);
   // The LSN of the latest snapshot that the row with this key, or any row of the table, is from.
   Lsn Shown(const DiskState& state, uint32_t oid, int64_t key) const;
   Lsn HighestShown(const DiskState& state, uint32_t oid) const;
