@@ -239,7 +239,11 @@ absl::Status Attempt::PrepareSlot() {
     if (c_.options->max_empty_reads > 0 || backfill) return absl::FailedPreconditionError(text);
     return absl::UnavailableError(text);
   }
-  if (!checkpoint_.has_value()) return StoreFirstCheckpoint(slot_->confirmed_flush);
+  if (!checkpoint_.has_value()) {
+    // With tables marked, it is this flow that made the slot and ended before it could go on.
+    if (!syncs_.empty()) RETURN_IF_ERROR(MarkNewTables());
+    return StoreFirstCheckpoint(slot_->confirmed_flush);
+  }
   return CopiesEveryTable() ? absl::OkStatus() : CheckContinuity();
 }
 
@@ -308,7 +312,20 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   ASSIGN_OR_RETURN(snapshot_, c_.source->CreateSlot());
   Log(LogLevel::kInfo, "slot created", {{"slot", c_.source_options->slot}, {"lsn", snapshot_->consistent.ToString()}});
   RETURN_IF_ERROR(ListTablesAtSnapshot());
+  if (snapshot_all) RETURN_IF_ERROR(MarkNewTables());
   return StoreFirstCheckpoint(snapshot_->consistent);
+}
+
+// Tables that came, or got another name, while the slot was being made: the stream does not have their rows.
+absl::Status Attempt::MarkNewTables() {
+  ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  for (const PublishedTable& table : tables_) {
+    const std::string name = table.relation.QualifiedName();
+    const bool marked =
+        std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) { return sync.table == name; });
+    if (!marked) RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = name}));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
