@@ -77,7 +77,6 @@ void Backfill(World& world, const std::string& reason) {
   world.Say(absl::StrCat("backfill of ", options.tables.empty() ? "everything" : options.tables[0]));
   Process* process = StartWorker(world, options);
   while (process->alive) world.scheduler.Sleep(100 * kMillisecond);
-  world.backfilled = process->exited;
 }
 
 void Heal(World& world, bool always_yes) {

@@ -27,6 +27,7 @@ void RunWorker(World& world, const WorkerOptions& options) {
   world.running[number] = &worker;
   const absl::Status status = worker.Run();
   world.running.erase(number);
+  if (options.mode == WorkerMode::kBackfill) world.backfilled = status.ok();
   if (absl::StrContains(status.message(), "fenced")) ++world.statistics.fenced;
   world.Say(absl::StrCat("worker ends: ", status.ok() ? "OK" : std::string(status.message())));
 }
