@@ -81,6 +81,7 @@ class Oracle {
   int64_t generation_ = 0;              // of the last lease
   // Columns, by table and attribute number.
   std::set<std::pair<uint32_t, int>> rejected_;
+  std::set<std::pair<uint32_t, int>> unsure_;         // whether those were rejected is not known any more
   std::set<std::pair<uint32_t, int>> once_rejected_;  // also those that were accepted later
   Lsn first_;                                         // where the slot begins
 };
