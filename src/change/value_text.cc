@@ -347,9 +347,10 @@ bool AppendNumeric(std::string_view bytes, std::string* out) {
   if (scale > 0) {
     *p++ = '.';
     char* const end = p + scale;
-    for (; p < end; ++i) {
+    while (p < end) {
       valid &= group(i) <= 9999;
       put_group(group(i) % 10000);
+      ++i;
     }
     p = end;
   }

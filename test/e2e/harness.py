@@ -19,11 +19,14 @@ import unittest
 
 SOURCE_DIR = os.environ.get("WALLABY_SOURCE_DIR") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BIN_DIR = os.environ.get("WALLABY_BIN_DIR") or os.path.join(SOURCE_DIR, "build/bin")
+# How much slower than release programs those of this run may be (sanitizers).
+TIME_SCALE = int(os.environ.get("WALLABY_TIME_SCALE") or 1)
 FIELD, RECORD = "\x1f", "\x1e"
 
 
 def wait_until(condition, timeout=60, what="the condition", interval=0.05):
-    """The first true value of condition(); fails with the last value after `timeout` seconds."""
+    """The first true value of condition(); fails with the last value after `timeout` seconds of release programs."""
+    timeout *= TIME_SCALE
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -151,7 +154,7 @@ class Wallaby:
 
     def admin(self, *args, check=True):
         result = subprocess.run([os.path.join(BIN_DIR, "wallaby-admin"), *args], env=self.env, capture_output=True,
-                                text=True, timeout=120)
+                                text=True, timeout=120 * TIME_SCALE)
         if check and result.returncode != 0:
             raise AssertionError(f"wallaby-admin {' '.join(args)}: exit {result.returncode}: {result.stderr}\n"
                                  f"{self.log()[-3000:]}")
@@ -159,7 +162,7 @@ class Wallaby:
 
     def worker(self, flow_id, *args, check=True, timeout=120):
         result = subprocess.run([os.path.join(BIN_DIR, "wallaby-worker"), "-flow-id", flow_id, *args], env=self.env,
-                                capture_output=True, text=True, timeout=timeout)
+                                capture_output=True, text=True, timeout=timeout * TIME_SCALE)
         if check and result.returncode != 0:
             raise AssertionError(f"worker: exit {result.returncode}: {result.stderr[-3000:]}")
         return result
