@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "nlohmann/json.hpp"
 #include "postgres/ddl_capture_sql.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {
