@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "pipeline/snapshot_plan.h"
 #include "pipeline/source_relations.h"
@@ -89,6 +90,7 @@ absl::Status Attempt::OpenDestinations() {
     config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
     auto made = MakeDestination(endpoint.type, config);
     if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
+    RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
     auto progress = (*made)->Open();
     if (!progress.ok()) return Annotate(progress.status(), absl::StrCat("opening destination ", endpoint.name));
     open_.push_back({endpoint.name, made->get(), *std::move(progress)});
@@ -312,10 +314,12 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
       RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
     }
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateBefore));
   SetDetail("creating the slot (waits for open transactions on the source)");
   ASSIGN_OR_RETURN(snapshot_,
                    SlotSnapshot::Create(c_.source->dsn, c_.source->slot, /*temporary=*/false, c_.source->failover));
   Log(LogLevel::kInfo, "slot created", {{"slot", c_.source->slot}, {"lsn", snapshot_->consistent().ToString()}});
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateAfter));
   RETURN_IF_ERROR(ListTablesAtSnapshot());
   return StoreFirstCheckpoint(snapshot_->consistent());
 }
