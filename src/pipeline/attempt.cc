@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "pipeline/snapshot_plan.h"
 #include "telemetry/log.h"
@@ -85,6 +86,7 @@ absl::Status Attempt::OpenDestinations() {
     config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
     auto made = MakeDestination(endpoint.type, config);
     if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
+    RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
     auto progress = (*made)->Open();
     if (!progress.ok()) return Annotate(progress.status(), absl::StrCat("opening destination ", endpoint.name));
     open_.push_back({endpoint.name, made->get(), *std::move(progress)});
@@ -303,9 +305,11 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
       RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
     }
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateBefore));
   SetDetail("creating the slot (waits for open transactions on the source)");
   ASSIGN_OR_RETURN(snapshot_, c_.source->CreateSlot());
   Log(LogLevel::kInfo, "slot created", {{"slot", c_.source_options->slot}, {"lsn", snapshot_->consistent.ToString()}});
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateAfter));
   RETURN_IF_ERROR(ListTablesAtSnapshot());
   return StoreFirstCheckpoint(snapshot_->consistent);
 }

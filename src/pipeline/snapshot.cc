@@ -10,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/log.h"
 
@@ -103,6 +104,7 @@ absl::Status Copier::Run() {
     if (!status.ok())
       Log(LogLevel::kWarn, "snapshot progress was not stored", {{"error", std::string(status.message())}});
   }));
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSnapshotDone));
   return StoreProgress(/*done=*/true);
 }
 
@@ -121,6 +123,7 @@ absl::Status Copier::CopyTasks() {
           const auto rows = static_cast<int64_t>(batch->change_count());
           part_rows += rows;
           if (last) PartIsRead(task, part_rows);
+          if (last) RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSnapshotPartRead));
           RETURN_IF_ERROR(pipeline_.PushSnapshot(std::move(batch), last));
           task.copy->rows += rows;
           return absl::OkStatus();

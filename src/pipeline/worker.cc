@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/backoff.h"
+#include "base/failpoint.h"
 #include "base/process_name.h"
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
@@ -61,6 +62,7 @@ absl::Status Worker::Run() {
   }
   ASSIGN_OR_RETURN(source_options_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
   source_ = make_source_(source_options_);
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kLeaseAcquire));
   ASSIGN_OR_RETURN(lease_, store_->AcquireLease(options_.flow_id, Holder(), kLeaseTtl));
   absl::Cleanup release = [this] {
     const absl::Status status = store_->ReleaseLease(lease_);
@@ -169,6 +171,7 @@ absl::StatusOr<bool> Worker::SettleHeld() {
     event.gated = policy.pauses();
     event.status = policy.auto_approve ? DdlStatus::kApproved : DdlStatus::kPending;
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlRecord));
   ASSIGN_OR_RETURN(const auto recorded, store_->RecordDdl(events));
   if (policy.pauses()) {
     const bool settled = std::all_of(recorded.begin(), recorded.end(),
@@ -206,6 +209,7 @@ absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& e
          {"ddl", entry.event.ddl},
          {"lsn", entry.event.lsn.ToString()}});
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlPause));
   const absl::Status paused = store_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
                                                  FlowState::kPaused, std::string(kDdlPending));
   TraceEvent(spec::kPause, "Paused", {});
