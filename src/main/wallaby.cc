@@ -114,6 +114,8 @@ absl::Status Serve(const std::string& config_file) {
   RETURN_IF_ERROR(ArmFailpointsFromEnvironment());
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
   ASSIGN_OR_RETURN(const std::unique_ptr<Access> access, Access::Make(settings.access));
+  // Workers, which inherit the environment, have no use for them.
+  unsetenv("WALLABY_TOKENS");
   // Its workers write there; a place where nobody can is told now.
   RETURN_IF_ERROR(OpenTraceFile(settings.trace_path));
   std::unique_ptr<DataDirLock> lock;
