@@ -109,30 +109,25 @@ std::string OfVerification(long result, X509* certificate, const std::string& na
   }
 }
 
-// Of what the server said when it ended the handshake.
-std::string OfAlert(const TlsClientFiles& files) {
-  const unsigned long error = ERR_peek_last_error();
-  const int reason = ERR_GET_REASON(error);
-  const std::string own = absl::StrCat("-tls-cert ", files.certificate);
-  switch (reason) {
-    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-      return "the server asks for a client certificate; give -tls-cert and -tls-key";
-    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-      return absl::StrCat("the server does not know the authority of ", own);
-    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-      return absl::StrCat(own, " has expired; renew it");
-    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
-    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
-    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
-    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
-      return absl::StrCat("the server does not accept ", own);
-    case SSL_R_WRONG_VERSION_NUMBER:
-    case SSL_R_PACKET_LENGTH_TOO_LONG:
-      return "the server does not speak TLS; leave out -tls-ca, or say -insecure";
-    default:
-      return "";
+// Of the client's own certificate, which the server has asked for and was not content with. Servers of gRPC end the
+// connection without a word.
+std::string OfOwnCertificate(SSL* ssl, const TlsClientFiles& files) {
+  if (files.certificate.empty()) return "the server asks for a client certificate; give -tls-cert and -tls-key";
+  const X509* own = SSL_get_certificate(ssl);
+  if (own != nullptr && X509_cmp_current_time(X509_get0_notAfter(own)) < 0) {
+    return absl::StrCat("-tls-cert ", files.certificate, " has expired, on ", DateOf(X509_get0_notAfter(own)));
   }
+  return absl::StrCat("the server does not accept -tls-cert ", files.certificate,
+                      "; is it from an authority in the server's WALLABY_TLS_CLIENT_CA_FILE?");
+}
+
+// The server has ended the connection, in the handshake or right behind it.
+std::string OfEnd(SSL* ssl, bool asked, const TlsClientFiles& files) {
+  const int reason = ERR_GET_REASON(ERR_peek_last_error());
+  if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_PACKET_LENGTH_TOO_LONG) {
+    return "the server does not speak TLS; leave out -tls-ca, or say -insecure";
+  }
+  return asked ? OfOwnCertificate(ssl, files) : "";
 }
 
 std::string Diagnose(int fd, const std::string& host, const TlsClientFiles& files) {
@@ -158,6 +153,12 @@ std::string Diagnose(int fd, const std::string& host, const TlsClientFiles& file
   static constexpr unsigned char kHttp2[] = "\x02h2";
   SSL_set_alpn_protos(ssl.get(), kHttp2, 3);
   SSL_set_fd(ssl.get(), fd);
+  bool asked = false;
+  const auto on_request = [](SSL*, void* flag) {
+    *static_cast<bool*>(flag) = true;
+    return 1;
+  };
+  SSL_set_cert_cb(ssl.get(), on_request, &asked);
   ERR_clear_error();
   const bool shaken = SSL_connect(ssl.get()) == 1;
   const long verified = SSL_get_verify_result(ssl.get());
@@ -167,11 +168,11 @@ std::string Diagnose(int fd, const std::string& host, const TlsClientFiles& file
       return absl::StrCat("the server's certificate is not accepted: ", X509_verify_cert_error_string(verified));
     return OfVerification(verified, certificate.get(), name, files);
   }
-  if (!shaken) return OfAlert(files);
-  // With TLS 1.3 the server judges the client's certificate after the client's last word.
+  // With TLS 1.3 the server judges the client's certificate after the client's last word. One that is content sends the
+  // settings of HTTP/2.
   char byte;
-  SSL_read(ssl.get(), &byte, 1);
-  return OfAlert(files);
+  if (shaken && SSL_read(ssl.get(), &byte, 1) > 0) return "";
+  return OfEnd(ssl.get(), asked, files);
 }
 
 }  // namespace

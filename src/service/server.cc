@@ -32,6 +32,8 @@ namespace {
 
 constexpr absl::Duration kHealthInterval = absl::Seconds(2);
 constexpr absl::Duration kFinishLimit = absl::Milliseconds(500);
+// Reflection and health stay open beside a client's calls.
+constexpr int kStreamsBeside = 16;
 // For a connection to say what it wants to speak.
 constexpr int kHandshakeMilliseconds = 10'000;
 
@@ -71,7 +73,8 @@ class GrpcControlServer final : public ControlServer {
     builder.SetMaxReceiveMessageSize(max_message);
     builder.SetMaxSendMessageSize(max_message);
     // Of one connection; the guard counts over all.
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(settings.access.max_calls));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                               static_cast<int>(settings.access.max_calls) + kStreamsBeside);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
     // Else a second server would share the port in silence, and each would get half of the requests.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

@@ -311,7 +311,7 @@ class AccessTest(unittest.TestCase):
         self.assertEqual((made["who"], made["role"]), ("certificate:ops", "admin"))
         ca = {"WALLABY_ADMIN_TLS_CA": self.authority.certificate}
         self.admin("flow", "list", says=("asks for a client certificate; give -tls-cert and -tls-key",), **ca)
-        for issuer, expired, says in ((self.stranger, False, "does not know the authority"), (self.authority, True, "expired")):
+        for issuer, expired, says in ((self.stranger, False, "does not accept -tls-cert"), (self.authority, True, "expired")):
             certificate, key = issuer.issue("ops", expired=expired)
             self.admin("flow", "list", "-tls-cert", certificate, "-tls-key", key, says=(says,), **ca)
         done = self.grpcurl("wallaby.v1.FlowService/ListFlows", "-cacert", self.authority.certificate, "-cert",
