@@ -27,8 +27,8 @@ class ServerTelemetryTest : public ServiceTest {
   // Anew, with settings_.
   void BeginTelemetry() {
     telemetry_.reset();
-    access_ = Access::Make(settings_.access).value();
-    auto started = ServerTelemetry::Start(store_.get(), store_.get(), access_.get(), settings_);
+    telemetry_access_ = Access::Make(settings_.access).value();
+    auto started = ServerTelemetry::Start(store_.get(), store_.get(), telemetry_access_.get(), settings_);
     EXPECT_TRUE(started.ok()) << started.status();
     telemetry_ = *std::move(started);
   }
@@ -56,6 +56,7 @@ class ServerTelemetryTest : public ServiceTest {
     EXPECT_TRUE(store_->PutReport(id, {.slot = "s1", .at = at, .metrics = EncodeMetrics(worker.Collect())}).ok());
   }
 
+  std::unique_ptr<Access> telemetry_access_;
   std::unique_ptr<ServerTelemetry> telemetry_;
 };
 
