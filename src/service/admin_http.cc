@@ -158,7 +158,8 @@ class HttplibServer final : public AdminHttp {
 
  private:
   MethodRole Needed(const httplib::Request& request) const {
-    MethodRole needed = RoleOfHttp(request.method, request.path);
+    // The library answers a HEAD by the route of GET.
+    MethodRole needed = RoleOfHttp(request.method == "HEAD" ? "GET" : request.method, request.path);
     if (metrics_open_ && request.path == "/metrics") needed.role = Role::kNone;
     return needed;
   }

@@ -18,6 +18,9 @@
 namespace wallaby {
 namespace {
 
+constexpr absl::Duration kFarewell = absl::Milliseconds(500);
+constexpr size_t kFarewellBytes = 1 << 20;
+
 template <typename GetName>
 void Address(socket_t socket, GetName get_name, std::string* ip, int* port) {
   sockaddr_storage address = {};
@@ -50,8 +53,19 @@ HttpConnection::~HttpConnection() {
     SSL_shutdown(ssl_.get());  // tells the peer; its own farewell is not waited for
   }
   ERR_clear_error();
-  shutdown(socket_, SHUT_RDWR);
+  shutdown(socket_, SHUT_WR);
+  if (answering_) LetAnswerArrive();
   close(socket_);
+}
+
+// To close with something unread resets the connection, and the peer might not see what was answered.
+void HttpConnection::LetAnswerArrive() {
+  deadline_ = absl::Now() + kFarewell;
+  for (size_t left = kFarewellBytes; left > 0 && Await(POLLIN);) {
+    const ssize_t got = recv(socket_, buffer_.data(), std::min(left, buffer_.size()), MSG_DONTWAIT);
+    if (got <= 0) return;
+    left -= static_cast<size_t>(got);
+  }
 }
 
 bool HttpConnection::Await(short events) const {

@@ -49,6 +49,7 @@ class HttpConnection final : public httplib::Stream {
     void operator()(SSL* ssl) const;
   };
 
+  void LetAnswerArrive();
   // Waits for the socket, at the latest until the deadline.
   bool Await(short events) const;
   // Whether an SSL call that gave `result` is worth another try, after waiting for what it needs.

@@ -395,6 +395,9 @@ class AccessTest(unittest.TestCase):
         self.assertEqual(self.curl(RECOVERY, *own, "-X", "POST", token="wrong-wrong-wrong-wrong")[0], 401)
         self.assertEqual(self.curl(RECOVERY, *own, "-X", "POST", token=TOKENS["operator"])[0], 503)  # DBOS is off
         self.assertEqual(self.curl("dbos-garbage-collect", *own, "-X", "POST", "-d", "{}", token=TOKENS["operator"])[0], 403)
+        # A refusal arrives although the body was not read.
+        self.assertEqual(self.curl(RECOVERY, *own, "-X", "POST", "-d", "[" + "1" * 60_000 + "]")[0], 401)
+        self.assertEqual(self.curl("healthz", *own, "-I")[0], 200)
         self.assertEqual(self.curl("nowhere", *own)[0], 401)
         self.assertEqual(self.curl("nowhere", *own, token=TOKENS["admin"])[0], 404)
         (recovery,) = self.audit(method=f"POST /{RECOVERY}", status="503")
