@@ -32,7 +32,7 @@ struct AccessSettings {
   bool metrics_open = false;           // WALLABY_METRICS_OPEN: metrics without token, on their listener without TLS
   bool audit_all = false;              // WALLABY_AUDIT: all, else changes
   int64_t max_message = 16 << 20;      // WALLABY_MAX_MESSAGE, bytes, of a request or an answer
-  int64_t max_calls = 64;              // WALLABY_MAX_CALLS, at the same time
+  int64_t max_calls = 256;             // WALLABY_MAX_CALLS, at the same time
   int64_t max_page = 1000;             // WALLABY_MAX_PAGE, flows of one ListFlows
   int64_t http_max_body = 64 << 10;    // WALLABY_HTTP_MAX_BODY, bytes
   absl::Duration http_timeout = absl::Seconds(5);  // WALLABY_HTTP_TIMEOUT, for a peer that stops sending or taking
