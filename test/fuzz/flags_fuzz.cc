@@ -19,8 +19,6 @@ struct Line {
   std::vector<std::string> list;
   std::vector<std::string> positional;
   std::optional<int> exit;
-
-  friend bool operator==(const Line&, const Line&) = default;
 };
 
 Line Parse(const std::vector<std::string>& arguments) {
