@@ -87,6 +87,9 @@ std::string RedactDsn(std::string_view dsn) {
     out.append(dsn, done, secret.begin - done);
     out.append(kSecretMask);
     done = secret.end;
+    // A closing quote also parts a value from what follows; the mask has none.
+    const bool parts = dsn[secret.end - 1] == '\'' && secret.end < dsn.size();
+    if (parts && std::string_view(" \t\n\v\f\r;@&").find(dsn[secret.end]) == std::string_view::npos) out += ' ';
   }
   return out.append(dsn, done);
 }
