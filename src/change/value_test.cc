@@ -234,6 +234,9 @@ TEST(AppendText, DatesAndTimes) {
 
 TEST(AppendText, RefusesWrongBytes) {
   EXPECT_NE(Print(kNumeric, "12345678").find("is not a numeric"), std::string::npos);
+  // 2.0265 that says it has no fraction: "2" would be another number.
+  EXPECT_NE(Print(kNumeric, std::string("\0\2\0\0\0\0\0\0\0\2\1\11", 12)).find("is not a numeric"), std::string::npos);
+  EXPECT_EQ(Print(kNumeric, std::string("\0\2\0\0\0\0\0\4\0\2\1\11", 12)), "2.0265");
   EXPECT_NE(Print(kTimestamp, "short").find("INVALID_ARGUMENT"), std::string::npos);
   std::string out;
   EXPECT_TRUE(absl::IsInternal(AppendText(Field{}, BuiltinType(25, -1), &out)));

@@ -352,8 +352,10 @@ bool AppendNumeric(std::string_view bytes, std::string* out) {
       put_group(group(i) % 10000);
       ++i;
     }
-    p = end;
+    while (p > end) valid &= *--p == '0';
   }
+  // Digits that the scale does not show: no server sends such, and printing the rest would change the number.
+  for (; i < count; ++i) valid &= group(i) == 0;
   out->resize(valid ? static_cast<size_t>(p - out->data()) : start);
   return valid;
 }
