@@ -151,7 +151,7 @@ TEST(FlowFile, BadInputsAreRefusedByName) {
 
 // The store would keep another text in its place.
 TEST(FlowFile, OnlyUtf8) {
-  std::string yaml = kYaml;
+  std::string yaml(kYaml);
   yaml.replace(yaml.find("secret"), 6, "s\xff\xfe!");
   const absl::StatusOr<Flow> flow = ParseFlow(yaml);
   EXPECT_EQ(flow.status().code(), absl::StatusCode::kInvalidArgument);

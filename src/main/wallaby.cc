@@ -19,6 +19,7 @@
 #include "dispatch/dispatcher.h"
 #include "dispatch/kubernetes/kubernetes_dispatch.h"
 #include "flow/settings.h"
+#include "main/arm_failpoints.h"
 #include "main/data_dir_lock.h"
 #include "service/admin_http.h"
 #include "service/server.h"
@@ -114,6 +115,7 @@ absl::StatusOr<std::unique_ptr<AdminHttp>> StartDbosAdmin(const Settings& settin
 }
 
 absl::Status Serve(const std::string& config_file) {
+  RETURN_IF_ERROR(ArmFailpointsFromEnvironment());
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
   WarnOfOpenListener(settings);
   // Its workers write there; a place where nobody can is told now.

@@ -5,12 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "pipeline/snapshot_plan.h"
-#include "pipeline/source_relations.h"
-#include "pipeline/toast_filler.h"
-#include "postgres/ddl_capture.h"
-#include "postgres/replication_stream.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
 
@@ -89,6 +86,7 @@ absl::Status Attempt::OpenDestinations() {
     config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
     auto made = MakeDestination(endpoint.type, config);
     if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
+    RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
     auto progress = (*made)->Open();
     if (!progress.ok()) return Annotate(progress.status(), absl::StrCat("opening destination ", endpoint.name));
     open_.push_back({endpoint.name, made->get(), *std::move(progress)});
@@ -98,25 +96,21 @@ absl::Status Attempt::OpenDestinations() {
 }
 
 absl::Status Attempt::OpenSource() {
-  auto connected = PgConnection::Connect(c_.source->dsn);
+  auto connected = c_.source->Connect();
   if (!connected.ok()) return Annotate(connected.status(), absl::StrCat("source ", c_.flow->source.name));
-  sql_ = *std::move(connected);
-  types_ = std::make_unique<TypeCatalog>(c_.source->resolve_types ? sql_.get() : nullptr);
+  session_ = *std::move(connected);
   ASSIGN_OR_RETURN(checkpoint_, c_.checkpoints->Get());
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
   RETURN_IF_ERROR(LookAtSlot());
-  if (c_.source->validate_replication) {
-    ASSIGN_OR_RETURN(const auto findings, CheckSource(*sql_, *c_.source));
+  if (c_.source_options->validate_replication) {
+    ASSIGN_OR_RETURN(const auto findings, session_->Check());
     RETURN_IF_ERROR(StatusFromFindings(findings));
   }
-  if (c_.source->ensure_publication) {
-    ASSIGN_OR_RETURN(
-        const PublicationChange change,
-        EnsurePublication(*sql_, c_.source->publication, c_.source->publication_tables, c_.source->publication_schemas,
-                          c_.source->sync_publication, c_.source->sync_publication_mode));
+  if (c_.source_options->ensure_publication) {
+    ASSIGN_OR_RETURN(const PublicationChange change, session_->EnsurePublication());
     if (change.created || !change.added.empty() || !change.removed.empty()) {
       Log(LogLevel::kInfo, change.created ? "publication created" : "publication changed",
-          {{"publication", c_.source->publication},
+          {{"publication", c_.source_options->publication},
            {"added", absl::StrJoin(change.added, ",")},
            {"removed", absl::StrJoin(change.removed, ",")}});
     }
@@ -124,19 +118,19 @@ absl::Status Attempt::OpenSource() {
   // Before the slot is made, so that every change behind it is captured.
   RETURN_IF_ERROR(EnsureCapture());
   ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
-  RETURN_IF_ERROR(ListTables(*sql_));
+  RETURN_IF_ERROR(ListTables(*session_));
   if (tables_.empty()) {
     Log(LogLevel::kWarn, "the publication has no tables yet; nothing will arrive until it has",
-        {{"publication", c_.source->publication}});
+        {{"publication", c_.source_options->publication}});
   }
   return absl::OkStatus();
 }
 
 absl::Status Attempt::EnsureCapture() {
-  if (!c_.source->capture_ddl.value_or(c_.ddl.gate)) return absl::OkStatus();
-  const absl::Status status = EnsureDdlCapture(*sql_, *c_.source);
+  if (!c_.source_options->capture_ddl.value_or(c_.ddl.gate)) return absl::OkStatus();
+  const absl::Status status = session_->EnsureDdlCapture();
   captures_ = status.ok();
-  if (status.ok() || c_.source->capture_ddl.has_value() || !absl::IsPermissionDenied(status)) return status;
+  if (status.ok() || c_.source_options->capture_ddl.has_value() || !absl::IsPermissionDenied(status)) return status;
   Log(LogLevel::kWarn,
       "DDL is seen by the tables' next rows only, without drops, new tables, nullability and defaults: the event "
       "trigger "
@@ -146,9 +140,9 @@ absl::Status Attempt::EnsureCapture() {
 }
 
 // The published tables without our own, and without columns that were rejected.
-absl::Status Attempt::ListTables(PgConnection& sql) {
-  ASSIGN_OR_RETURN(tables_, PublishedTables(sql, c_.source->publication, *types_));
-  const std::string own = absl::StrCat(c_.source->state_schema, ".", c_.source->state_table);
+absl::Status Attempt::ListTables(SourceSession& session) {
+  ASSIGN_OR_RETURN(tables_, session.PublishedTables());
+  const std::string own = absl::StrCat(c_.source_options->state_schema, ".", c_.source_options->state_table);
   std::erase_if(tables_, [&](const PublishedTable& table) { return table.relation.QualifiedName() == own; });
   source_shapes_.clear();
   for (PublishedTable& table : tables_) {
@@ -172,10 +166,9 @@ const StoredShape* Attempt::StreamedShape(uint32_t oid) const {
 
 // As they are in the snapshot that was made with the slot: the catalog may have gone on since.
 absl::Status Attempt::ListTablesAtSnapshot() {
-  ASSIGN_OR_RETURN(const auto sql, PgConnection::Connect(c_.source->dsn));
-  RETURN_IF_ERROR(sql->Execute(absl::StrCat(
-      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '", snapshot_->snapshot(), "'")));
-  return ListTables(*sql);
+  ASSIGN_OR_RETURN(const auto session, c_.source->Connect());
+  RETURN_IF_ERROR(session->Enter(*snapshot_));
+  return ListTables(*session);
 }
 
 // A table that has been streamed is checked as the stream left it: the source may be ahead, by changes that will come.
@@ -205,9 +198,9 @@ bool Attempt::WantsTable(const Relation& relation) const {
 
 // Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
 absl::Status Attempt::LookAtSlot() {
-  ASSIGN_OR_RETURN(slot_, GetSlot(*sql_, c_.source->slot));
+  ASSIGN_OR_RETURN(slot_, session_->GetSlot());
   if (!slot_.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(*sql_));
+  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
   const absl::Status usable = CheckSlotUsable(*slot_, server.database);
   if (usable.ok()) return absl::OkStatus();
   const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
@@ -219,7 +212,7 @@ absl::Status Attempt::LookAtSlot() {
                          c_.flow->id);
   }
   Log(LogLevel::kWarn, "dropping the lost slot; every table is copied again", {{"slot", slot_->name}});
-  RETURN_IF_ERROR(DropSlot(*sql_, slot_->name));
+  RETURN_IF_ERROR(session_->DropSlot());
   slot_.reset();
   return absl::OkStatus();
 }
@@ -232,11 +225,11 @@ absl::Status Attempt::PrepareSlot() {
   const bool backfill = c_.options->mode == WorkerMode::kBackfill;
   if (!slot_.has_value()) {
     if (checkpoint_.has_value() && !CopiesEveryTable()) {
-      return NeedsBackfill(absl::StrCat("slot ", c_.source->slot, " is gone, and with it the changes since ",
+      return NeedsBackfill(absl::StrCat("slot ", c_.source_options->slot, " is gone, and with it the changes since ",
                                         checkpoint_->lsn.ToString()),
                            c_.flow->id);
     }
-    return CreateSlot(/*snapshot_all=*/c_.source->snapshot == SnapshotMode::kInitial || CopiesEveryTable());
+    return CreateSlot(/*snapshot_all=*/c_.source_options->snapshot == SnapshotMode::kInitial || CopiesEveryTable());
   }
   if (slot_->active) {
     const std::string text =
@@ -265,7 +258,7 @@ absl::Status Attempt::CheckContinuity() {
     if (!open.destination->capabilities().keeps_progress) continue;
     const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
     if (entry == checkpoint_->metadata.end()) {
-      if (!known || c_.source->snapshot == SnapshotMode::kNever) continue;
+      if (!known || c_.source_options->snapshot == SnapshotMode::kNever) continue;
       return NeedsBackfill(
           absl::StrCat("destination ", open.name, " is new and lacks the rows before ", checkpoint_->lsn.ToString()),
           c_.flow->id);
@@ -300,11 +293,11 @@ absl::Status Attempt::MarkBackfill() {
 }
 
 absl::Status Attempt::CreateSlot(bool snapshot_all) {
-  if (!c_.source->create_slot) {
-    return absl::NotFoundError(absl::StrCat("slot ", c_.source->slot,
+  if (!c_.source_options->create_slot) {
+    return absl::NotFoundError(absl::StrCat("slot ", c_.source_options->slot,
                                             " does not exist and create_slot is false; create it by: SELECT "
                                             "pg_create_logical_replication_slot('",
-                                            c_.source->slot, "', 'pgoutput')"));
+                                            c_.source_options->slot, "', 'pgoutput')"));
   }
   // Marked before the slot exists: after a crash in between, the copy is still due.
   if (snapshot_all) {
@@ -312,12 +305,13 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
       RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
     }
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateBefore));
   SetDetail("creating the slot (waits for open transactions on the source)");
-  ASSIGN_OR_RETURN(snapshot_,
-                   SlotSnapshot::Create(c_.source->dsn, c_.source->slot, /*temporary=*/false, c_.source->failover));
-  Log(LogLevel::kInfo, "slot created", {{"slot", c_.source->slot}, {"lsn", snapshot_->consistent().ToString()}});
+  ASSIGN_OR_RETURN(snapshot_, c_.source->CreateSlot());
+  Log(LogLevel::kInfo, "slot created", {{"slot", c_.source_options->slot}, {"lsn", snapshot_->consistent.ToString()}});
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateAfter));
   RETURN_IF_ERROR(ListTablesAtSnapshot());
-  return StoreFirstCheckpoint(snapshot_->consistent());
+  return StoreFirstCheckpoint(snapshot_->consistent);
 }
 
 absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
@@ -341,15 +335,15 @@ void Attempt::TraceFound() const {
 absl::Status Attempt::MakePipeline() {
   Pipeline::Options options;
   options.memory_limit = c_.memory_limit;
-  options.reader.batch_changes = c_.source->batch_size;
+  options.reader.batch_changes = c_.source_options->batch_size;
   options.reader.batch_bytes = std::max<int64_t>(c_.memory_limit / 32, 1 << 20);
-  options.reader.batch_timeout = c_.source->batch_timeout;
-  options.reader.status_interval = c_.source->status_interval;
+  options.reader.batch_timeout = c_.source_options->batch_timeout;
+  options.reader.status_interval = c_.source_options->status_interval;
   options.reader.max_empty_reads = c_.options->max_empty_reads;
   options.reader.stop_before = c_.stop_before;
   if (checkpoint_.has_value()) options.start = *checkpoint_;
   if (c_.options->max_empty_reads > 0) {
-    ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(*sql_));
+    ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
     options.reader.drain_to = server.current_lsn;
   }
   TraceFound();
@@ -360,7 +354,7 @@ absl::Status Attempt::MakePipeline() {
 }
 
 bool Attempt::StreamsBinary() const {
-  return c_.source->binary && !c_.force_text &&
+  return c_.source_options->binary && !c_.force_text &&
          std::all_of(tables_.begin(), tables_.end(), [](const PublishedTable& table) {
            const auto& columns = table.relation.columns;
            return std::all_of(columns.begin(), columns.end(), [](const Column& c) { return c.type.binary; });
@@ -371,21 +365,18 @@ absl::Status Attempt::Stream() {
   if (pipeline_->stopping()) return absl::OkStatus();
   SetDetail("streaming");
   StreamOptions options;
-  options.dsn = c_.source->dsn;
-  options.slot = c_.source->slot;
-  options.publication = c_.source->publication;
   options.start = c_.options->start_lsn.valid() ? c_.options->start_lsn : checkpoint_->lsn;
   options.binary = StreamsBinary();
   options.messages = captures_;
-  options.catch_up_bytes = c_.source->catch_up;
-  options.sql = sql_.get();
   options.on_switch = [this](std::string_view what) {
-    Log(LogLevel::kInfo, what, {{"slot", c_.source->slot}});
+    Log(LogLevel::kInfo, what, {{"slot", c_.source_options->slot}});
     SetDetail(std::string(what));
   };
-  ASSIGN_OR_RETURN(auto stream, StartReplication(options));
+  ASSIGN_OR_RETURN(auto stream, session_->StartReplication(options));
   Log(LogLevel::kInfo, "streaming",
-      {{"slot", options.slot}, {"from", options.start.ToString()}, {"values", options.binary ? "binary" : "text"}});
+      {{"slot", c_.source_options->slot},
+       {"from", options.start.ToString()},
+       {"values", options.binary ? "binary" : "text"}});
   pgoutput::Assembler::Options assembler_options;
   assembler_options.binary = options.binary;
   for (const TableSync& sync : syncs_) {
@@ -399,15 +390,14 @@ absl::Status Attempt::Stream() {
     assembler_options.skip_below[sync.table] = *std::move(rule);
   }
   assembler_options.backfill_command = BackfillCommand(c_.flow->id);
-  SourceRelations relations(sql_.get(), types_.get());
-  const auto filler = MakeToastFiller(*c_.source, sql_.get());
-  DdlWatch watch(c_.store, sql_.get(), types_.get(), shapes_,
+  const auto filler = session_->MakeFiller();
+  DdlWatch watch(c_.store, session_.get(), shapes_,
                  {.flow_id = c_.flow->id,
-                  .publication = c_.source->publication,
-                  .message_prefix = c_.source->ddl_message_prefix,
-                  .state_table = absl::StrCat(c_.source->state_schema, ".", c_.source->state_table),
+                  .publication = c_.source_options->publication,
+                  .message_prefix = c_.source_options->ddl_message_prefix,
+                  .state_table = absl::StrCat(c_.source_options->state_schema, ".", c_.source_options->state_table),
                   .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply)});
-  pgoutput::Assembler assembler(&relations, filler.get(), &watch, std::move(assembler_options));
+  pgoutput::Assembler assembler(session_.get(), filler.get(), &watch, std::move(assembler_options));
   const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);
   if (absl::IsUnimplemented(status) && options.binary) {
     c_.force_text = true;

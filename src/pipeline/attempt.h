@@ -18,10 +18,7 @@
 #include "pipeline/ddl_watch.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
-#include "postgres/catalog.h"
-#include "postgres/slot.h"
-#include "postgres/source_options.h"
-#include "postgres/table_copy.h"
+#include "pipeline/source.h"
 #include "store/control_store.h"
 
 namespace wallaby {
@@ -52,7 +49,8 @@ struct HeldTransaction {
 // What one attempt needs and leaves. Pointers outlive the attempt.
 struct AttemptContext {
   const Flow* flow = nullptr;
-  const SourceOptions* source = nullptr;
+  Source* source = nullptr;
+  const SourceOptions* source_options = nullptr;
   const WorkerOptions* options = nullptr;
   ControlStore* store = nullptr;
   CheckpointStore* checkpoints = nullptr;
@@ -89,7 +87,7 @@ class Attempt {
   absl::Status OpenDestinations();
   absl::Status OpenSource();
   absl::Status EnsureCapture();
-  absl::Status ListTables(PgConnection& sql);
+  absl::Status ListTables(SourceSession& session);
   absl::Status ListTablesAtSnapshot();
   // Null: nothing is stored for the table.
   const StoredShape* StreamedShape(uint32_t oid) const;
@@ -119,8 +117,7 @@ class Attempt {
   AttemptContext& c_;
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::vector<OpenDestination> open_;
-  std::unique_ptr<PgConnection> sql_;
-  std::unique_ptr<TypeCatalog> types_;
+  std::unique_ptr<SourceSession> session_;
   std::vector<PublishedTable> tables_;
   std::vector<TableSync> syncs_;
   std::vector<TableToCopy> to_copy_;
@@ -128,7 +125,7 @@ class Attempt {
   std::map<uint32_t, TableShape> source_shapes_;  // of tables_, by oid, with rejected columns marked
   bool captures_ = false;                         // DDL messages are in the stream
   std::optional<SlotInfo> slot_;                  // as it was when the attempt began
-  std::unique_ptr<SlotSnapshot> snapshot_;
+  std::unique_ptr<SourceSnapshot> snapshot_;
   std::optional<Checkpoint> checkpoint_;
 
   mutable std::mutex mutex_;            // guards all below

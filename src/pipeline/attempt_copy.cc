@@ -25,7 +25,7 @@ absl::Status Attempt::PrepareSnapshot() {
           {{"table", table.relation.QualifiedName()}});
       continue;
     }
-    ASSIGN_OR_RETURN(TableToCopy copy, PrepareCopy(*sql_, table, *sync, checkpoint_->lsn, open_));
+    ASSIGN_OR_RETURN(TableToCopy copy, PrepareCopy(*session_, table, *sync, checkpoint_->lsn, open_));
     if (!copy.complete()) {
       to_copy_.push_back(std::move(copy));
       continue;
@@ -40,8 +40,9 @@ absl::Status Attempt::PrepareSnapshot() {
   }
   if (snapshot_ == nullptr) {
     SetDetail("preparing a snapshot (waits for open transactions on the source)");
-    const std::string name = absl::StrFormat("%s_copy_%08x", c_.source->slot.substr(0, 48), std::random_device{}());
-    ASSIGN_OR_RETURN(snapshot_, SlotSnapshot::Create(c_.source->dsn, name, /*temporary=*/true, /*failover=*/false));
+    const std::string name =
+        absl::StrFormat("%s_copy_%08x", c_.source_options->slot.substr(0, 48), std::random_device{}());
+    ASSIGN_OR_RETURN(snapshot_, c_.source->TakeSnapshot(name));
   }
   return absl::OkStatus();
 }
@@ -69,12 +70,13 @@ absl::Status Attempt::Snapshot() {
   SetDetail("snapshot");
   SnapshotOptions options;
   options.flow_id = c_.flow->id;
-  options.dsn = c_.source->dsn;
-  options.workers = c_.options->snapshot_workers > 0 ? c_.options->snapshot_workers : c_.source->snapshot_workers;
+  options.source = c_.source;
+  options.workers =
+      c_.options->snapshot_workers > 0 ? c_.options->snapshot_workers : c_.source_options->snapshot_workers;
   options.batch_bytes = static_cast<size_t>(std::clamp<int64_t>(c_.memory_limit / 64, 256 << 10, 8 << 20));
   options.partition = c_.options->partition;
   // Before the first row: after a crash, DDL since then is still seen.
-  RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent()));
+  RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent));
   const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
   snapshot_.reset();
   if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
@@ -64,7 +65,9 @@ absl::Status Checkpointer::Store(Lsn position) {
     if (durable[i].valid()) metadata_[DestinationKey(destinations_[i])] = durable[i].ToString();
   }
   checkpoint.metadata = metadata_;
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCheckpointPutBefore));
   RETURN_IF_ERROR(store_->Put(checkpoint));
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCheckpointPutAfter));
   TraceEvent(spec::kCheckpoint, "Running", position);
   acknowledged_ = position.value;
   reader_->Set();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "destination/destination.h"
 #include "pipeline/instruments.h"
@@ -60,6 +61,7 @@ absl::Status ApplyAt(const Flow& flow, const Endpoint& endpoint, const SchemaCha
   config.memory_limit = options.memory_limit;
   ASSIGN_OR_RETURN(const std::unique_ptr<Destination> destination, MakeDestination(endpoint.type, config));
   RETURN_IF_ERROR(destination->Open().status());
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlApply));
   return destination->ApplyDdl(change);
 }
 
@@ -71,6 +73,7 @@ absl::Status ApplyEverywhere(ControlStore& store, const Flow& flow, const DdlEve
     if (done) continue;
     const absl::Status applied = ApplyAt(flow, endpoint, change, options);
     if (!applied.ok()) return Annotate(applied, absl::StrCat("destination ", endpoint.name));
+    RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlReceipt));
     RETURN_IF_ERROR(store.PutDdlReceipt(event.id, endpoint.name));
     CountDdlApplied(flow.id, endpoint.type);
     Log(LogLevel::kInfo, "DDL applied",
@@ -110,6 +113,7 @@ absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, in
     return Annotate(applied, absl::StrCat(Describe(event),
                                           " was not applied; when the cause is gone, run: ", Command("apply", id)));
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlSettle));
   return store.SettleDdl(id, {DdlStatus::kApplying}, Settlement(change));
 }
 

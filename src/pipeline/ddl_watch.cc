@@ -82,9 +82,8 @@ bool CreatesTables(std::string_view tag) {
 
 }  // namespace
 
-DdlWatch::DdlWatch(ControlStore* store, PgConnection* sql, TypeCatalog* types, std::vector<StoredShape> shapes,
-                   Options options)
-    : store_(store), sql_(sql), types_(types), options_(std::move(options)) {
+DdlWatch::DdlWatch(ControlStore* store, SourceSession* source, std::vector<StoredShape> shapes, Options options)
+    : store_(store), source_(source), options_(std::move(options)) {
   for (StoredShape& stored : shapes) {
     const uint32_t oid = stored.shape.relation.oid;
     shapes_[oid] = std::move(stored);
@@ -154,7 +153,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   // Counted whether it matters to this flow or not, so that it is the same in every replay.
   const int32_t ordinal = next_ordinal_ / kOrdinalStep * kOrdinalStep + kOrdinalStep;
   next_ordinal_ = ordinal;
-  auto message = ParseDdlMessage(content, options_.publication, *types_);
+  auto message = ParseDdlMessage(content, options_.publication, source_->types());
   if (!message.ok()) return Annotate(message.status(), absl::StrCat("at ", t.commit.ToString()));
   if (!message->before && !message->after) return Verdict::kCarry;
   const uint32_t oid = message->after ? message->after->relation.oid : message->before->relation.oid;
@@ -224,7 +223,7 @@ absl::Status DdlWatch::MapOldShape(const Relation& announced, const StoredShape*
 
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Transaction& t, const StoredShape& known,
                                                                       const Relation& announced, HasRows has_rows) {
-  ASSIGN_OR_RETURN(TableShape after, ShapeFromCatalog(*sql_, announced));
+  ASSIGN_OR_RETURN(TableShape after, source_->ShapeFromCatalog(announced));
   KeepHidden(known.shape, &after);
   // Of what a relation message does not tell, nothing has changed as far as anybody knows.
   for (size_t i = 0; i < after.details.size(); ++i) {
@@ -282,7 +281,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnRelation(const Transa
     if (edit->ignore || !found_.empty()) return Verdict::kCarry;
     known = KnownByName(announced.QualifiedName());
     if (known == nullptr || known->lsn >= t.commit) {
-      ASSIGN_OR_RETURN(const TableShape shape, ShapeFromCatalog(*sql_, announced));
+      ASSIGN_OR_RETURN(const TableShape shape, source_->ShapeFromCatalog(announced));
       RETURN_IF_ERROR(Adopt(shape, Lsn{t.commit.value - 1}));
       return Verdict::kCarry;
     }

@@ -16,8 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "pgoutput/schema_watch.h"
-#include "postgres/catalog.h"
-#include "postgres/connection.h"
+#include "pipeline/source.h"
 #include "store/control_store.h"
 
 namespace wallaby {
@@ -39,9 +38,8 @@ class DdlWatch final : public pgoutput::SchemaWatch {
     SchemaChange change;
   };
 
-  // `store`, `sql` and `types` must outlive the object. `shapes`: what is stored for the flow.
-  DdlWatch(ControlStore* store, PgConnection* sql, TypeCatalog* types, std::vector<StoredShape> shapes,
-           Options options);
+  // `store` and `source` must outlive the object. `shapes`: what is stored for the flow.
+  DdlWatch(ControlStore* store, SourceSession* source, std::vector<StoredShape> shapes, Options options);
 
   absl::StatusOr<Verdict> OnRelation(const Transaction& t, const Relation& announced, HasRows has_rows,
                                      pgoutput::RelationEdit* edit) override;
@@ -65,8 +63,7 @@ class DdlWatch final : public pgoutput::SchemaWatch {
   absl::Status MapOldShape(const Relation& announced, const StoredShape* known, pgoutput::RelationEdit* edit);
 
   ControlStore* const store_;
-  PgConnection* const sql_;
-  TypeCatalog* const types_;
+  SourceSession* const source_;
   const Options options_;
   std::map<uint32_t, StoredShape> shapes_;
 

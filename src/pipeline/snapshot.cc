@@ -10,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/log.h"
 
@@ -32,21 +33,21 @@ struct Task {
 
 class Copier {
  public:
-  Copier(const SnapshotOptions& options, const SlotSnapshot& snapshot, ControlStore& store, Pipeline& pipeline)
+  Copier(const SnapshotOptions& options, const SourceSnapshot& snapshot, ControlStore& store, Pipeline& pipeline)
       : options_(options), snapshot_(snapshot), store_(store), pipeline_(pipeline) {}
 
   absl::Status Plan(const std::vector<TableToCopy>& tables);
   absl::Status Run();
 
  private:
-  absl::Status PlanTable(PgConnection& sql, const TableToCopy& table);
+  absl::Status PlanTable(SourceSession& session, const TableToCopy& table);
   void Work();
   absl::Status CopyTasks();
   void PartIsRead(const Task& task, int64_t rows);
   absl::Status StoreProgress(bool done);
 
   const SnapshotOptions& options_;
-  const SlotSnapshot& snapshot_;
+  const SourceSnapshot& snapshot_;
   ControlStore& store_;
   Pipeline& pipeline_;
   std::deque<TableCopy> copies_;  // addresses stay
@@ -55,24 +56,24 @@ class Copier {
 };
 
 absl::Status Copier::Plan(const std::vector<TableToCopy>& tables) {
-  ASSIGN_OR_RETURN(auto sql, PgConnection::Connect(options_.dsn));
-  for (const TableToCopy& table : tables) RETURN_IF_ERROR(PlanTable(*sql, table));
+  ASSIGN_OR_RETURN(auto session, options_.source->Connect());
+  for (const TableToCopy& table : tables) RETURN_IF_ERROR(PlanTable(*session, table));
   return absl::OkStatus();
 }
 
-absl::Status Copier::PlanTable(PgConnection& sql, const TableToCopy& table) {
+absl::Status Copier::PlanTable(SourceSession& session, const TableToCopy& table) {
   TableCopy& copy = copies_.emplace_back();
   copy.table = &table.table;
   copy.sync = {.table = table.table.relation.QualifiedName(),
                .state = TableSyncState::kCopying,
-               .snapshot_lsn = snapshot_.consistent(),
+               .snapshot_lsn = snapshot_.consistent,
                .rows_estimated = table.table.estimated_rows};
   if (table.plan.has_value()) {
     copy.plan = table.plan;
     copy.parts = PlannedParts(table.table.relation, *copy.plan);
   } else {
-    ASSIGN_OR_RETURN(copy.parts, PlanTableParts(sql, table.table, options_.partition));
-    copy.plan = MakePlan(table.table, copy.parts, snapshot_.consistent());
+    ASSIGN_OR_RETURN(copy.parts, session.PlanTableParts(table.table, options_.partition));
+    copy.plan = MakePlan(table.table, copy.parts, snapshot_.consistent);
   }
   for (size_t i = 0; i < copy.parts.size(); ++i) {
     if (table.plan.has_value() && table.kept[i]) {
@@ -80,7 +81,7 @@ absl::Status Copier::PlanTable(PgConnection& sql, const TableToCopy& table) {
       ++copy.sync.parts_done;
       continue;
     }
-    if (copy.plan.has_value()) copy.plan->parts[i] = {.lsn = snapshot_.consistent()};
+    if (copy.plan.has_value()) copy.plan->parts[i] = {.lsn = snapshot_.consistent};
     tasks_.push_back({&copy, i});
   }
   copy.sync.parts_total = static_cast<int64_t>(copy.parts.size());
@@ -103,6 +104,7 @@ absl::Status Copier::Run() {
     if (!status.ok())
       Log(LogLevel::kWarn, "snapshot progress was not stored", {{"error", std::string(status.message())}});
   }));
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSnapshotDone));
   return StoreProgress(/*done=*/true);
 }
 
@@ -111,21 +113,21 @@ void Copier::Work() {
 }
 
 absl::Status Copier::CopyTasks() {
-  ASSIGN_OR_RETURN(auto sql, PgConnection::Connect(options_.dsn));
+  ASSIGN_OR_RETURN(auto session, options_.source->Connect());
   for (size_t i = next_task_++; i < tasks_.size(); i = next_task_++) {
     const Task task = tasks_[i];
     const TablePart& part = task.copy->parts[task.part];
     int64_t part_rows = 0;
-    const absl::Status status =
-        CopyTablePart(*sql, *task.copy->table, part, snapshot_.snapshot(), snapshot_.consistent(), options_.batch_bytes,
-                      [&](std::unique_ptr<ChangeBatch> batch, bool last) {
-                        const auto rows = static_cast<int64_t>(batch->change_count());
-                        part_rows += rows;
-                        if (last) PartIsRead(task, part_rows);
-                        RETURN_IF_ERROR(pipeline_.PushSnapshot(std::move(batch), last));
-                        task.copy->rows += rows;
-                        return absl::OkStatus();
-                      });
+    const absl::Status status = session->CopyTablePart(
+        *task.copy->table, part, snapshot_, options_.batch_bytes, [&](std::unique_ptr<ChangeBatch> batch, bool last) {
+          const auto rows = static_cast<int64_t>(batch->change_count());
+          part_rows += rows;
+          if (last) PartIsRead(task, part_rows);
+          if (last) RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSnapshotPartRead));
+          RETURN_IF_ERROR(pipeline_.PushSnapshot(std::move(batch), last));
+          task.copy->rows += rows;
+          return absl::OkStatus();
+        });
     if (absl::IsCancelled(status)) return absl::OkStatus();  // the pipeline ends for another reason
     if (!status.ok()) return Annotate(status, absl::StrCat("copying ", part.name));
   }
@@ -161,12 +163,12 @@ absl::Status Copier::StoreProgress(bool done) {
 }  // namespace
 
 absl::Status CopyTables(const SnapshotOptions& options, const std::vector<TableToCopy>& tables,
-                        const SlotSnapshot& snapshot, ControlStore& store, Pipeline& pipeline) {
+                        const SourceSnapshot& snapshot, ControlStore& store, Pipeline& pipeline) {
   if (tables.empty()) return absl::OkStatus();
   Copier copier(options, snapshot, store, pipeline);
   RETURN_IF_ERROR(copier.Plan(tables));
   Log(LogLevel::kInfo, "snapshot begins",
-      {{"tables", absl::StrCat(tables.size())}, {"lsn", snapshot.consistent().ToString()}});
+      {{"tables", absl::StrCat(tables.size())}, {"lsn", snapshot.consistent.ToString()}});
   RETURN_IF_ERROR(copier.Run());
   Log(LogLevel::kInfo, "snapshot is complete at every destination", {{"tables", absl::StrCat(tables.size())}});
   return absl::OkStatus();

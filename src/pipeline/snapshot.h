@@ -8,16 +8,14 @@
 #include "absl/status/status.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
-#include "postgres/catalog.h"
-#include "postgres/slot.h"
-#include "postgres/table_copy.h"
+#include "pipeline/source.h"
 #include "store/control_store.h"
 
 namespace wallaby {
 
 struct SnapshotOptions {
   std::string flow_id;
-  std::string dsn;
+  Source* source = nullptr;
   int workers = 2;  // connections that read in parallel
   size_t batch_bytes = 4 << 20;
   PartitionOptions partition;
@@ -27,7 +25,7 @@ struct SnapshotOptions {
 // is durable at every destination. Before the first row, each table's entry in the store says `copying` with the plan
 // and its LSNs; at its end `done`. Progress is stored about once a second.
 absl::Status CopyTables(const SnapshotOptions& options, const std::vector<TableToCopy>& tables,
-                        const SlotSnapshot& snapshot, ControlStore& store, Pipeline& pipeline);
+                        const SourceSnapshot& snapshot, ControlStore& store, Pipeline& pipeline);
 
 }  // namespace wallaby
 

@@ -11,7 +11,7 @@ namespace wallaby {
 namespace {
 
 // The stored plan, when the copy can go on by it.
-absl::StatusOr<std::optional<SnapshotPlan>> UsablePlan(PgConnection& sql, const PublishedTable& table,
+absl::StatusOr<std::optional<SnapshotPlan>> UsablePlan(SourceSession& source, const PublishedTable& table,
                                                        const TableSync& sync) {
   if (sync.state != TableSyncState::kCopying || sync.plan.empty()) return std::nullopt;
   absl::StatusOr<SnapshotPlan> plan = PlanFromText(sync.plan);
@@ -20,7 +20,7 @@ absl::StatusOr<std::optional<SnapshotPlan>> UsablePlan(PgConnection& sql, const 
         {{"table", sync.table}, {"why", std::string(plan.status().message())}});
     return std::nullopt;
   }
-  ASSIGN_OR_RETURN(const uint32_t file, TableFile(sql, table.relation));
+  ASSIGN_OR_RETURN(const uint32_t file, source.TableFile(table.relation));
   if (!PlanFits(*plan, table, file)) {
     Log(LogLevel::kInfo, "the snapshot starts over",
         {{"table", sync.table}, {"why", "the table was changed, rewritten or truncated since"}});
@@ -70,10 +70,10 @@ bool TableToCopy::complete() const {
   return plan.has_value() && std::all_of(kept.begin(), kept.end(), [](bool k) { return k; });
 }
 
-absl::StatusOr<TableToCopy> PrepareCopy(PgConnection& sql, const PublishedTable& table, const TableSync& sync,
+absl::StatusOr<TableToCopy> PrepareCopy(SourceSession& source, const PublishedTable& table, const TableSync& sync,
                                         Lsn streamed, std::vector<OpenDestination>& destinations) {
   TableToCopy copy{.table = table};
-  ASSIGN_OR_RETURN(copy.plan, UsablePlan(sql, table, sync));
+  ASSIGN_OR_RETURN(copy.plan, UsablePlan(source, table, sync));
   if (copy.plan.has_value()) {
     const std::vector<TablePart> parts = PlannedParts(table.relation, *copy.plan);
     copy.kept = CompleteParts(parts, *copy.plan, streamed, destinations);

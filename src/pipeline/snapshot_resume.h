@@ -10,8 +10,7 @@
 #include "base/lsn.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_plan.h"
-#include "postgres/catalog.h"
-#include "postgres/connection.h"
+#include "pipeline/source.h"
 #include "store/control_store.h"
 
 namespace wallaby {
@@ -33,7 +32,7 @@ struct TableToCopy {
 // `progress`. Parts are kept when the table is as it was planned and each destination has them, or can give up the
 // others; else the copy starts over. `streamed`: changes up to there have been streamed, so that a snapshot which shows
 // less has missed some.
-absl::StatusOr<TableToCopy> PrepareCopy(PgConnection& sql, const PublishedTable& table, const TableSync& sync,
+absl::StatusOr<TableToCopy> PrepareCopy(SourceSession& source, const PublishedTable& table, const TableSync& sync,
                                         Lsn streamed, std::vector<OpenDestination>& destinations);
 
 }  // namespace wallaby

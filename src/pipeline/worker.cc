@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/backoff.h"
+#include "base/failpoint.h"
 #include "base/process_name.h"
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
@@ -34,13 +35,14 @@ bool IsFenced(const absl::Status& status) {
 }  // namespace
 
 Worker::Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit, DdlPolicy ddl,
-               WorkerOptions options)
+               WorkerOptions options, MakeSource make_source)
     : store_(store),
       checkpoints_(checkpoints),
       clock_(clock),
       memory_limit_(memory_limit),
       ddl_settings_(ddl),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      make_source_(std::move(make_source)) {}
 
 Worker::~Worker() = default;
 
@@ -58,7 +60,9 @@ absl::Status Worker::Run() {
     RETURN_IF_ERROR(Annotate(CheckDdlSettled(*store_, options_.flow_id),
                              absl::StrCat("flow ", options_.flow_id, " is paused (", kDdlPending, ")")));
   }
-  ASSIGN_OR_RETURN(source_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
+  ASSIGN_OR_RETURN(source_options_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
+  source_ = make_source_(source_options_);
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kLeaseAcquire));
   ASSIGN_OR_RETURN(lease_, store_->AcquireLease(options_.flow_id, Holder(), kLeaseTtl));
   absl::Cleanup release = [this] {
     const absl::Status status = store_->ReleaseLease(lease_);
@@ -72,7 +76,8 @@ absl::Status Worker::Run() {
                                             checkpoints_ == store_ ? lease_.generation : 0),
       clock_, options_.checkpoint_backend);
   context_.flow = &stored_.flow;
-  context_.source = &source_;
+  context_.source = source_.get();
+  context_.source_options = &source_options_;
   context_.options = &options_;
   context_.store = store_;
   context_.checkpoints = checkpoint_store_.get();
@@ -166,6 +171,7 @@ absl::StatusOr<bool> Worker::SettleHeld() {
     event.gated = policy.pauses();
     event.status = policy.auto_approve ? DdlStatus::kApproved : DdlStatus::kPending;
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlRecord));
   ASSIGN_OR_RETURN(const auto recorded, store_->RecordDdl(events));
   if (policy.pauses()) {
     const bool settled = std::all_of(recorded.begin(), recorded.end(),
@@ -203,6 +209,7 @@ absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& e
          {"ddl", entry.event.ddl},
          {"lsn", entry.event.lsn.ToString()}});
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlPause));
   const absl::Status paused = store_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
                                                  FlowState::kPaused, std::string(kDdlPending));
   TraceEvent(spec::kPause, "Paused", {});
@@ -225,12 +232,12 @@ void Worker::SettleFailure(const absl::Status& status) {
     Log(LogLevel::kError, "flow failed", {{"reason", reason}});
   }
   if (stored_.flow.config.failure_mode != FailureMode::kDropSlot) return;
-  auto sql = PgConnection::Connect(source_.dsn);
-  const absl::Status dropped = sql.ok() ? DropSlot(**sql, source_.slot) : sql.status();
+  auto session = source_->Connect();
+  const absl::Status dropped = session.ok() ? (*session)->DropSlot() : session.status();
   Log(LogLevel::kWarn,
       dropped.ok() ? "slot dropped, as failure_mode says; the next start needs -mode backfill"
                    : "failure_mode is drop_slot, but the slot could not be dropped",
-      {{"slot", source_.slot}, {"error", std::string(dropped.message())}});
+      {{"slot", source_options_.slot}, {"error", std::string(dropped.message())}});
 }
 
 void Worker::SettleEnd() {
@@ -240,9 +247,9 @@ void Worker::SettleEnd() {
 
 std::string Worker::Summary() {
   std::string slot_state = "unknown";
-  auto sql = PgConnection::Connect(source_.dsn);
-  if (sql.ok()) {
-    auto slot = GetSlot(**sql, source_.slot);
+  auto session = source_->Connect();
+  if (session.ok()) {
+    auto slot = (*session)->GetSlot();
     if (slot.ok()) {
       slot_state = slot->has_value()
                        ? absl::StrCat((*slot)->wal_status, ", confirmed ", (*slot)->confirmed_flush.ToString(), ", ",
@@ -252,7 +259,7 @@ std::string Worker::Summary() {
   }
   std::lock_guard lock(mutex_);
   return absl::StrCat("worker ended: ", changes_before_, " changes delivered, position ",
-                      last_report_.acknowledged.ToString(), ", slot ", source_.slot, " ", slot_state);
+                      last_report_.acknowledged.ToString(), ", slot ", source_options_.slot, " ", slot_state);
 }
 
 void Worker::Finish(const absl::Status& why) {

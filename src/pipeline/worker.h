@@ -14,7 +14,7 @@
 #include "base/event.h"
 #include "flow/flow.h"
 #include "pipeline/attempt.h"
-#include "postgres/connection.h"
+#include "pipeline/postgres_source.h"
 #include "postgres/source_options.h"
 #include "store/control_store.h"
 
@@ -26,9 +26,9 @@ inline constexpr absl::Duration kLeaseTtl = absl::Seconds(15);
 class Worker {
  public:
   // `store` holds flows and leases, `checkpoints` the checkpoints (often the same). Both outlive the worker.
-  // `ddl`: what the settings say of DDL, where the flow does not.
+  // `ddl`: what the settings say of DDL, where the flow does not. `make_source`: another one is for the simulator.
   Worker(ControlStore* store, ControlStore* checkpoints, Clock* clock, int64_t memory_limit, DdlPolicy ddl,
-         WorkerOptions options);
+         WorkerOptions options, MakeSource make_source = MakePostgresSource);
   ~Worker();
 
   // Until Stop(), a request in the store (pause, stop), the probe's or backfill's end: OK. Or a lasting error, which
@@ -63,13 +63,15 @@ class Worker {
   const int64_t memory_limit_;
   const DdlPolicy ddl_settings_;
   const WorkerOptions options_;
+  const MakeSource make_source_;
 
   StoredFlow stored_;
-  SourceOptions source_;
+  SourceOptions source_options_;
+  std::unique_ptr<Source> source_;
   Lease lease_;
   AttemptContext context_;
   std::unique_ptr<CheckpointStore> checkpoint_store_;
-  std::unique_ptr<PgConnection> monitor_;  // of the pulse
+  std::unique_ptr<SourceSession> monitor_;  // of the pulse
 
   Event stop_event_;  // set by Stop(); never cleared
   Event pulse_end_;

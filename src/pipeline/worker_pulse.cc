@@ -6,9 +6,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "pipeline/worker.h"
-#include "postgres/slot.h"
 #include "telemetry/log.h"
 #include "telemetry/metric_table.h"
 #include "telemetry/metrics_snapshot.h"
@@ -39,7 +39,8 @@ void Worker::Pulse() {
 }
 
 void Worker::PulseOnce() {
-  const absl::Status renewed = store_->RenewLease(lease_, kLeaseTtl);
+  absl::Status renewed = ReachFailpoint(Failpoint::kLeaseRenew);
+  if (renewed.ok()) renewed = store_->RenewLease(lease_, kLeaseTtl);
   if (absl::IsFailedPrecondition(renewed)) {
     Log(LogLevel::kError, "another worker has taken over; ending", {{"error", std::string(renewed.message())}});
     return Finish(renewed);
@@ -66,7 +67,7 @@ void Worker::PulseOnce() {
 
 void Worker::WriteReport() {
   WorkerReport report;
-  report.slot = source_.slot;
+  report.slot = source_options_.slot;
   report.at = clock_->Now();
   AttemptReport current;
   {
@@ -76,20 +77,16 @@ void Worker::WriteReport() {
     report.changes = changes_before_ + (attempt_ != nullptr ? current.changes : 0);
   }
   if (monitor_ == nullptr) {
-    ConnectOptions options;
-    options.connect_timeout = absl::Seconds(2);
-    options.application_name = "wallaby monitor";
-    options.settings["statement_timeout"] = "2000";
-    auto connected = PgConnection::Connect(source_.dsn, options);
+    auto connected = source_->ConnectMonitor();
     if (connected.ok()) monitor_ = *std::move(connected);
   }
-  const Labels labels = {{"slot", source_.slot}};
+  const Labels labels = {{"slot", source_options_.slot}};
   Gauge& lag = MetricRegistry::Process().GetGauge(kReplicationLag, labels);
   Gauge& retained = MetricRegistry::Process().GetGauge(kSlotRetained, labels);
   Gauge& active = MetricRegistry::Process().GetGauge(kSlotActive, labels);
   for (Gauge* gauge : {&lag, &retained, &active}) gauge->SetUnknown();
   if (monitor_ != nullptr) {
-    auto slot = GetSlot(*monitor_, source_.slot);
+    auto slot = monitor_->GetSlot();
     if (!slot.ok()) {
       monitor_.reset();
     } else if (slot->has_value()) {

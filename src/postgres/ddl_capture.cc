@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "change/json_integer.h"
 #include "nlohmann/json.hpp"
 #include "postgres/ddl_capture_sql.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {

@@ -1,8 +1,8 @@
 #include "postgres/slot.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {

@@ -9,12 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "change/tuple.h"
 #include "pgoutput/messages.h"
 #include "postgres/connection.h"
 #include "postgres/gather.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {

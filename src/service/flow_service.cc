@@ -184,7 +184,13 @@ absl::Status FlowServiceImpl::List(const v1::ListFlowsRequest& request, v1::List
   const int size = request.page_size() == 0 ? kDefaultPage : std::min(request.page_size(), kMaxPage);
   ASSIGN_OR_RETURN(const std::vector<StoredFlow> flows, store_->ListFlows(request.page_token(), size));
   for (const StoredFlow& flow : flows) {
-    RETURN_IF_ERROR(view_.Fill(flow, FlowDetail::kBrief, response->add_flows()));
+    const absl::Status status = view_.Fill(flow, FlowDetail::kBrief, response->add_flows());
+    // Deleted since the page was read.
+    if (absl::IsNotFound(status)) {
+      response->mutable_flows()->RemoveLast();
+      continue;
+    }
+    RETURN_IF_ERROR(status);
   }
   if (static_cast<int>(flows.size()) < size) return absl::OkStatus();
   const std::string& last = flows.back().flow.id;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/options.h"
 
@@ -108,7 +109,7 @@ absl::Status Session::BeginCopy(const std::string& sql) {
 
 std::string Session::Check(std::string_view condition, std::string_view mark, std::string_view about) {
   // count(*) keeps the failing cast out of constant folding.
-  return absl::StrCat("CASE WHEN ", condition, " THEN 0 ELSE (", QuoteLiteral(absl::StrCat(mark, " ", about)),
+  return absl::StrCat("CASE WHEN ", condition, " THEN 0 ELSE (", SqlLiteral(absl::StrCat(mark, " ", about)),
                       " || left(count(*)::text, 0))::integer END");
 }
 
