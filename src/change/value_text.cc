@@ -391,7 +391,7 @@ bool AppendBinary(Form form, std::string_view bytes, std::string* out) {
       if (size == 0 || p[0] != 1) return false;
       return out->append(bytes.substr(1)), true;
     case Form::kBool:
-      return size == 1 && (out->push_back(p[0] != 0 ? 't' : 'f'), true);
+      return size == 1 && (p[0] == 0 || p[0] == 1) && (out->push_back(p[0] == 1 ? 't' : 'f'), true);
     case Form::kInt2:
       return size == 2 && (AppendInt(static_cast<int16_t>(ReadBigEndian16(p)), out), true);
     case Form::kInt4:
