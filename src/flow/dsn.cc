@@ -59,7 +59,8 @@ size_t UserinfoEnd(std::string_view dsn, size_t begin) {
   const size_t slash = std::min(dsn.find('/', begin), dsn.size());
   const size_t question = std::min(dsn.find('?', slash), dsn.size());
   const size_t at = dsn.substr(0, question).rfind('@');
-  if (at != kNone && at >= begin) return at;
+  // Beyond the slash nothing tells where the password ends: at the last '@' of all.
+  if (at != kNone && at >= begin) return at < slash ? at : dsn.rfind('@');
   const size_t authority_end = std::min(slash, std::min(dsn.find('?', begin), dsn.size()));
   if (IsHostList(dsn.substr(begin, authority_end - begin))) return kNone;
   const size_t last = dsn.rfind('@');

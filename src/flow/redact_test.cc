@@ -26,6 +26,7 @@ TEST(RedactDsn, Table) {
       {"postgres://u:p?w@h/db", "postgres://u:******@h/db"},
       {"postgres://u:1?w@h/db", "postgres://u:******@h/db"},
       {"postgres://u:12/w@h/db", "postgres://u:******@h/db"},
+      {"postgres://u:p/w@x?y@h/db", "postgres://u:******@h/db"},
       {"postgres://u:pw@[::1]:5432,h2:5433/db", "postgres://u:******@[::1]:5432,h2:5433/db"},
       {"postgres://:pw@h/db", "postgres://:******@h/db"},
       {"postgres://u:@h/db", "postgres://u:@h/db"},
