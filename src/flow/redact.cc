@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "destination/options.h"
 #include "flow/dsn.h"
 #include "flow/flow.h"
@@ -88,8 +89,7 @@ std::string RedactDsn(std::string_view dsn) {
     out.append(kSecretMask);
     done = secret.end;
     // A closing quote also parts a value from what follows; the mask has none.
-    const bool parts = dsn[secret.end - 1] == '\'' && secret.end < dsn.size();
-    if (parts && std::string_view(" \t\n\v\f\r;@&").find(dsn[secret.end]) == std::string_view::npos) out += ' ';
+    if (secret.quoted && secret.end < dsn.size() && !absl::ascii_isspace(dsn[secret.end])) out += ' ';
   }
   return out.append(dsn, done);
 }

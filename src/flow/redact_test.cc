@@ -53,6 +53,8 @@ TEST(RedactDsn, Table) {
       {"password=two words host=h", "password=****** host=h"},
       {"password=a;b host=h", "password=****** host=h"},
       {"password='p w'host=h", "password=****** host=h"},
+      {"password='p w'@host=h", "password=****** @host=h"},
+      {"password='p w';host=h", "password=****** ;host=h"},
       {"host=h sslpassword=x passfile=/p", "host=h sslpassword=****** passfile=/p"},
       {"password='' host=h", "password=****** host=h"},
       {"password=", "password="},
