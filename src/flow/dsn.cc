@@ -85,6 +85,7 @@ void ScanUriParameters(std::string_view dsn, size_t begin, DsnScan* scan) {
 // `begin`: where user, password and host start.
 DsnScan ScanUri(std::string_view dsn, size_t begin) {
   DsnScan scan;
+  scan.is_uri = true;
   scan.server = std::string(dsn.substr(0, begin));
   const size_t at = UserinfoEnd(dsn, begin);
   size_t host = begin;
@@ -201,6 +202,7 @@ DsnScan ScanDsn(std::string_view dsn) {
   // A path with parameters behind it: "md:sales?motherduck_token=x".
   if (const size_t question = dsn.find('?'); question != kNone && dsn.find('=') > question) {
     DsnScan scan;
+    scan.is_uri = true;
     scan.server = std::string(dsn.substr(0, question));
     ScanUriParameters(dsn, question + 1, &scan);
     return scan;

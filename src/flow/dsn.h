@@ -18,6 +18,7 @@ struct DsnSecret {
 
 struct DsnScan {
   std::vector<DsnSecret> secrets;  // in order, not overlapping
+  bool is_uri = false;             // values are percent encoded, else quoted as libpq's pairs
   // The rest that decides to whom the secrets are sent: scheme, host, port.
   std::string server;
 };

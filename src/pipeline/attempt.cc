@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/failpoint.h"
+#include "base/sql_text.h"
 #include "base/status.h"
+#include "flow/secret_reference.h"
 #include "pipeline/snapshot_plan.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
@@ -73,7 +75,7 @@ absl::Status Attempt::OpenDestinations() {
     DestinationConfig config;
     config.flow_id = c_.flow->id;
     config.name = endpoint.name;
-    config.options = endpoint.options;
+    ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
     config.generation = c_.generation;
     config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
     auto made = MakeDestination(endpoint.type, config);
@@ -226,8 +228,8 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   if (!c_.source_options->create_slot) {
     return absl::NotFoundError(absl::StrCat("slot ", c_.source_options->slot,
                                             " does not exist and create_slot is false; create it by: SELECT "
-                                            "pg_create_logical_replication_slot('",
-                                            c_.source_options->slot, "', 'pgoutput')"));
+                                            "pg_create_logical_replication_slot(",
+                                            SqlLiteral(c_.source_options->slot), ", 'pgoutput')"));
   }
   // Marked before the slot exists: after a crash in between, the copy is still due.
   if (snapshot_all) {

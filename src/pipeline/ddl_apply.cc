@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 #include "base/status.h"
 #include "destination/destination.h"
+#include "flow/secret_reference.h"
 #include "pipeline/instruments.h"
 #include "telemetry/log.h"
 
@@ -56,7 +57,7 @@ absl::Status ApplyAt(const Flow& flow, const Endpoint& endpoint, const SchemaCha
   DestinationConfig config;
   config.flow_id = flow.id;
   config.name = endpoint.name;
-  config.options = endpoint.options;
+  ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
   config.generation = options.generation;
   config.memory_limit = options.memory_limit;
   ASSIGN_OR_RETURN(const std::unique_ptr<Destination> destination, MakeDestination(endpoint.type, config));

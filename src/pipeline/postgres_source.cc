@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "pipeline/toast_filler.h"
 #include "postgres/ddl_capture.h"
@@ -35,8 +36,8 @@ class PostgresSession final : public SourceSession {
   absl::Status EnsureDdlCapture() override { return wallaby::EnsureDdlCapture(*sql_, options_); }
 
   absl::Status Enter(const SourceSnapshot& snapshot) override {
-    return sql_->Execute(absl::StrCat("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '",
-                                      snapshot.name, "'"));
+    return sql_->Execute(absl::StrCat("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ",
+                                      SqlLiteral(snapshot.name)));
   }
   absl::StatusOr<std::vector<PublishedTable>> PublishedTables() override {
     return wallaby::PublishedTables(*sql_, options_.publication, types_);

@@ -13,6 +13,7 @@
 #include "base/failpoint.h"
 #include "base/process_name.h"
 #include "base/status.h"
+#include "flow/secret_reference.h"
 #include "pipeline/ddl_apply.h"
 #include "pipeline/instruments.h"
 #include "telemetry/log.h"
@@ -86,8 +87,10 @@ absl::Status Worker::Run() {
   context_.memory_limit = memory_limit_;
   context_.ddl = ResolveDdlPolicy(stored_.flow.config.ddl, ddl_settings_);
 
+  // Behind the lease, so that a secret that is not there is the flow's failure, and shown.
+  absl::Status status = FollowReferences();
   pulse_ = std::thread([this] { Pulse(); });
-  absl::Status status = RunAttempts();
+  if (status.ok()) status = RunAttempts();
   pulse_end_.Set();
   pulse_.join();
   {
@@ -103,6 +106,13 @@ absl::Status Worker::Run() {
     SettleFailure(status);
   }
   return status;
+}
+
+absl::Status Worker::FollowReferences() {
+  const Endpoint& source = stored_.flow.source;
+  ASSIGN_OR_RETURN(const Options options, ResolvedOptions(source, EndpointKind::kSource));
+  ASSIGN_OR_RETURN(source_options_, ParseSourceOptions(source.name, options));  // source_ looks at them
+  return absl::OkStatus();
 }
 
 void Worker::TraceBegin() {

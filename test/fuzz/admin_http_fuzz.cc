@@ -14,6 +14,8 @@ namespace wallaby {
 namespace {
 
 AdminHttp& Server() {
+  // Everybody may do everything: what is behind the guard is to be reached.
+  static const std::unique_ptr<Access> access = Access::Make(AccessSettings()).value();
   static const std::unique_ptr<AdminHttp> server = [] {
     std::vector<HttpRoute> routes = {{HttpRoute::Method::kGet, "/healthz",
                                       [](const std::string&) {
@@ -26,7 +28,8 @@ AdminHttp& Server() {
       if (!request.path.starts_with("/workflows")) return std::nullopt;
       return HttpError(400, request.method + " " + request.path);
     };
-    auto started = AdminHttp::Start("WALLABY_ADMIN_LISTEN", "127.0.0.1:0", std::move(routes), fallback);
+    auto started = AdminHttp::Start({"WALLABY_ADMIN_LISTEN", "127.0.0.1:0"}, access.get(), AccessSettings(),
+                                    std::move(routes), fallback);
     REQUIRE(started.ok(), started.status().ToString());
     return *std::move(started);
   }();
