@@ -7,7 +7,7 @@ from e2e.harness import sql, wait_until
 from faults.stage import FaultTest
 
 # Each kill comes at another moment of the load.
-KILLS = int(os.environ.get("WALLABY_FAULT_ROUNDS", "1")) + 1
+KILLS = int(os.environ.get("WALLABY_FAULT_ROUNDS", "1"))
 
 
 class KilledServersTest(FaultTest):
