@@ -16,15 +16,6 @@
 namespace wallaby {
 namespace {
 
-std::string BackfillCommand(const std::string& flow_id) {
-  return absl::StrCat("wallaby-worker -flow-id ", flow_id, " -mode backfill");
-}
-
-absl::Status NeedsBackfill(const std::string& what, const std::string& flow_id) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(what, "; to copy every table again and go on from there, run: ", BackfillCommand(flow_id)));
-}
-
 // The first finding that keeps the flow from running, as an error; the others go to the log.
 absl::Status StatusFromFindings(const std::vector<Finding>& findings) {
   absl::Status status;
@@ -46,6 +37,7 @@ absl::Status Attempt::Run() {
   RETURN_IF_ERROR(OpenSource());
   RETURN_IF_ERROR(CheckTables());
   RETURN_IF_ERROR(PrepareSlot());
+  RETURN_IF_ERROR(CheckTablesPresent());
   if (c_.options->mode == WorkerMode::kBackfill) RETURN_IF_ERROR(MarkBackfill());
   RETURN_IF_ERROR(PrepareSnapshot());
   RETURN_IF_ERROR(MakePipeline());
@@ -198,27 +190,6 @@ bool Attempt::WantsTable(const Relation& relation) const {
          (relation.schema == "public" && named(options.tables, relation.name));
 }
 
-// Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
-absl::Status Attempt::LookAtSlot() {
-  ASSIGN_OR_RETURN(slot_, session_->GetSlot());
-  if (!slot_.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  const absl::Status usable = CheckSlotUsable(*slot_, server.database);
-  if (usable.ok()) return absl::OkStatus();
-  const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
-  if (!lost) return usable;
-  if (!CopiesEveryTable()) {
-    return NeedsBackfill(absl::StrCat("slot ", slot_->name,
-                                      " is lost: the server has removed WAL that it needs, so the changes in "
-                                      "it are gone (raise max_slot_wal_keep_size to keep more)"),
-                         c_.flow->id);
-  }
-  Log(LogLevel::kWarn, "dropping the lost slot; every table is copied again", {{"slot", slot_->name}});
-  RETURN_IF_ERROR(session_->DropSlot());
-  slot_.reset();
-  return absl::OkStatus();
-}
-
 bool Attempt::CopiesEveryTable() const {
   return c_.options->mode == WorkerMode::kBackfill && c_.options->tables.empty() && c_.options->schemas.empty();
 }
@@ -228,8 +199,7 @@ absl::Status Attempt::PrepareSlot() {
   if (!slot_.has_value()) {
     if (checkpoint_.has_value() && !CopiesEveryTable()) {
       return NeedsBackfill(absl::StrCat("slot ", c_.source_options->slot, " is gone, and with it the changes since ",
-                                        checkpoint_->lsn.ToString()),
-                           c_.flow->id);
+                                        checkpoint_->lsn.ToString()));
     }
     return CreateSlot(/*snapshot_all=*/c_.source_options->snapshot == SnapshotMode::kInitial || CopiesEveryTable());
   }
@@ -244,46 +214,6 @@ absl::Status Attempt::PrepareSlot() {
   }
   if (!checkpoint_.has_value()) return StoreFirstCheckpoint(slot_->confirmed_flush);
   return CopiesEveryTable() ? absl::OkStatus() : CheckContinuity();
-}
-
-// Nothing may be missing between what was checkpointed, what the slot still has and what the destinations hold.
-absl::Status Attempt::CheckContinuity() {
-  if (slot_->confirmed_flush > checkpoint_->lsn) {
-    return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),
-                                      " by somebody else, beyond ", checkpoint_->lsn.ToString(),
-                                      " where this flow stands; the changes between are gone"),
-                         c_.flow->id);
-  }
-  const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
-                                 [](const auto& entry) { return entry.first.starts_with("destination."); });
-  for (const OpenDestination& open : open_) {
-    if (!open.destination->capabilities().keeps_progress) continue;
-    const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
-    if (entry == checkpoint_->metadata.end()) {
-      if (!known || c_.source_options->snapshot == SnapshotMode::kNever) continue;
-      return NeedsBackfill(
-          absl::StrCat("destination ", open.name, " is new and lacks the rows before ", checkpoint_->lsn.ToString()),
-          c_.flow->id);
-    }
-    ASSIGN_OR_RETURN(const Lsn confirmed, Lsn::Parse(entry->second));
-    if (open.progress.end < confirmed || LacksSnapshot(open)) {
-      return NeedsBackfill(absl::StrCat("destination ", open.name, " holds changes up to ",
-                                        open.progress.end.ToString(), ", but had confirmed ", confirmed.ToString(),
-                                        " before; it was replaced, emptied or restored from a backup"),
-                           c_.flow->id);
-    }
-  }
-  return absl::OkStatus();
-}
-
-// A table that was copied has left the names of its parts with the rows.
-bool Attempt::LacksSnapshot(const OpenDestination& open) const {
-  return std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
-    if (sync.state != TableSyncState::kDone) return false;
-    const std::string prefix = sync.table + "/";
-    const auto part = open.progress.snapshot_parts.lower_bound(prefix);
-    return part == open.progress.snapshot_parts.end() || !part->starts_with(prefix);
-  });
 }
 
 absl::Status Attempt::MarkBackfill() {
@@ -320,6 +250,8 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
   Checkpoint first;
   first.lsn = checkpoint_.has_value() ? std::max(lsn, checkpoint_->lsn) : lsn;
   first.at = c_.clock->Now();
+  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
+  first.metadata[kTimelineKey] = absl::StrCat(server.timeline);
   for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
   RETURN_IF_ERROR(c_.checkpoints->Put(first));
   checkpoint_ = std::move(first);
@@ -388,10 +320,10 @@ absl::Status Attempt::Stream() {
       continue;
     }
     auto rule = SkipRuleOf(sync);
-    if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()), c_.flow->id);
+    if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()));
     assembler_options.skip_below[sync.table] = *std::move(rule);
   }
-  assembler_options.backfill_command = BackfillCommand(c_.flow->id);
+  assembler_options.backfill_command = BackfillCommand();
   const auto filler = session_->MakeFiller();
   DdlWatch watch(c_.store, session_.get(), shapes_,
                  {.flow_id = c_.flow->id,

@@ -116,6 +116,7 @@ class PostgresDatabase final : public SqlDatabase {
   absl::StatusOr<ConnectionPtr> Connect() const {
     ConnectOptions options;
     options.application_name = "wallaby control store";
+    options.answer_limit = kSilenceLimit;
     // A process that hangs within a transaction must not keep a lease's row locked for ever.
     options.settings["idle_in_transaction_session_timeout"] = "60s";
     auto connection = PgConnection::Connect(dsn_, options);

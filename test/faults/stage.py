@@ -45,7 +45,7 @@ class FaultTest(unittest.TestCase):
         self.source = source or self.postgres.database("s_" + self.name)
         self.target = target or self.postgres.database("t_" + self.name)
         self.slot = self.name
-        sql(self.source, SETUP)
+        sql(self.source, SETUP + "INSERT INTO ledger (account, amount) SELECT n, n FROM generate_series(1, 100) n")
         self.wallaby = Wallaby(env=env).start()
         self.duck = os.path.join(self.wallaby.folder, "copy.duckdb") if duck else None
         self.flow_id = self.wallaby.create(self.flow(**options))
@@ -74,7 +74,7 @@ class FaultTest(unittest.TestCase):
         mark = f"mark {time.monotonic_ns()}"
         sql(self.source, f"INSERT INTO accounts VALUES ({time.monotonic_ns()}, 0, '{mark}', '')")
         wait_until(lambda: sql(self.target, f"SELECT 1 FROM accounts WHERE note = '{mark}'"), timeout,
-                   f"delivery after {what}\n{self.wallaby.log()[-3000:]}")
+                   lambda: f"delivery after {what}\n{self.wallaby.log()[-3000:]}")
 
     def says(self, *expected, timeout=60):
         """Waits until `flow get` says all of this in its reason, error or activity."""
@@ -82,16 +82,25 @@ class FaultTest(unittest.TestCase):
             flow = self.wallaby.get(self.flow_id)
             text = " ".join(str(flow.get(key) or "") for key in ("reason", "error", "activity"))
             return all(part in text for part in expected) and flow
-        return wait_until(seen, timeout, f"{expected} in flow get: {self.wallaby.get(self.flow_id)}\n{self.wallaby.log()[-3000:]}")
+        return wait_until(seen, timeout, lambda: f"{expected} in flow get: {self.wallaby.get(self.flow_id)}\n{self.wallaby.log()[-3000:]}")
 
     def fails(self, *expected, timeout=60):
         """Waits until the flow has failed; its reason has all of this."""
         flow = wait_until(lambda: (f := self.wallaby.get(self.flow_id)) and "FAILED" in f["state"] and f, timeout,
-                          f"state failed {expected}\n{self.wallaby.log()[-3000:]}")
+                          lambda: f"state failed {expected}\n{self.wallaby.log()[-3000:]}")
         for text in expected:
             self.assertIn(text, flow["reason"])
         wait_until(lambda: not self.wallaby.worker_pids(self.flow_id), 30, "the worker's end")
         return flow
+
+    def heals_by_backfill(self, *expected, timeout=60):
+        """The flow has failed with these words; the remedy that it names makes the rows equal."""
+        reason = self.fails(self.slot, "-mode backfill", *expected, timeout=timeout)["reason"]
+        print(reason, flush=True)
+        self.wallaby.worker(self.flow_id, "-mode", "backfill")
+        self.wallaby.admin("flow", "start", "-flow-id", self.flow_id)
+        self.rows_go_on("the copy")
+        self.end()
 
     def kill_all(self):
         """kill -9 of the server and its workers."""

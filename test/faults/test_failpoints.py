@@ -56,7 +56,7 @@ class FailpointsTest(FaultTest):
         """Waits for the log line of this failpoint behind `since`."""
         name, action = setting.split("@")[0].split("=")
         wait_until(lambda: f"{name}: {action}, reached" in self.wallaby.log()[since:], timeout,
-                   f"failpoint {setting}\n{self.wallaby.log()[-3000:]}")
+                   lambda: f"failpoint {setting}\n{self.wallaby.log()[-3000:]}")
 
     def restart(self):
         self.kill_all()
@@ -81,7 +81,7 @@ class FailpointsTest(FaultTest):
 
     def test_stream(self):
         self.begin(env=self.env, catch_up="256KiB")
-        self.begin_load(survives=False)
+        self.begin_load(pause=0.4)
         for round_number in range(ROUNDS):
             for name in STREAM:
                 for setting in actions(name, self.rng, round_number):
@@ -98,7 +98,7 @@ class FailpointsTest(FaultTest):
     def test_spawn(self):
         """In the server: it dies around the start of a worker, or the start fails."""
         self.begin(duck=False)
-        self.begin_load()
+        self.begin_load(pause=0.4)
         for round_number in range(ROUNDS):
             for name in SPAWN:
                 for setting in actions(name, self.rng, round_number):
@@ -195,19 +195,20 @@ class FailpointsTest(FaultTest):
                 self.assertEqual(applied.returncode, 0, applied.stderr)
             self.wallaby.admin("flow", "resume", "-flow-id", self.flow_id)
             self.rows_go_on(setting)
+        sql(self.source, "INSERT INTO ledger (account, amount) VALUES (1, 1)")
         self.end()
         query = "SELECT id, g0, g1, g2, g3 FROM accounts ORDER BY id"
         self.assertEqual(sql(self.source, query), sql(self.target, query))
 
     def test_a_worker_that_stood_still_is_fenced(self):
-        """SIGSTOP before a commit until the lease has run out and another worker has gone on: the first can change nothing more."""
+        """SIGSTOP before a write until the lease has run out and another worker has gone on: the first can change nothing more."""
         self.begin(env=self.env, duck=False)
-        self.arm_worker("destination.commit.before=pause@2")
+        self.arm_worker("destination.write=pause@1")
         since = len(self.wallaby.log())
         self.restart()
         for balance in range(5):
             sql(self.source, f"UPDATE accounts SET balance = {balance}, note = 'first'")
-        self.fired("destination.commit.before=pause@2", since)
+        self.fired("destination.write=pause@1", since)
         stopped = self.wallaby.worker_pids(self.flow_id)
         self.assertEqual(len(stopped), 1)
         # The source's walsender serves the one that stands still; nobody but an operator can know that it is one.

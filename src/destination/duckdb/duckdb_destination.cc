@@ -109,6 +109,14 @@ absl::Status DuckdbDestination::CheckTable(const Relation& relation) {
   return status;
 }
 
+absl::Status DuckdbDestination::CheckPresent(const Relation& relation) {
+  RETURN_IF_ERROR(Connect());
+  absl::Status status = tables_.CheckPresent(connection_.get(), relation);
+  if (!writing_) connection_->Rollback();  // end of what was only read
+  ReleaseIfIdle();
+  return status;
+}
+
 // ---- rows ----
 
 absl::Status DuckdbDestination::Write(const ChangeBatch& batch) {

@@ -1,5 +1,6 @@
 #include "destination/duckdb/tables.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -176,6 +177,22 @@ absl::Status DuckdbTables::Check(DuckdbConnection* connection, const Relation& r
   if (present.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(RefuseView(connection, table));
   return Missing(table, relation, wanted, present).status();
+}
+
+absl::Status DuckdbTables::CheckPresent(DuckdbConnection* connection, const Relation& relation) {
+  const DuckdbTable table = Target(*connection, relation);
+  ASSIGN_OR_RETURN(const std::vector<DuckdbColumn> present, Columns(connection, table));
+  const std::string shown = absl::StrCat("the DuckDB table ", table.Quoted());
+  if (present.empty()) return absl::FailedPreconditionError(shown + " is missing");
+  for (const Column& column : relation.columns) {
+    const std::string name = absl::AsciiStrToLower(column.name);
+    if (std::any_of(present.begin(), present.end(),
+                    [&](const DuckdbColumn& there) { return absl::AsciiStrToLower(there.name) == name; })) {
+      continue;
+    }
+    return absl::FailedPreconditionError(absl::StrCat(shown, " has no column ", column.name));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ReadyTable*> DuckdbTables::Ready(DuckdbConnection* connection, const RelationPtr& relation) {

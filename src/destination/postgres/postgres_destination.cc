@@ -48,6 +48,13 @@ class PostgresDestination : public Destination {
     return status;
   }
 
+  absl::Status CheckPresent(const Relation& relation) override {
+    if (work_ == nullptr) RETURN_IF_ERROR(Connect());
+    const absl::Status status = work_->plans.CheckPresent(relation);
+    if (IsTransient(status)) Close();
+    return status;
+  }
+
   absl::Status Write(const ChangeBatch& batch) override {
     RETURN_IF_ERROR(CheckOpen());
     work_->session->Begin();

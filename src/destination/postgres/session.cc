@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
@@ -138,6 +139,12 @@ absl::Status Session::Explain(const absl::Status& status, std::string_view table
     absl::StrAppend(&text, "column ", column, ": ");
   }
   absl::StrAppend(&text, message);
+  for (const char* altered : {"42703", "42804", "42P01", "42P10"}) {
+    if (!absl::StrContains(message, absl::StrCat("SQLSTATE ", altered))) continue;
+    absl::StrAppend(&text,
+                    "; somebody has altered the table: undo that and start the flow again; where values are gone, copy "
+                    "the table again with -mode backfill -tables");
+  }
   if (absl::IsInvalidArgument(status)) {
     absl::StrAppend(&text,
                     "; the destination's column type or a constraint there refuses the row: alter the table, or "

@@ -322,4 +322,16 @@ absl::Status TablePlans::Check(const Relation& relation) {
   return absl::OkStatus();
 }
 
+absl::Status TablePlans::CheckPresent(const Relation& relation) {
+  ASSIGN_OR_RETURN(const std::optional<DestinationTable> table,
+                   LoadTable(session_, options_.TargetSchema(relation), options_.TargetTable(relation)));
+  const std::string shown = absl::StrCat("destination table ", Shown(relation));
+  if (!table) return absl::FailedPreconditionError(shown + " is missing");
+  for (const Column& column : relation.columns) {
+    if (table->Find(column.name) != nullptr) continue;
+    return absl::FailedPreconditionError(absl::StrCat(shown, " has no column ", column.name));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace wallaby
