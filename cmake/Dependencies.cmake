@@ -32,8 +32,10 @@ endif()
 if(WALLABY_SANITIZE)
   add_compile_options(-O1 -g -fno-omit-frame-pointer "-fsanitize=${WALLABY_SANITIZE}" -fno-sanitize-recover=all)
   add_link_options("-fsanitize=${WALLABY_SANITIZE}")
-  # GCC's flow analysis sees the sanitizer's own code and warns about values that are set.
-  add_compile_options(-Wno-error=maybe-uninitialized -Wno-error=stringop-overflow -Wno-error=array-bounds)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC's flow analysis sees the sanitizer's own code and warns about values that are set.
+    add_compile_options(-Wno-error=maybe-uninitialized -Wno-error=stringop-overflow -Wno-error=array-bounds)
+  endif()
   if(WALLABY_SANITIZE MATCHES "thread")
     add_compile_options(-Wno-error=tsan)  # std::atomic_thread_fence is not understood by it
     # Protobuf and Abseil change the layout of their classes under this sanitizer, and the distribution's libraries are

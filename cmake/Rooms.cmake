@@ -24,6 +24,10 @@ function(wallaby_room name)
   target_link_libraries(wallaby_${name} ${scope} ${ROOM_KNOWS} ${ROOM_DEPS})
 endfunction()
 
+# Tests that run slow programs have more time: their limits are multiplied by this, and so are waits within them, which
+# find it in the environment.
+set(WALLABY_TIME_SCALE 1 CACHE STRING "How much slower than release programs the programs of this build may be")
+
 # Builds what the tests with the label unit need, and no more: for the sanitizers.
 add_custom_target(unit_tests)
 
@@ -49,8 +53,9 @@ function(wallaby_room_test name)
   endif()
   # For tests that run the programs; WALLABY_BIN_DIR in the environment wins.
   target_compile_definitions(${T_TARGET} PRIVATE WALLABY_DEFAULT_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  math(EXPR T_TIMEOUT "${T_TIMEOUT} * ${WALLABY_TIME_SCALE}")
   gtest_discover_tests(${T_TARGET} DISCOVERY_MODE PRE_TEST
     # Disabled cases are bodies of processes that other cases start and kill.
     TEST_FILTER "-*.DISABLED_*"
-    PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT} ENVIRONMENT "WALLABY_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+    PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT} ENVIRONMENT "WALLABY_SOURCE_DIR=${CMAKE_SOURCE_DIR};WALLABY_TIME_SCALE=${WALLABY_TIME_SCALE}")
 endfunction()

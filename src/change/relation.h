@@ -21,6 +21,9 @@ struct Column {
 
 // REPLICA IDENTITY of a table (pg_class.relreplident).
 enum class ReplicaIdentity : char { kDefault = 'd', kNothing = 'n', kFull = 'f', kIndex = 'i' };
+constexpr bool IsReplicaIdentity(char c) {
+  return c == 'd' || c == 'n' || c == 'f' || c == 'i';
+}
 
 struct Relation {
   uint32_t oid = 0;

@@ -229,7 +229,7 @@ PgType BuiltinType(uint32_t oid, int32_t typmod) {
     if (oid == 1700 && typmod >= 4) {
       const int precision = NumericPrecision(typmod);
       const int scale = NumericScale(typmod);
-      if (precision <= 38 && scale >= 0 && scale <= precision) {
+      if (precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision) {
         type.logical = LogicalType::kDecimal;
         type.precision = static_cast<uint8_t>(precision);
         type.scale = static_cast<uint8_t>(scale);

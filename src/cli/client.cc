@@ -18,23 +18,24 @@
 namespace wallaby {
 namespace {
 
-// What a server sends at most.
-constexpr int kMaxMessage = 16 << 20;
+// What a server sends at most, with the largest WALLABY_MAX_MESSAGE.
+constexpr int kMaxMessage = 256 << 20;
 
 std::chrono::system_clock::time_point Deadline(absl::Duration limit) {
   return absl::ToChronoTime(absl::Now() + limit);
 }
 
-absl::StatusOr<std::string> ReadCertificates(const std::string& path) {
+absl::StatusOr<std::string> ReadPem(std::string_view flag, const std::string& path, std::string_view what) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot read the certificates of -tls-ca ", path, ": ",
+    return absl::InvalidArgumentError(absl::StrCat("cannot read the ", what, " of ", flag, " ", path, ": ",
                                                    errno != 0 ? std::strerror(errno) : "it is empty"));
   }
-  if (!absl::StrContains(text.str(), "-----BEGIN CERTIFICATE-----")) {
-    return absl::InvalidArgumentError(absl::StrCat("-tls-ca ", path, " holds no certificate in PEM form"));
+  const std::string_view mark = what == "key" ? "PRIVATE KEY-----" : "-----BEGIN CERTIFICATE-----";
+  if (!absl::StrContains(text.str(), mark)) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, " holds no ", what, " in PEM form"));
   }
   return text.str();
 }
@@ -42,8 +43,12 @@ absl::StatusOr<std::string> ReadCertificates(const std::string& path) {
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const ClientOptions& options) {
   if (options.insecure) return grpc::InsecureChannelCredentials();
   grpc::SslCredentialsOptions ssl;
-  if (!options.tls_ca.empty()) {
-    ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadCertificates(options.tls_ca));
+  if (!options.tls.ca.empty()) {
+    ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadPem("-tls-ca", options.tls.ca, "certificate"));
+  }
+  if (!options.tls.certificate.empty()) {
+    ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadPem("-tls-cert", options.tls.certificate, "certificate"));
+    ASSIGN_OR_RETURN(ssl.pem_private_key, ReadPem("-tls-key", options.tls.key, "key"));
   }
   return grpc::SslCredentials(ssl);
 }
@@ -72,6 +77,7 @@ std::string Cause(const std::string& message) {
 struct Client::Connection {
   std::string endpoint;
   bool insecure = true;
+  TlsClientFiles tls;
   std::string token;
   std::shared_ptr<grpc::Channel> channel;
 
@@ -96,6 +102,9 @@ absl::Status Client::Connection::Explain(const grpc::Status& status, absl::Durat
   switch (code) {
     case absl::StatusCode::kUnavailable:
       if (channel->GetState(false) == GRPC_CHANNEL_READY) break;
+      if (std::string why = insecure ? "" : DiagnoseTls(endpoint, tls); !why.empty()) {
+        return absl::UnavailableError(absl::StrCat("no TLS connection with ", endpoint, ": ", why));
+      }
       return absl::UnavailableError(
           absl::StrCat("no server answers at ", endpoint, " (", Cause(text),
                        "); start one with `wallaby`, or say with ", "-endpoint or WALLABY_ENDPOINT where it is",
@@ -108,7 +117,7 @@ absl::Status Client::Connection::Explain(const grpc::Status& status, absl::Durat
           absl::StrCat("the server at ", endpoint, " ended while it was asked; try again when it is back"));
     case absl::StatusCode::kUnauthenticated:
       return absl::UnauthenticatedError(
-          absl::StrCat(text, token.empty() ? "; give -token" : "; -token is not accepted"));
+          absl::StrCat(text, token.empty() ? "; give -token or WALLABY_TOKEN" : "; look at -token or WALLABY_TOKEN"));
     case absl::StatusCode::kUnimplemented:
       if (!text.empty()) break;
       return absl::UnimplementedError(
@@ -139,10 +148,12 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const ClientOptions& opt
   auto connection = std::make_unique<Connection>();
   ASSIGN_OR_RETURN(connection->endpoint, NormalEndpoint(options.endpoint));
   connection->insecure = options.insecure;
+  connection->tls = options.tls;
   connection->token = options.token;
   ASSIGN_OR_RETURN(const auto credentials, Credentials(options));
   grpc::ChannelArguments arguments;
   if (IsThisMachine(connection->endpoint)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (!options.tls.server_name.empty()) arguments.SetSslTargetNameOverride(options.tls.server_name);
   arguments.SetMaxReceiveMessageSize(kMaxMessage);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "cli/tls_diagnosis.h"
 #include "wallaby/v1/services.pb.h"
 
 namespace wallaby {
@@ -14,8 +15,8 @@ namespace wallaby {
 struct ClientOptions {
   std::string endpoint;  // HOST:PORT, :PORT (this machine) or unix:PATH
   bool insecure = true;  // without TLS
-  std::string tls_ca;    // PEM file; empty: the system's authorities
-  std::string token;     // sent as "authorization: Bearer TOKEN"; empty: nothing is sent
+  TlsClientFiles tls;
+  std::string token;  // sent as "authorization: Bearer TOKEN"; empty: nothing is sent
 };
 
 // "localhost:8080" of ":8080"; INVALID_ARGUMENT for what is not an address.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -61,7 +62,13 @@ std::optional<int> CommandLine::Parse() {
   flags_.Section("Common flags");
   flags_.String("endpoint", &server_.endpoint, "HOST:PORT", "the server; WALLABY_ENDPOINT");
   flags_.Bool("insecure", &server_.insecure, "no TLS; false with -tls-ca");
-  flags_.String("tls-ca", &server_.tls_ca, "FILE", "certificates (PEM) that vouch for the server; turns TLS on");
+  flags_.String("tls-ca", &server_.tls.ca, "FILE",
+                "certificates (PEM) that vouch for the server; turns TLS on; WALLABY_ADMIN_TLS_CA");
+  flags_.String("tls-cert", &server_.tls.certificate, "FILE",
+                "the client's own certificate (PEM), with -tls-key; WALLABY_ADMIN_TLS_CERT");
+  flags_.String("tls-key", &server_.tls.key, "FILE", "its private key (PEM); WALLABY_ADMIN_TLS_KEY");
+  flags_.String("tls-server-name", &server_.tls.server_name, "NAME",
+                "the name in the server's certificate, where it is not the endpoint's; WALLABY_ADMIN_TLS_SERVER_NAME");
   flags_.String("token", &server_.token, "TOKEN", "sent as `authorization: Bearer TOKEN`; WALLABY_TOKEN");
   flags_.Bool("json", &json_, "print one JSON document, for scripts");
   flags_.Bool("pretty", &pretty_, "the same, indented");
@@ -70,12 +77,23 @@ std::optional<int> CommandLine::Parse() {
 }
 
 std::optional<int> CommandLine::CheckCommon() {
-  if (!server_.tls_ca.empty()) {
-    if (flags_.Given("insecure") && server_.insecure)
-      return flags_.UsageError("-insecure and -tls-ca exclude each other");
-    server_.insecure = false;
+  // Not the flags' defaults, which the help would show.
+  const bool says_insecure = flags_.Given("insecure") && server_.insecure;
+  for (const auto& [flag, name, value] :
+       {std::tuple{"tls-ca", "WALLABY_ADMIN_TLS_CA", &server_.tls.ca},
+        {"tls-cert", "WALLABY_ADMIN_TLS_CERT", &server_.tls.certificate},
+        {"tls-key", "WALLABY_ADMIN_TLS_KEY", &server_.tls.key},
+        {"tls-server-name", "WALLABY_ADMIN_TLS_SERVER_NAME", &server_.tls.server_name}}) {
+    if (flags_.Given(flag)) {
+      if (says_insecure) return flags_.UsageError(absl::StrCat("-insecure and -", flag, " exclude each other"));
+    } else {
+      *value = says_insecure ? "" : FromEnvironment(name, "");
+    }
   }
-  // Not the flag's default, which the help would show.
+  if (server_.tls.certificate.empty() != server_.tls.key.empty()) {
+    return flags_.UsageError("-tls-cert and -tls-key belong together");
+  }
+  if (!server_.tls.ca.empty() || !server_.tls.certificate.empty()) server_.insecure = false;
   if (!flags_.Given("token")) server_.token = FromEnvironment("WALLABY_TOKEN", "");
   const bool printable =
       std::all_of(server_.token.begin(), server_.token.end(), [](char c) { return c > 0x20 && c < 0x7f; });

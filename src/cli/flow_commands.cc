@@ -1,14 +1,18 @@
 // wallaby-admin flow ...
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/sql_text.h"
 #include "cli/admin.h"
 #include "cli/command_line.h"
 #include "cli/flow_file_input.h"
 #include "cli/flow_text.h"
+#include "postgres/ddl_capture_sql.h"
+#include "postgres/source_options.h"
 #include "service/flow_convert.h"
 
 namespace wallaby {
@@ -150,6 +154,41 @@ int Validate(const Invocation& invocation) {
   DeclareFile(line, &file);
   if (const auto status = line.Parse()) return *status;
   return line.Finish(ValidateFlowFile(line, file));
+}
+
+// ---- DDL capture ----
+
+struct CaptureOptions {
+  std::string file;
+  std::string role;
+  int server_version = 0;
+};
+
+absl::Status PrintCaptureSql(const CaptureOptions& options) {
+  ASSIGN_OR_RETURN(const Flow flow, ReadFlowFile(options.file));
+  RETURN_IF_ERROR(CheckFlowFile(options.file, flow));
+  ASSIGN_OR_RETURN(const SourceOptions source, ParseSourceOptions(flow.source.name, flow.source.options));
+  std::string sql = DdlCaptureSql(source, options.server_version);
+  if (!options.role.empty()) {
+    absl::StrAppend(&sql, "GRANT USAGE ON SCHEMA ", SqlIdentifier(source.state_schema), ", ",
+                    SqlIdentifier(source.ddl_trigger_schema), " TO ", SqlIdentifier(options.role), ";\n");
+  }
+  std::fputs(sql.c_str(), stdout);
+  return absl::OkStatus();
+}
+
+int CaptureSql(const Invocation& invocation) {
+  CommandLine line(invocation);
+  CaptureOptions options;
+  DeclareFile(line, &options.file);
+  line.flags().Int("server-version", &options.server_version, "MAJOR", "the source's PostgreSQL version, 14 to 18");
+  line.flags().Require("server-version");
+  line.flags().String("role", &options.role, "ROLE", "the flow's role, which gets the right to see the capture");
+  if (const auto status = line.Parse()) return *status;
+  if (options.server_version < 14 || options.server_version > 18) {
+    return line.flags().UsageError("-server-version must be 14 to 18");
+  }
+  return line.Finish(PrintCaptureSql(options));
 }
 
 // ---- one flow ----
@@ -295,6 +334,7 @@ CommandGroup FlowCommands() {
            {"run-once", "deliver what is waiting, then end", RunOnce},
            {"delete", "forget a flow; its slot and what it delivered stay", Delete},
            {"validate", "every check that a start would make, changing nothing", Validate},
+           {"capture-sql", "print the SQL with which a superuser installs the capture of schema changes", CaptureSql},
            {"wait", "wait until a flow is in a state", Wait}}};
 }
 

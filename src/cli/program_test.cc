@@ -109,6 +109,10 @@ TEST_F(AdminTest, WrongUsageIsTwo) {
       {{"flow", "list", "-endpoint", "http://localhost:8080"}, "allowed: HOST:PORT"},
       {{"flow", "list", "-endpoint", "localhost"}, "allowed: HOST:PORT"},
       {{"flow", "list", "-insecure", "-tls-ca", "ca.pem"}, "exclude each other"},
+      {{"flow", "list", "-insecure", "-tls-server-name", "x"}, "exclude each other"},
+      {{"flow", "list", "-tls-cert", "c.pem"}, "-tls-cert and -tls-key belong together"},
+      {{"flow", "capture-sql", "-file", "f.yaml"}, "flag -server-version is missing"},
+      {{"flow", "capture-sql", "-file", "f.yaml", "-server-version", "13"}, "must be 14 to 18"},
       {{"flow", "list", "-token", "a\nb"}, "the token holds"},
       {{"slot", "list"}, "which source? Give -flow-id ID, or -dsn DSN"},
       {{"slot", "show", "-dsn", "host=x"}, "-dsn and -slot go together"},
@@ -203,6 +207,8 @@ TEST_F(AdminTest, BadCertificatesAreNamed) {
   const Ran missing = Admin({"flow", "list", "-tls-ca", "/nowhere/ca.pem"});
   EXPECT_EQ(missing.status, 1);
   EXPECT_THAT(missing.err, HasSubstr("-tls-ca /nowhere/ca.pem: No such file or directory"));
+  const Ran named = Admin({"flow", "list"}, {{"WALLABY_ADMIN_TLS_CA", "/nowhere/env.pem"}});
+  EXPECT_THAT(named.err, HasSubstr("-tls-ca /nowhere/env.pem: No such file or directory"));
   const Ran wrong = Admin({"flow", "list", "-tls-ca", WriteFile("ca.pem", "hello")});
   EXPECT_EQ(wrong.status, 1);
   EXPECT_THAT(wrong.err, HasSubstr("holds no certificate in PEM form"));

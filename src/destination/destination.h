@@ -106,6 +106,10 @@ class Destination {
   // table's columns. Called for every published table before data is read.
   virtual absl::Status CheckTable(const Relation& relation) = 0;
 
+  // Checks, without changing anything, that the table is there with all these columns, for a table that has been
+  // filled. FAILED_PRECONDITION says what is missing. OK where the destination keeps no tables.
+  virtual absl::Status CheckPresent(const Relation& /*relation*/) { return absl::OkStatus(); }
+
   // Adds the changes to the destination's open transaction, which begins by itself. Tables that are missing are
   // created and columns that are missing added. Batches arrive in commit order; a transaction may span several.
   virtual absl::Status Write(const ChangeBatch& batch) = 0;

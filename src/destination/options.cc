@@ -9,7 +9,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/units.h"
@@ -317,14 +316,6 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
   result.meta_table = text("meta_table", "progress");
   ASSIGN_OR_RETURN(result.type_mappings, ReadMappings(reader));
   return result;
-}
-
-std::string QuoteIdentifier(std::string_view name) {
-  return absl::StrCat("\"", absl::StrReplaceAll(name, {{"\"", "\"\""}}), "\"");
-}
-
-std::string QuoteLiteral(std::string_view text) {
-  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "''"}}), "'");
 }
 
 }  // namespace wallaby

@@ -44,10 +44,6 @@ struct TableOptions {
 // 'merge'; allowed: target or append".
 absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const DestinationConfig& config);
 
-// SQL quoting, the one place: "a""b" and 'it''s'. The identifier form serves PostgreSQL and DuckDB alike.
-std::string QuoteIdentifier(std::string_view name);
-std::string QuoteLiteral(std::string_view text);
-
 }  // namespace wallaby
 
 #endif  // WALLABY_DESTINATION_OPTIONS_H_

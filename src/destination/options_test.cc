@@ -119,10 +119,5 @@ TEST(Options, TypeMappingsRefused) {
               HasSubstr("cannot be read"));
 }
 
-TEST(Options, Quoting) {
-  EXPECT_EQ(QuoteIdentifier("a\"b"), "\"a\"\"b\"");
-  EXPECT_EQ(QuoteLiteral("it's"), "'it''s'");
-}
-
 }  // namespace
 }  // namespace wallaby

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include "absl/time/time.h"
@@ -37,6 +38,11 @@ struct DispatcherKind {
   // Whether workers live on when the dispatcher ends, and the next one finds them.
   bool workers_outlive = true;
 };
+
+// In the tests' names, instead of the object's bytes.
+inline void PrintTo(const DispatcherKind& kind, std::ostream* out) {
+  *out << kind.name;
+}
 
 inline std::string KindName(const testing::TestParamInfo<DispatcherKind>& info) {
   return info.param.name;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "dispatch/worker_process.h"
 #include "telemetry/log.h"
@@ -90,6 +91,7 @@ absl::Status LocalDispatcher::Spawn(const std::string& flow_id, Watch& watch, co
   }
   if (!options_.config_file.empty()) args.insert(args.end(), {"-config", options_.config_file});
   watch.next.reset();
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kWorkerSpawnBefore));
   absl::StatusOr<std::unique_ptr<Process>> process = Process::Spawn(worker_, args);
   if (!process.ok()) return process.status();
   watch.process = *std::move(process);
@@ -105,7 +107,8 @@ absl::Status LocalDispatcher::Spawn(const std::string& flow_id, Watch& watch, co
   attempt.kind = "local";
   attempt.handle = watch.process->handle();
   attempt.started_at = absl::Now();
-  const absl::StatusOr<int64_t> id = store_->AddAttempt(attempt);
+  const absl::Status reached = ReachFailpoint(Failpoint::kWorkerSpawnAfter);
+  const absl::StatusOr<int64_t> id = reached.ok() ? store_->AddAttempt(attempt) : reached;
   if (id.ok()) {
     watch.attempt = *id;
   } else {

@@ -8,7 +8,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/process_name.h"
 #include "telemetry/log.h"
 
@@ -40,9 +39,8 @@ void WarnWithoutWorker(const std::string& program) {
 absl::Duration LeaseLeft(ControlStore* store, const std::string& flow_id) {
   const absl::StatusOr<std::optional<Lease>> lease = store->GetLease(flow_id);
   if (!lease.ok() || !lease->has_value()) return absl::ZeroDuration();
-  const absl::Duration left = (*lease)->expires - absl::Now();
-  if (left <= absl::ZeroDuration()) return absl::ZeroDuration();
-  return std::clamp(left, kMinLeaseWait, kMaxLeaseWait);
+  if ((*lease)->left <= absl::ZeroDuration()) return absl::ZeroDuration();
+  return std::clamp((*lease)->left, kMinLeaseWait, kMaxLeaseWait);
 }
 
 void ReleaseLeaseOf(ControlStore* store, const std::string& flow_id, pid_t pid) {

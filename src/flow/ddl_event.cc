@@ -1,9 +1,11 @@
 #include "flow/ddl_event.h"
 
 #include <array>
+#include <stdexcept>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "change/json_integer.h"
 #include "nlohmann/json.hpp"
 
 namespace wallaby {
@@ -25,13 +27,22 @@ Json TypeToJson(const PgType& type) {
           {"source", type.source_name}};
 }
 
+void Demand(bool condition, const char* what) {
+  if (!condition) throw std::out_of_range(what);
+}
+
 PgType TypeFromJson(const Json& json) {
   PgType type;
-  type.oid = json.at("oid").get<uint32_t>();
-  type.typmod = json.at("typmod").get<int32_t>();
-  type.logical = static_cast<LogicalType>(json.at("logical").get<int>());
-  type.precision = json.at("precision").get<uint8_t>();
-  type.scale = json.at("scale").get<uint8_t>();
+  type.oid = JsonInteger<uint32_t>(json.at("oid"));
+  type.typmod = JsonInteger<int32_t>(json.at("typmod"));
+  type.logical = static_cast<LogicalType>(JsonInteger<uint8_t>(json.at("logical")));
+  type.precision = JsonInteger<uint8_t>(json.at("precision"));
+  type.scale = JsonInteger<uint8_t>(json.at("scale"));
+  Demand(type.logical <= LogicalType::kJson, "a logical type does not exist");
+  // What reads and builds decimals relies on it.
+  if (type.logical == LogicalType::kDecimal) {
+    Demand(type.precision >= 1 && type.precision <= 38 && type.scale <= type.precision, "a decimal does not exist");
+  }
   type.binary = json.at("binary").get<bool>();
   type.sql_name = json.at("sql").get<std::string>();
   type.source_name = json.at("source").get<std::string>();
@@ -60,11 +71,12 @@ Json ShapeJson(const TableShape& shape) {
 
 TableShape ReadShape(const Json& json) {
   TableShape shape;
-  shape.relation.oid = json.at("oid").get<uint32_t>();
+  shape.relation.oid = JsonInteger<uint32_t>(json.at("oid"));
   shape.relation.schema = json.at("schema").get<std::string>();
   shape.relation.name = json.at("name").get<std::string>();
-  shape.relation.identity = static_cast<ReplicaIdentity>(json.at("identity").get<std::string>().at(0));
-  shape.relation.key = json.at("key").get<std::vector<int>>();
+  const auto identity = json.at("identity").get<std::string>();
+  Demand(identity.size() == 1 && IsReplicaIdentity(identity[0]), "a replica identity does not exist");
+  shape.relation.identity = static_cast<ReplicaIdentity>(identity[0]);
   for (const Json& entry : json.at("columns")) {
     Column column;
     column.name = entry.at("name").get<std::string>();
@@ -72,13 +84,18 @@ TableShape ReadShape(const Json& json) {
     column.key = entry.at("key").get<bool>();
     shape.relation.columns.push_back(std::move(column));
     ColumnDetail detail;
-    detail.attnum = entry.at("num").get<int>();
+    detail.attnum = JsonInteger<int>(entry.at("num"));
     detail.not_null = entry.value("not_null", false);
     detail.default_sql = entry.value("default", "");
     if (entry.contains("fill")) detail.fill = entry.at("fill").get<std::string>();
     detail.filled_by_rewrite = entry.value("filled_by_rewrite", false);
     detail.hidden = entry.value("hidden", false);
     shape.details.push_back(std::move(detail));
+  }
+  for (const Json& key : json.at("key")) {
+    const int column = JsonInteger<int>(key);
+    Demand(column >= 0 && column < static_cast<int>(shape.relation.columns.size()), "a key column does not exist");
+    shape.relation.key.push_back(column);
   }
   return shape;
 }

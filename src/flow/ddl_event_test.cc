@@ -30,6 +30,26 @@ TEST(DdlEventTest, ShapesComeBackAsTheyWere) {
   EXPECT_EQ(ShapeFromJson("nonsense").status().code(), absl::StatusCode::kDataLoss);
 }
 
+// Each would be an index or a number out of bounds later.
+TEST(DdlEventTest, ShapesThatCannotBeAreRefused) {
+  const std::string good = ShapeToJson(Orders());
+  ASSERT_TRUE(ShapeFromJson(good).ok());
+  const std::pair<const char*, const char*> changes[] = {
+      {R"("key":[0])", R"("key":[2])"},           {R"("key":[0])", R"("key":[-1])"},
+      {R"("identity":"d")", R"("identity":"x")"}, {R"("identity":"d")", R"("identity":"")"},
+      {R"("logical":8)", R"("logical":99)"},      {R"("logical":8)", R"("logical":264)"},
+      {R"("precision":10)", R"("precision":39)"}, {R"("precision":10)", R"("precision":266)"},
+      {R"("scale":2)", R"("scale":11)"},          {R"("num":1)", R"("num":1e300)"},
+  };
+  for (const auto& [from, to] : changes) {
+    const size_t at = good.find(from);
+    ASSERT_NE(at, std::string::npos) << from << " in " << good;
+    std::string bad = good;
+    bad.replace(at, std::string_view(from).size(), to);
+    EXPECT_EQ(ShapeFromJson(bad).status().code(), absl::StatusCode::kDataLoss) << to;
+  }
+}
+
 TEST(DdlEventTest, PlansHoldTheChangeAndTheStatements) {
   const TableShape before = Orders();
   TableShape after = before;

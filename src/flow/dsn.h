@@ -14,10 +14,12 @@ struct DsnSecret {
   std::string name;  // of the parameter, lower case; "" for the password before the host of a URI
   size_t begin = 0;  // in the text; with quotes where there are any
   size_t end = 0;
+  bool quoted = false;  // a value of key=value form that ends with its quote
 };
 
 struct DsnScan {
   std::vector<DsnSecret> secrets;  // in order, not overlapping
+  bool is_uri = false;             // values are percent encoded, else quoted as libpq's pairs
   // The rest that decides to whom the secrets are sent: scheme, host, port.
   std::string server;
 };

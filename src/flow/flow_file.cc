@@ -155,6 +155,16 @@ bool HasSecondDocument(const std::string& text) {
   return parser.HandleNextDocument(ignore) && parser.HandleNextDocument(ignore);
 }
 
+// YAML's parser takes any bytes as text; the store and the wire take UTF-8, and would change the rest in silence.
+bool IsUtf8(const Json& tree) {
+  try {
+    (void)tree.dump();
+    return true;
+  } catch (const Json::type_error&) {
+    return false;
+  }
+}
+
 absl::StatusOr<Document> ReadYaml(const std::string& text) {
   Document document;
   try {
@@ -168,6 +178,7 @@ absl::StatusOr<Document> ReadYaml(const std::string& text) {
         error.mark.is_null() ? "" : absl::StrCat(" at line ", error.mark.line + 1, ", column ", error.mark.column + 1);
     return absl::InvalidArgumentError(absl::StrCat("flow file: not valid YAML", at, ": ", error.msg));
   }
+  if (!IsUtf8(document.root)) return absl::InvalidArgumentError("flow file: it is not UTF-8; save it in that encoding");
   return document;
 }
 

@@ -149,6 +149,15 @@ TEST(FlowFile, BadInputsAreRefusedByName) {
   }
 }
 
+// The store would keep another text in its place.
+TEST(FlowFile, OnlyUtf8) {
+  std::string yaml(kYaml);
+  yaml.replace(yaml.find("secret"), 6, "s\xff\xfe!");
+  const absl::StatusOr<Flow> flow = ParseFlow(yaml);
+  EXPECT_EQ(flow.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(flow.status().message()), testing::HasSubstr("UTF-8"));
+}
+
 TEST(FlowFile, AliasesThatGrowAreStopped) {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i < 10; ++i) {

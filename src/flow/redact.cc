@@ -4,45 +4,44 @@
 #include <string>
 #include <utility>
 
-#include "destination/options.h"
+#include "absl/strings/ascii.h"
 #include "flow/dsn.h"
 #include "flow/flow.h"
 #include "flow/mask.h"
-#include "postgres/source_options.h"
+#include "flow/secret_reference.h"
 
 namespace wallaby {
 namespace {
 
-bool IsDsnName(std::string_view name) {
-  return name == "dsn" || name.ends_with("_dsn");
-}
-
-template <typename Specs>
-bool MarkedSecret(const Specs& specs, std::string_view option) {
-  return std::any_of(specs.begin(), specs.end(), [&](const auto& spec) { return spec.name == option && spec.secret; });
-}
-
-// Whether nothing of the value may be shown. Both what the option's owner says and what its name tells count, so that
-// types which this build cannot write to are covered as well.
-bool WhollySecret(const Endpoint& endpoint, std::string_view option, bool is_source) {
-  if (IsDsnName(option)) return false;
-  if (IsSecretName(option)) return true;
-  if (is_source) return MarkedSecret(SourceOptionSpecs(), option);
-  const auto specs = DestinationOptions(endpoint.type);
-  return specs.ok() && MarkedSecret(*specs, option);
+// Without its secrets. References are no secrets.
+std::string WithoutSecrets(std::string_view dsn, bool keep_references) {
+  std::string out;
+  size_t done = 0;
+  for (const DsnSecret& secret : ScanDsn(dsn).secrets) {
+    if (keep_references && IsReference(dsn.substr(secret.begin, secret.end - secret.begin))) continue;
+    out.append(dsn, done, secret.begin - done);
+    out.append(kSecretMask);
+    done = secret.end;
+    // A closing quote also parts a value from what follows; the mask has none.
+    if (secret.quoted && secret.end < dsn.size() && !absl::ascii_isspace(dsn[secret.end])) out += ' ';
+  }
+  return out.append(dsn, done);
 }
 
 std::string RedactOption(const Endpoint& endpoint, const std::string& option, const std::string& value,
-                         bool is_source) {
+                         EndpointKind kind) {
   if (value.empty()) return value;
-  if (WhollySecret(endpoint, option, is_source)) return std::string(kSecretMask);
+  const bool is_dsn = IsDsnOption(option);
+  const bool is_secret = IsSecretOption(endpoint, option, kind);
+  if ((is_dsn || is_secret) && IsReference(value)) return value;
+  if (is_secret) return std::string(kSecretMask);
   // Addresses of other kinds ("url", "endpoint") can carry a password as well.
-  if (IsDsnName(option) || value.find("://") != std::string::npos) return RedactDsn(value);
+  if (is_dsn || value.find("://") != std::string::npos) return WithoutSecrets(value, /*keep_references=*/is_dsn);
   return value;
 }
 
-void RedactEndpoint(Endpoint* endpoint, bool is_source) {
-  for (auto& [option, value] : endpoint->options) value = RedactOption(*endpoint, option, value, is_source);
+void RedactEndpoint(Endpoint* endpoint, EndpointKind kind) {
+  for (auto& [option, value] : endpoint->options) value = RedactOption(*endpoint, option, value, kind);
 }
 
 // `update` with each masked secret replaced by the stored one of the same name; as it is when it names another server.
@@ -64,15 +63,15 @@ std::string RestoreDsn(const std::string& stored, const std::string& update) {
   return out.append(update, done);
 }
 
-void RestoreEndpoint(const Endpoint& stored, Endpoint* update, bool is_source) {
+void RestoreEndpoint(const Endpoint& stored, Endpoint* update, EndpointKind kind) {
   if (stored.type != update->type) return;
   for (auto& [option, value] : update->options) {
     if (value.find(kSecretMask) == std::string::npos) continue;
     const auto old = stored.options.find(option);
     if (old == stored.options.end()) continue;
-    if (value == RedactOption(stored, option, old->second, is_source)) {
+    if (value == RedactOption(stored, option, old->second, kind)) {
       value = old->second;
-    } else if (!WhollySecret(stored, option, is_source)) {
+    } else if (!IsSecretOption(stored, option, kind)) {
       value = RestoreDsn(old->second, value);
     }
   }
@@ -81,28 +80,21 @@ void RestoreEndpoint(const Endpoint& stored, Endpoint* update, bool is_source) {
 }  // namespace
 
 std::string RedactDsn(std::string_view dsn) {
-  std::string out;
-  size_t done = 0;
-  for (const DsnSecret& secret : ScanDsn(dsn).secrets) {
-    out.append(dsn, done, secret.begin - done);
-    out.append(kSecretMask);
-    done = secret.end;
-  }
-  return out.append(dsn, done);
+  return WithoutSecrets(dsn, /*keep_references=*/false);
 }
 
 Flow Redacted(const Flow& flow) {
   Flow shown = flow;
-  RedactEndpoint(&shown.source, /*is_source=*/true);
-  for (Endpoint& destination : shown.destinations) RedactEndpoint(&destination, /*is_source=*/false);
+  RedactEndpoint(&shown.source, EndpointKind::kSource);
+  for (Endpoint& destination : shown.destinations) RedactEndpoint(&destination, EndpointKind::kDestination);
   return shown;
 }
 
 void RestoreSecrets(const Flow& stored, Flow* update) {
-  RestoreEndpoint(stored.source, &update->source, /*is_source=*/true);
+  RestoreEndpoint(stored.source, &update->source, EndpointKind::kSource);
   for (Endpoint& destination : update->destinations) {
     for (const Endpoint& old : stored.destinations) {
-      if (old.name == destination.name) RestoreEndpoint(old, &destination, /*is_source=*/false);
+      if (old.name == destination.name) RestoreEndpoint(old, &destination, EndpointKind::kDestination);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -121,6 +122,12 @@ absl::Status RefuseSpool(const std::string&, Settings*) {
 absl::Status RefuseKeyInFile(const std::string&, Settings*) {
   return absl::InvalidArgumentError("is read from the environment only (WALLABY_SECRET_KEY), never from a file");
 }
+// Of other tables, in a file.
+absl::Status RefuseInFile(std::string_view name) {
+  if (name != "tokens") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "is read from the environment only (WALLABY_TOKENS); tokens_file names a file of their own");
+}
 
 constexpr std::array<Setting, 25> kSettings{{
     {"postgres_dsn", SetText<&Settings::postgres_dsn>},
@@ -169,6 +176,9 @@ std::string KnownNames() {
     if (setting.name == "secret_key") continue;
     absl::StrAppend(&names, names.empty() ? "" : ", ", setting.name);
   }
+  for (const AccessSetting& setting : AccessSettingTable()) {
+    if (RefuseInFile(setting.name).ok()) absl::StrAppend(&names, ", ", setting.name);
+  }
   for (const KubernetesSetting& setting : KubernetesSettingTable()) absl::StrAppend(&names, ", ", setting.name);
   return names;
 }
@@ -183,18 +193,19 @@ absl::Status ApplyFileEntry(const std::string& file, const YAML::Node& key, cons
   if (!value.IsScalar()) {
     return absl::InvalidArgumentError(absl::StrCat(at, ": setting ", key.Scalar(), ": must be a single value"));
   }
-  for (const Setting& setting : kSettings) {
-    if (setting.name == name) {
+  const auto apply = [&](const auto& table, auto* target) -> std::optional<absl::Status> {
+    for (const auto& setting : table) {
+      if (setting.name != name) continue;
       if (value.Scalar().empty()) return absl::OkStatus();
-      return Annotate(Apply(setting, value.Scalar(), key.Scalar(), settings), at);
+      absl::Status status = Annotate(RefuseInFile(name), absl::StrCat("setting ", key.Scalar()));
+      if (status.ok()) status = Apply(setting, value.Scalar(), key.Scalar(), target);
+      return Annotate(status, at);
     }
-  }
-  for (const KubernetesSetting& setting : KubernetesSettingTable()) {
-    if (setting.name == name) {
-      if (value.Scalar().empty()) return absl::OkStatus();
-      return Annotate(Apply(setting, value.Scalar(), key.Scalar(), &settings->kubernetes), at);
-    }
-  }
+    return std::nullopt;
+  };
+  if (const auto status = apply(kSettings, settings)) return *status;
+  if (const auto status = apply(AccessSettingTable(), &settings->access)) return *status;
+  if (const auto status = apply(KubernetesSettingTable(), &settings->kubernetes)) return *status;
   if (IsHarmless(name)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(at, ": unknown setting '", key.Scalar(), "'; known: ", KnownNames()));
 }
@@ -232,6 +243,9 @@ absl::Status LoadEnvironment(Settings* settings) {
   for (const Setting& setting : kSettings) {
     if (setting.set != RefuseKeyInFile) RETURN_IF_ERROR(ApplyFromEnvironment(setting, settings));
   }
+  for (const AccessSetting& setting : AccessSettingTable()) {
+    RETURN_IF_ERROR(ApplyFromEnvironment(setting, &settings->access));
+  }
   for (const KubernetesSetting& setting : KubernetesSettingTable()) {
     RETURN_IF_ERROR(ApplyFromEnvironment(setting, &settings->kubernetes));
   }
@@ -245,6 +259,7 @@ absl::StatusOr<Settings> LoadSettings(const std::string& config_file) {
   settings.config_file = config_file;
   if (!config_file.empty()) RETURN_IF_ERROR(LoadFile(config_file, &settings));
   RETURN_IF_ERROR(LoadEnvironment(&settings));
+  RETURN_IF_ERROR(CheckAccessSettings(settings.access));
   return settings;
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "flow/access_settings.h"
 #include "flow/flow.h"
 #include "flow/kubernetes_settings.h"
 
@@ -28,6 +29,7 @@ struct Settings {
   // WALLABY_OTEL_METRICS_INTERVAL; 0: as OTEL_METRIC_EXPORT_INTERVAL says.
   absl::Duration otel_metrics_interval;
   DdlPolicy ddl;                       // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
+  AccessSettings access;               // who may reach the server, and how
   KubernetesSettings kubernetes;       // WALLABY_K8S_*
   bool dbos_enabled = false;           // WALLABY_DBOS_ENABLED
   std::string dbos_app = "wallaby";    // WALLABY_DBOS_APP

@@ -94,6 +94,27 @@ TEST_F(SettingsTest, Dbos) {
   EXPECT_EQ(LoadSettings(File("dbos_admin_port: ':3001'\n"))->dbos_admin_listen, ":3001");
 }
 
+TEST_F(SettingsTest, Access) {
+  const auto off = LoadSettings("");
+  ASSERT_TRUE(off.ok()) << off.status();
+  EXPECT_FALSE(off->access.allow_insecure_listen || off->access.metrics_open || off->access.audit_all);
+  EXPECT_EQ(off->access.max_message, 16 << 20);
+  EXPECT_EQ(off->access.max_calls, 256);
+  EXPECT_EQ(off->access.max_page, 1000);
+  setenv("WALLABY_TOKENS", "admin ops 0123456789abcdef", 1);
+  const auto on = LoadSettings(
+      File("tls_cert_file: /c\ntls_key_file: /k\ntls_client_ca_file: /a\ntls_client_roles: 'ci=viewer, a=b=admin'\n"
+           "audit: all\nmax_message: 1MiB\nmax_calls: 3\nmax_page: 10\nhttp_max_body: 4KiB\nhttp_timeout: 2s\n"));
+  ASSERT_TRUE(on.ok()) << on.status();
+  EXPECT_EQ(on->access.tls_cert_file + on->access.tls_key_file + on->access.tls_client_ca_file, "/c/k/a");
+  EXPECT_EQ(on->access.tls_client_roles, (std::map<std::string, Role>{{"ci", Role::kViewer}, {"a=b", Role::kAdmin}}));
+  EXPECT_EQ(on->access.tokens, "admin ops 0123456789abcdef");
+  EXPECT_TRUE(on->access.audit_all);
+  EXPECT_EQ(on->access.max_message + on->access.max_calls + on->access.max_page, (1 << 20) + 13);
+  EXPECT_EQ(on->access.http_max_body, 4096);
+  EXPECT_EQ(on->access.http_timeout, absl::Seconds(2));
+}
+
 TEST_F(SettingsTest, EmptyFileIsNoSettings) {
   EXPECT_TRUE(LoadSettings(File("# nothing yet\n")).ok());
   EXPECT_TRUE(LoadSettings(File("")).ok());
@@ -123,6 +144,19 @@ TEST_F(SettingsTest, BadFiles) {
       {"spool_dir: /x\n", "not built"},
       {"ddl_auto_approve: maybe\n", "setting ddl_auto_approve"},
       {"secret_key: hunter2\n", "environment only"},
+      {"tokens: admin a hunter2hunter2hunter2\n", "environment only"},
+      {"tls_cert_file: /c\n", "WALLABY_TLS_KEY_FILE: is missing"},
+      {"tls_key_file: /k\n", "WALLABY_TLS_CERT_FILE: is missing"},
+      {"tls_client_ca_file: /a\n", "needs TLS"},
+      {"tls_client_roles: a=admin\n", "WALLABY_TLS_CLIENT_CA_FILE too"},
+      {"tls_client_roles: a=root\n", "viewer, operator or admin"},
+      {"tls_client_roles: admin\n", "NAME=ROLE"},
+      {"allow_insecure_listen: sure\n", "setting allow_insecure_listen"},
+      {"audit: none\n", "changes or all"},
+      {"max_message: 1\n", "64KiB to 256MiB"},
+      {"max_calls: 0\n", "1 to 10000"},
+      {"max_page: 1001\n", "1 to 1000"},
+      {"http_timeout: 0s\n", "1s to 5m"},
   };
   for (const auto& [text, says] : kBad) {
     const auto settings = LoadSettings(File(text));

@@ -13,6 +13,7 @@
 #include "destination/options.h"
 #include "flow/flow.h"
 #include "flow/mask.h"
+#include "flow/secret_reference.h"
 #include "postgres/source_options.h"
 
 namespace wallaby {
@@ -69,6 +70,7 @@ absl::Status CheckSourceEndpoint(const Flow& flow) {
     return Invalid(absl::StrCat("source.type: got '", source.type, "'; allowed: postgres"));
   }
   RETURN_IF_ERROR(CheckOptionText(absl::StrCat("source '", source.name, "'"), source));
+  RETURN_IF_ERROR(CheckReferences(source, EndpointKind::kSource));
   RETURN_IF_ERROR(ParseSourceOptions(source.name, source.options).status());
   const auto flow_id = source.options.find("flow_id");
   if (flow_id != source.options.end() && !flow_id->second.empty() && flow_id->second != flow.id) {
@@ -80,6 +82,7 @@ absl::Status CheckSourceEndpoint(const Flow& flow) {
 
 absl::Status CheckDestination(const Flow& flow, const Endpoint& destination) {
   RETURN_IF_ERROR(CheckOptionText(absl::StrCat("destination '", destination.name, "'"), destination));
+  RETURN_IF_ERROR(CheckReferences(destination, EndpointKind::kDestination));
   const auto specs = DestinationOptions(destination.type);
   if (!specs.ok()) {
     const absl::Status status = Annotate(specs.status(), absl::StrCat("destination '", destination.name, "'"));

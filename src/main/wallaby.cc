@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "access/access.h"
 #include "base/status.h"
 #include "cli/flags.h"
 #include "destination/null/null_destination.h"
@@ -19,6 +20,7 @@
 #include "dispatch/dispatcher.h"
 #include "dispatch/kubernetes/kubernetes_dispatch.h"
 #include "flow/settings.h"
+#include "main/arm_failpoints.h"
 #include "main/data_dir_lock.h"
 #include "service/admin_http.h"
 #include "service/server.h"
@@ -36,13 +38,6 @@ namespace {
 constexpr unsigned kEndLimitSeconds = 2;
 // Workers that end with the server need a moment to make durable what they have read.
 constexpr unsigned kEndLimitWithWorkersSeconds = 20;
-
-void WarnOfOpenListener(const Settings& settings) {
-  if (!IsLoopback(ListenAddress(settings.grpc_listen))) {
-    Log(LogLevel::kWarn, "the listener can be reached from other machines, without TLS and without a password",
-        {{"listen", settings.grpc_listen}, {"remedy", "listen on 127.0.0.1, or let a proxy with TLS stand in front"}});
-  }
-}
 
 // SIGTERM and SIGINT are waited for instead of handled, so every thread must have them blocked.
 sigset_t BlockEndSignals() {
@@ -108,14 +103,19 @@ absl::StatusOr<Dispatch> MakeDispatch(const Stores& stores, const Settings& sett
 }
 
 // The listener of WALLABY_DBOS_ADMIN_PORT; null when it is not set or DBOS is off.
-absl::StatusOr<std::unique_ptr<AdminHttp>> StartDbosAdmin(const Settings& settings, const HttpFallback& admin) {
+absl::StatusOr<std::unique_ptr<AdminHttp>> StartDbosAdmin(Access* access, const Settings& settings,
+                                                          const HttpFallback& admin) {
   if (!settings.dbos_enabled || settings.dbos_admin_listen.empty()) return nullptr;
-  return AdminHttp::Start("WALLABY_DBOS_ADMIN_PORT", ListenAddress(settings.dbos_admin_listen), {}, admin);
+  return AdminHttp::Start({"WALLABY_DBOS_ADMIN_PORT", ListenAddress(settings.dbos_admin_listen)}, access,
+                          settings.access, {}, admin);
 }
 
 absl::Status Serve(const std::string& config_file) {
+  RETURN_IF_ERROR(ArmFailpointsFromEnvironment());
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
-  WarnOfOpenListener(settings);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Access> access, Access::Make(settings.access));
+  // Workers, which inherit the environment, have no use for them.
+  unsetenv("WALLABY_TOKENS");
   // Its workers write there; a place where nobody can is told now.
   RETURN_IF_ERROR(OpenTraceFile(settings.trace_path));
   std::unique_ptr<DataDirLock> lock;
@@ -130,13 +130,14 @@ absl::Status Serve(const std::string& config_file) {
   RegisterDestination("postgres", MakePostgresDestination);
   ASSIGN_OR_RETURN(const Dispatch dispatch, MakeDispatch(stores, settings));
   // Listens first: a server that cannot must not start workers.
-  ASSIGN_OR_RETURN(
-      const std::unique_ptr<ControlServer> server,
-      ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatch.dispatcher.get(), settings));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ControlServer> server,
+                   ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatch.dispatcher.get(),
+                                        access.get(), settings));
   MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
-  ASSIGN_OR_RETURN(const std::unique_ptr<ServerTelemetry> telemetry,
-                   ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), settings, dispatch.admin));
-  ASSIGN_OR_RETURN(const std::unique_ptr<AdminHttp> dbos_admin, StartDbosAdmin(settings, dispatch.admin));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<ServerTelemetry> telemetry,
+      ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), access.get(), settings, dispatch.admin));
+  ASSIGN_OR_RETURN(const std::unique_ptr<AdminHttp> dbos_admin, StartDbosAdmin(access.get(), settings, dispatch.admin));
   // Workers send theirs themselves.
   const auto collect = [&telemetry] { return telemetry->Collect(FlowMetrics::Workers::kLeaveOut); };
   ASSIGN_OR_RETURN(const std::unique_ptr<Otlp> otlp,

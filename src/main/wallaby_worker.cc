@@ -15,6 +15,7 @@
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
 #include "flow/settings.h"
+#include "main/arm_failpoints.h"
 #include "pipeline/worker.h"
 #include "store/stores.h"
 #include "telemetry/log.h"
@@ -100,6 +101,7 @@ int Main(int argc, char** argv) {
   CommandLine line;
   if (const auto status = ParseCommandLine(argc, argv, &line)) return *status;
   SetLogFlowId(line.options.flow_id);
+  if (const absl::Status armed = ArmFailpointsFromEnvironment(); !armed.ok()) return Fail(armed);
   auto settings = LoadSettings(line.config);
   if (!settings.ok()) return Fail(settings.status());
   if (const absl::Status trace = OpenTraceFile(settings->trace_path); !trace.ok()) return Fail(trace);

@@ -108,6 +108,10 @@ void Assembler::Reset() {
 absl::StatusOr<std::shared_ptr<Relation>> Assembler::Announced(std::string_view message) const {
   RelationMessage announced;
   RETURN_IF_ERROR(ParseRelation(message, &announced));
+  if (!IsReplicaIdentity(announced.identity)) {
+    return absl::DataLossError(absl::StrCat("pgoutput announced relation ", announced.oid,
+                                            " with a replica identity that does not exist: ", int{announced.identity}));
+  }
   auto relation = std::make_shared<Relation>();
   relation->oid = announced.oid;
   relation->schema = announced.schema.empty() ? "pg_catalog" : std::string(announced.schema);

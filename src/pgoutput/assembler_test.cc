@@ -177,6 +177,7 @@ TEST_F(AssemblerTest, WrongBytesAreDataLoss) {
   EXPECT_TRUE(absl::IsDataLoss(assembler_.Add(Insert(1, "1", "a"), &batch_).status()));
   EXPECT_TRUE(absl::IsDataLoss(assembler_.Add(CommitAt(1), &batch_).status()));
   Add(BeginAt(100));
+  EXPECT_TRUE(absl::IsDataLoss(assembler_.Add(Announce(1, "t", 'x'), &batch_).status()));
   Add(Announce(1, "t"));
   std::string short_row = "I" + Big32(1) + "N";
   TupleBuilder row(&short_row, 1);

@@ -110,8 +110,10 @@ void Taker::Tuple(TupleView* view) {
   view->bytes = std::string_view(start, p - start);
 }
 
+// A server whose clock is 292,000 years ahead is one that sends nonsense: the sum may turn around, but not be
+// undefined.
 int64_t UnixMicros(uint64_t postgres_micros) {
-  return static_cast<int64_t>(postgres_micros) + kPostgresEpochMicros;
+  return static_cast<int64_t>(postgres_micros + static_cast<uint64_t>(kPostgresEpochMicros));
 }
 
 }  // namespace

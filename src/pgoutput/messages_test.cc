@@ -38,6 +38,12 @@ TEST(MessagesTest, Begin) {
   EXPECT_EQ(begin.xid, 99u);
 }
 
+TEST(MessagesTest, TimesThatNoServerHasAreNotUndefined) {
+  Begin begin;
+  EXPECT_TRUE(ParseBegin("B" + Big64(1) + Big64(INT64_MAX) + Big32(1), &begin).ok());
+  EXPECT_LT(begin.commit_time_micros, 0);
+}
+
 TEST(MessagesTest, UpdateWithKeyChangeAndUnchangedToast) {
   const std::string message = UpdateMessage();
   RowChange row;

@@ -6,22 +6,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/deliberate_bug.h"
+#include "base/failpoint.h"
+#include "base/sql_text.h"
 #include "base/status.h"
+#include "flow/secret_reference.h"
 #include "pipeline/snapshot_plan.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
 
 namespace wallaby {
 namespace {
-
-std::string BackfillCommand(const std::string& flow_id) {
-  return absl::StrCat("wallaby-worker -flow-id ", flow_id, " -mode backfill");
-}
-
-absl::Status NeedsBackfill(const std::string& what, const std::string& flow_id) {
-  return absl::FailedPreconditionError(
-      absl::StrCat(what, "; to copy every table again and go on from there, run: ", BackfillCommand(flow_id)));
-}
 
 // The first finding that keeps the flow from running, as an error; the others go to the log.
 absl::Status StatusFromFindings(const std::vector<Finding>& findings) {
@@ -44,6 +38,7 @@ absl::Status Attempt::Run() {
   RETURN_IF_ERROR(OpenSource());
   RETURN_IF_ERROR(CheckTables());
   RETURN_IF_ERROR(PrepareSlot());
+  RETURN_IF_ERROR(CheckTablesPresent());
   if (c_.options->mode == WorkerMode::kBackfill) RETURN_IF_ERROR(MarkBackfill());
   RETURN_IF_ERROR(PrepareSnapshot());
   RETURN_IF_ERROR(MakePipeline());
@@ -81,11 +76,12 @@ absl::Status Attempt::OpenDestinations() {
     DestinationConfig config;
     config.flow_id = c_.flow->id;
     config.name = endpoint.name;
-    config.options = endpoint.options;
+    ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
     config.generation = c_.generation;
     config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
     auto made = MakeDestination(endpoint.type, config);
     if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
+    RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
     auto progress = (*made)->Open();
     if (!progress.ok()) return Annotate(progress.status(), absl::StrCat("opening destination ", endpoint.name));
     open_.push_back({endpoint.name, made->get(), *std::move(progress)});
@@ -195,27 +191,6 @@ bool Attempt::WantsTable(const Relation& relation) const {
          (relation.schema == "public" && named(options.tables, relation.name));
 }
 
-// Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
-absl::Status Attempt::LookAtSlot() {
-  ASSIGN_OR_RETURN(slot_, session_->GetSlot());
-  if (!slot_.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  const absl::Status usable = CheckSlotUsable(*slot_, server.database);
-  if (usable.ok()) return absl::OkStatus();
-  const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
-  if (!lost) return usable;
-  if (!CopiesEveryTable()) {
-    return NeedsBackfill(absl::StrCat("slot ", slot_->name,
-                                      " is lost: the server has removed WAL that it needs, so the changes in "
-                                      "it are gone (raise max_slot_wal_keep_size to keep more)"),
-                         c_.flow->id);
-  }
-  Log(LogLevel::kWarn, "dropping the lost slot; every table is copied again", {{"slot", slot_->name}});
-  RETURN_IF_ERROR(session_->DropSlot());
-  slot_.reset();
-  return absl::OkStatus();
-}
-
 bool Attempt::CopiesEveryTable() const {
   return c_.options->mode == WorkerMode::kBackfill && c_.options->tables.empty() && c_.options->schemas.empty();
 }
@@ -225,8 +200,7 @@ absl::Status Attempt::PrepareSlot() {
   if (!slot_.has_value()) {
     if (checkpoint_.has_value() && !CopiesEveryTable()) {
       return NeedsBackfill(absl::StrCat("slot ", c_.source_options->slot, " is gone, and with it the changes since ",
-                                        checkpoint_->lsn.ToString()),
-                           c_.flow->id);
+                                        checkpoint_->lsn.ToString()));
     }
     return CreateSlot(/*snapshot_all=*/c_.source_options->snapshot == SnapshotMode::kInitial || CopiesEveryTable());
   }
@@ -247,46 +221,6 @@ absl::Status Attempt::PrepareSlot() {
   return CopiesEveryTable() ? absl::OkStatus() : CheckContinuity();
 }
 
-// Nothing may be missing between what was checkpointed, what the slot still has and what the destinations hold.
-absl::Status Attempt::CheckContinuity() {
-  if (slot_->confirmed_flush > checkpoint_->lsn) {
-    return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),
-                                      " by somebody else, beyond ", checkpoint_->lsn.ToString(),
-                                      " where this flow stands; the changes between are gone"),
-                         c_.flow->id);
-  }
-  const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
-                                 [](const auto& entry) { return entry.first.starts_with("destination."); });
-  for (const OpenDestination& open : open_) {
-    if (!open.destination->capabilities().keeps_progress) continue;
-    const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
-    if (entry == checkpoint_->metadata.end()) {
-      if (!known || c_.source_options->snapshot == SnapshotMode::kNever) continue;
-      return NeedsBackfill(
-          absl::StrCat("destination ", open.name, " is new and lacks the rows before ", checkpoint_->lsn.ToString()),
-          c_.flow->id);
-    }
-    ASSIGN_OR_RETURN(const Lsn confirmed, Lsn::Parse(entry->second));
-    if (open.progress.end < confirmed || LacksSnapshot(open)) {
-      return NeedsBackfill(absl::StrCat("destination ", open.name, " holds changes up to ",
-                                        open.progress.end.ToString(), ", but had confirmed ", confirmed.ToString(),
-                                        " before; it was replaced, emptied or restored from a backup"),
-                           c_.flow->id);
-    }
-  }
-  return absl::OkStatus();
-}
-
-// A table that was copied has left the names of its parts with the rows.
-bool Attempt::LacksSnapshot(const OpenDestination& open) const {
-  return std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
-    if (sync.state != TableSyncState::kDone) return false;
-    const std::string prefix = sync.table + "/";
-    const auto part = open.progress.snapshot_parts.lower_bound(prefix);
-    return part == open.progress.snapshot_parts.end() || !part->starts_with(prefix);
-  });
-}
-
 absl::Status Attempt::MarkBackfill() {
   for (const PublishedTable& table : tables_) {
     if (!WantsTable(table.relation)) continue;
@@ -299,8 +233,8 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   if (!c_.source_options->create_slot) {
     return absl::NotFoundError(absl::StrCat("slot ", c_.source_options->slot,
                                             " does not exist and create_slot is false; create it by: SELECT "
-                                            "pg_create_logical_replication_slot('",
-                                            c_.source_options->slot, "', 'pgoutput')"));
+                                            "pg_create_logical_replication_slot(",
+                                            SqlLiteral(c_.source_options->slot), ", 'pgoutput')"));
   }
   // Marked before the slot exists: after a crash in between, the copy is still due.
   if (snapshot_all) {
@@ -308,9 +242,11 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
       RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
     }
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateBefore));
   SetDetail("creating the slot (waits for open transactions on the source)");
   ASSIGN_OR_RETURN(snapshot_, c_.source->CreateSlot());
   Log(LogLevel::kInfo, "slot created", {{"slot", c_.source_options->slot}, {"lsn", snapshot_->consistent.ToString()}});
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateAfter));
   RETURN_IF_ERROR(ListTablesAtSnapshot());
   if (snapshot_all) RETURN_IF_ERROR(MarkNewTables());
   return StoreFirstCheckpoint(snapshot_->consistent);
@@ -332,6 +268,8 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
   Checkpoint first;
   first.lsn = checkpoint_.has_value() ? std::max(lsn, checkpoint_->lsn) : lsn;
   first.at = c_.clock->Now();
+  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
+  first.metadata[kTimelineKey] = absl::StrCat(server.timeline);
   for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
   RETURN_IF_ERROR(c_.checkpoints->Put(first));
   checkpoint_ = std::move(first);
@@ -400,11 +338,11 @@ absl::Status Attempt::Stream() {
       continue;
     }
     auto rule = SkipRuleOf(sync);
-    if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()), c_.flow->id);
+    if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()));
     if (HasBug(DeliberateBug::kForgetSnapshot)) continue;
     assembler_options.skip_below[sync.table] = *std::move(rule);
   }
-  assembler_options.backfill_command = BackfillCommand(c_.flow->id);
+  assembler_options.backfill_command = BackfillCommand();
   const auto filler = session_->MakeFiller();
   DdlWatch watch(c_.store, session_.get(), shapes_,
                  {.flow_id = c_.flow->id,

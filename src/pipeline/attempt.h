@@ -73,7 +73,7 @@ struct AttemptReport {
   int64_t last_commit_micros = 0;
 };
 
-// What is copied stands in attempt_copy.cc.
+// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc.
 class Attempt {
  public:
   explicit Attempt(AttemptContext* context) : c_(*context) {}
@@ -84,6 +84,9 @@ class Attempt {
   AttemptReport report() const;
 
  private:
+  // In a checkpoint's metadata: the source's timeline that its position is of.
+  static constexpr char kTimelineKey[] = "source.timeline";
+
   absl::Status OpenDestinations();
   absl::Status OpenSource();
   absl::Status EnsureCapture();
@@ -92,9 +95,14 @@ class Attempt {
   // Null: nothing is stored for the table.
   const StoredShape* StreamedShape(uint32_t oid) const;
   absl::Status CheckTables();
+  absl::Status CheckTablesPresent();
+  // The remedy, and an error that ends with it.
+  std::string BackfillCommand() const;
+  absl::Status NeedsBackfill(const std::string& what) const;
   absl::Status LookAtSlot();
   absl::Status PrepareSlot();
   absl::Status CheckContinuity();
+  absl::Status CheckTimeline();
   bool LacksSnapshot(const OpenDestination& open) const;
   bool CopiesEveryTable() const;
   absl::Status MarkBackfill();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/deliberate_bug.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
@@ -69,7 +70,9 @@ absl::Status Checkpointer::Store(Lsn position) {
     acknowledged_ = position.value;
     reader_->Set();
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCheckpointPutBefore));
   RETURN_IF_ERROR(store_->Put(checkpoint));
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCheckpointPutAfter));
   TraceEvent(spec::kCheckpoint, "Running", position);
   acknowledged_ = position.value;
   reader_->Set();

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "destination/destination.h"
+#include "flow/secret_reference.h"
 #include "pipeline/instruments.h"
 #include "telemetry/log.h"
 
@@ -77,11 +79,12 @@ absl::Status ApplyAt(const Flow& flow, const Endpoint& endpoint, const SchemaCha
   DestinationConfig config;
   config.flow_id = flow.id;
   config.name = endpoint.name;
-  config.options = endpoint.options;
+  ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
   config.generation = options.generation;
   config.memory_limit = options.memory_limit;
   ASSIGN_OR_RETURN(const std::unique_ptr<Destination> destination, MakeDestination(endpoint.type, config));
   RETURN_IF_ERROR(destination->Open().status());
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlApply));
   return destination->ApplyDdl(change);
 }
 
@@ -93,6 +96,7 @@ absl::Status ApplyEverywhere(ControlStore& store, const Flow& flow, const DdlEve
     if (done) continue;
     const absl::Status applied = ApplyAt(flow, endpoint, change, options);
     if (!applied.ok()) return Annotate(applied, absl::StrCat("destination ", endpoint.name));
+    RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlReceipt));
     RETURN_IF_ERROR(store.PutDdlReceipt(event.id, endpoint.name));
     CountDdlApplied(flow.id, endpoint.type);
     Log(LogLevel::kInfo, "DDL applied",
@@ -132,6 +136,7 @@ absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, in
     return Annotate(applied, absl::StrCat(Describe(event),
                                           " was not applied; when the cause is gone, run: ", Command("apply", id)));
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlSettle));
   return store.SettleDdl(id, {DdlStatus::kApplying}, Settlement(change));
 }
 

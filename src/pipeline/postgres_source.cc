@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "pipeline/toast_filler.h"
 #include "postgres/ddl_capture.h"
@@ -23,6 +24,9 @@ class PostgresSession final : public SourceSession {
   absl::StatusOr<std::optional<SlotInfo>> GetSlot() override { return wallaby::GetSlot(*sql_, options_.slot); }
   absl::Status DropSlot() override { return wallaby::DropSlot(*sql_, options_.slot); }
   absl::StatusOr<ServerInfo> GetServerInfo() override { return wallaby::GetServerInfo(*sql_); }
+  absl::StatusOr<std::optional<Lsn>> EndOfTimeline(int timeline) override {
+    return wallaby::EndOfTimeline(options_.dsn, timeline);
+  }
   absl::StatusOr<std::vector<Finding>> Check() override { return CheckSource(*sql_, options_); }
   absl::StatusOr<PublicationChange> EnsurePublication() override {
     return wallaby::EnsurePublication(*sql_, options_.publication, options_.publication_tables,
@@ -32,8 +36,8 @@ class PostgresSession final : public SourceSession {
   absl::Status EnsureDdlCapture() override { return wallaby::EnsureDdlCapture(*sql_, options_); }
 
   absl::Status Enter(const SourceSnapshot& snapshot) override {
-    return sql_->Execute(absl::StrCat("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '",
-                                      snapshot.name, "'"));
+    return sql_->Execute(absl::StrCat("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ",
+                                      SqlLiteral(snapshot.name)));
   }
   absl::StatusOr<std::vector<PublishedTable>> PublishedTables() override {
     return wallaby::PublishedTables(*sql_, options_.publication, types_);
@@ -60,6 +64,8 @@ class PostgresSession final : public SourceSession {
     options.publication = options_.publication;
     options.catch_up_bytes = options_.catch_up;
     options.sql = sql_.get();
+    // Asked by the thread that reads the stream, and no longer for anything that may take its time.
+    sql_->set_answer_limit(sql_->silence_limit());
     return wallaby::StartReplication(options);
   }
 
@@ -83,8 +89,10 @@ class PostgresSource final : public Source {
 
   absl::StatusOr<std::unique_ptr<SourceSession>> Connect() override { return ConnectWith({}); }
   absl::StatusOr<std::unique_ptr<SourceSession>> ConnectMonitor() override {
+    // The thread that asks it renews the lease, too.
     return ConnectWith({.connect_timeout = absl::Seconds(2),
                         .application_name = "wallaby monitor",
+                        .answer_limit = absl::Seconds(4),
                         .settings = {{"statement_timeout", "2000"}}});
   }
   absl::StatusOr<std::unique_ptr<SourceSnapshot>> CreateSlot() override {

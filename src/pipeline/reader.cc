@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/trace_events.h"
 
@@ -233,6 +234,7 @@ absl::Status Reader::MaybeSendFeedback() {
 }
 
 absl::Status Reader::SendFeedback(bool request_reply) {
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSourceFeedback));
   const Lsn acknowledged{acknowledged_->load()};
   if (acknowledged != flushed_sent_) TraceEvent(spec::kAcknowledge, "Running", acknowledged);
   flushed_sent_ = acknowledged;

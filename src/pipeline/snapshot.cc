@@ -10,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/log.h"
 
@@ -103,6 +104,7 @@ absl::Status Copier::Run() {
     if (!status.ok())
       Log(LogLevel::kWarn, "snapshot progress was not stored", {{"error", std::string(status.message())}});
   }));
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSnapshotDone));
   return StoreProgress(/*done=*/true);
 }
 

@@ -42,6 +42,8 @@ class SourceSession : public pgoutput::RelationSource {
   virtual absl::StatusOr<std::optional<SlotInfo>> GetSlot() = 0;
   virtual absl::Status DropSlot() = 0;
   virtual absl::StatusOr<ServerInfo> GetServerInfo() = 0;
+  // Where this timeline ended in the server's history; nullopt when it goes on, or the source has no such thing.
+  virtual absl::StatusOr<std::optional<Lsn>> EndOfTimeline(int /*timeline*/) { return std::nullopt; }
   virtual absl::StatusOr<std::vector<Finding>> Check() = 0;
   virtual absl::StatusOr<PublicationChange> EnsurePublication() = 0;
   virtual absl::Status EnsureDdlCapture() = 0;

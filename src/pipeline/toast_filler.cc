@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "change/tuple.h"
 #include "change/value.h"
@@ -41,7 +42,7 @@ class SourceFiller : public pgoutput::AbsentFiller {
     for (size_t i = 0; i < fields.size(); ++i) {
       if (!fields[i].is_absent()) continue;
       absent.push_back(i);
-      columns.push_back(QuoteIdentifier(relation.columns[i].name));
+      columns.push_back(SqlIdentifier(relation.columns[i].name));
     }
     std::vector<std::string> conditions;
     std::vector<SqlParam> params;
@@ -49,11 +50,11 @@ class SourceFiller : public pgoutput::AbsentFiller {
       std::string text;
       RETURN_IF_ERROR(AppendText(fields[key], relation.columns[key].type, &text));
       params.emplace_back(std::move(text));
-      conditions.push_back(absl::StrCat(QuoteIdentifier(relation.columns[key].name), " = $", params.size()));
+      conditions.push_back(absl::StrCat(SqlIdentifier(relation.columns[key].name), " = $", params.size()));
     }
     auto rows =
-        sql_->Query(absl::StrCat("SELECT ", absl::StrJoin(columns, ", "), " FROM ", QuoteIdentifier(relation.schema),
-                                 ".", QuoteIdentifier(relation.name), " WHERE ", absl::StrJoin(conditions, " AND ")),
+        sql_->Query(absl::StrCat("SELECT ", absl::StrJoin(columns, ", "), " FROM ", SqlIdentifier(relation.schema), ".",
+                                 SqlIdentifier(relation.name), " WHERE ", absl::StrJoin(conditions, " AND ")),
                     params);
     if (!rows.ok()) return Annotate(rows.status(), absl::StrCat("toast_fetch=source on ", relation.QualifiedName()));
     if (rows->size() != 1) return false;  // deleted meanwhile: a later change says so

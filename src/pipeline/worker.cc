@@ -11,8 +11,10 @@
 #include "absl/strings/str_format.h"
 #include "base/backoff.h"
 #include "base/deliberate_bug.h"
+#include "base/failpoint.h"
 #include "base/process_name.h"
 #include "base/status.h"
+#include "flow/secret_reference.h"
 #include "pipeline/ddl_apply.h"
 #include "pipeline/instruments.h"
 #include "telemetry/log.h"
@@ -62,6 +64,7 @@ absl::Status Worker::Run() {
   }
   ASSIGN_OR_RETURN(source_options_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
   source_ = make_source_(source_options_);
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kLeaseAcquire));
   ASSIGN_OR_RETURN(lease_, store_->AcquireLease(options_.flow_id, Holder(), kLeaseTtl));
   absl::Cleanup release = [this] {
     const absl::Status status = store_->ReleaseLease(lease_);
@@ -85,8 +88,10 @@ absl::Status Worker::Run() {
   context_.memory_limit = memory_limit_;
   context_.ddl = ResolveDdlPolicy(stored_.flow.config.ddl, ddl_settings_);
 
+  // Behind the lease, so that a secret that is not there is the flow's failure, and shown.
+  absl::Status status = FollowReferences();
   pulse_ = std::thread([this] { Pulse(); });
-  absl::Status status = RunAttempts();
+  if (status.ok()) status = RunAttempts();
   pulse_end_.Set();
   pulse_.join();
   {
@@ -102,6 +107,13 @@ absl::Status Worker::Run() {
     SettleFailure(status);
   }
   return status;
+}
+
+absl::Status Worker::FollowReferences() {
+  const Endpoint& source = stored_.flow.source;
+  ASSIGN_OR_RETURN(const Options options, ResolvedOptions(source, EndpointKind::kSource));
+  ASSIGN_OR_RETURN(source_options_, ParseSourceOptions(source.name, options));  // source_ looks at them
+  return absl::OkStatus();
 }
 
 void Worker::TraceBegin() {
@@ -170,6 +182,7 @@ absl::StatusOr<bool> Worker::SettleHeld() {
     event.gated = policy.pauses();
     event.status = policy.auto_approve ? DdlStatus::kApproved : DdlStatus::kPending;
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlRecord));
   ASSIGN_OR_RETURN(const auto recorded, store_->RecordDdl(events));
   if (policy.pauses()) {
     const bool settled = std::all_of(recorded.begin(), recorded.end(),
@@ -207,6 +220,7 @@ absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& e
          {"ddl", entry.event.ddl},
          {"lsn", entry.event.lsn.ToString()}});
   }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlPause));
   const absl::Status paused = store_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
                                                  FlowState::kPaused, std::string(kDdlPending));
   TraceEvent(spec::kPause, "Paused", {});

@@ -38,6 +38,7 @@ class Worker {
   void Stop();
 
  private:
+  absl::Status FollowReferences();
   void TraceBegin();
   absl::Status RunAttempts();
   absl::Status RunAttempt();

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "pipeline/worker.h"
 #include "telemetry/log.h"
@@ -38,7 +39,8 @@ void Worker::Pulse() {
 }
 
 void Worker::PulseOnce() {
-  const absl::Status renewed = store_->RenewLease(lease_, kLeaseTtl);
+  absl::Status renewed = ReachFailpoint(Failpoint::kLeaseRenew);
+  if (renewed.ok()) renewed = store_->RenewLease(lease_, kLeaseTtl);
   if (absl::IsFailedPrecondition(renewed)) {
     Log(LogLevel::kError, "another worker has taken over; ending", {{"error", std::string(renewed.message())}});
     return Finish(renewed);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/deliberate_bug.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/trace_events.h"
 
@@ -88,7 +89,8 @@ absl::Status Writer::Write(const ChangeBatch& batch) {
   span.Set("destination", name_);
   span.Set("records", static_cast<int64_t>(batch.change_count()));
   const absl::Duration began = clock_->Monotonic();
-  const absl::Status status = destination_->Write(batch);
+  absl::Status status = ReachFailpoint(Failpoint::kDestinationWrite);
+  if (status.ok()) status = destination_->Write(batch);
   instruments_.write_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
   if (status.ok()) {
     instruments_.writes.Add();
@@ -117,7 +119,9 @@ absl::Duration Writer::UntilDue() const {
 absl::Status Writer::CommitNow() {
   const absl::Duration began = clock_->Monotonic();
   if (HasBug(DeliberateBug::kForgetLastBatch) && point_.end.valid()) ledger_->Durable(index_, point_.end);
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDestinationCommitBefore));
   RETURN_IF_ERROR(destination_->Commit(point_));
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDestinationCommitAfter));
   instruments_.commit_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
   if (IsTracingEvents()) {
     // Before the ledger knows: a checkpoint that rests on it comes after it in the trace.
@@ -130,7 +134,10 @@ absl::Status Writer::CommitNow() {
     stats_.last_commit_time_micros = newest_commit_micros_;
     ledger_->Durable(index_, point_.end);
   }
-  if (!point_.finished_parts.empty()) parts_durable_(index_, point_.finished_parts);
+  if (!point_.finished_parts.empty()) {
+    RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSnapshotPartDone));
+    parts_durable_(index_, point_.finished_parts);
+  }
   point_ = CommitPoint{};
   rows_ = 0;
   bytes_ = 0;

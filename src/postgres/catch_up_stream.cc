@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "pgoutput/messages.h"
 #include "postgres/slot.h"
@@ -119,6 +120,7 @@ bool CatchUpStream::OpenCursor() {
 }
 
 absl::Status CatchUpStream::TryToOpenCursor() {
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCatchUpOpen));
   ConnectOptions connect;
   connect.settings["statement_timeout"] = "0";
   ASSIGN_OR_RETURN(sql_, PgConnection::Connect(options_.dsn, connect));
@@ -202,6 +204,7 @@ absl::Status CatchUpStream::SwitchToWalsender(std::string_view why) {
   cursor_.reset();
   sql_.reset();
   if (options_.on_switch) options_.on_switch(absl::StrCat("streaming: ", why));
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCatchUpHandOver));
   StreamOptions options = options_;
   options.start = position_;
   auto walsender = StartWalsender(options);

@@ -5,11 +5,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "postgres/connection.h"
@@ -24,13 +28,16 @@ constexpr std::pair<const char*, const char*> kFixedSettings[] = {
     {"bytea_output", "hex"}, {"TimeZone", "UTC"},           {"standard_conforming_strings", "on"},
 };
 
-// A peer that is gone is noticed after about a minute.
+// A peer that is gone is noticed after about a minute: by unanswered probes while nothing is on its way to it, else by
+// what it does not confirm.
 constexpr std::pair<const char*, const char*> kKeepalives[] = {
     {"keepalives", "1"},
     {"keepalives_idle", "30"},
     {"keepalives_interval", "10"},
     {"keepalives_count", "3"},
 };
+constexpr const char* kUserTimeout = "tcp_user_timeout";  // milliseconds
+constexpr absl::Duration kUserTimeoutDefault = absl::Minutes(1);
 
 using Parameters = std::map<std::string, std::string>;
 
@@ -83,6 +90,13 @@ void AddOwn(const ConnectOptions& options, Parameters* parameters) {
   const bool has_keepalives = std::any_of(std::begin(kKeepalives), std::end(kKeepalives),
                                           [&](const auto& k) { return parameters->contains(k.first); });
   if (!has_keepalives) parameters->insert(std::begin(kKeepalives), std::end(kKeepalives));
+  parameters->emplace(kUserTimeout, absl::StrCat(absl::ToInt64Milliseconds(kUserTimeoutDefault)));
+}
+
+absl::Duration SilenceLimit(const Parameters& parameters) {
+  int millis = 0;
+  if (!absl::SimpleAtoi(parameters.at(kUserTimeout), &millis)) return kUserTimeoutDefault;  // libpq refuses it
+  return millis > 0 ? absl::Milliseconds(millis) : absl::InfiniteDuration();
 }
 
 constexpr std::string_view kPooler =
@@ -126,8 +140,8 @@ absl::Status WaitConnected(PGconn* conn, absl::Duration timeout) {
     const int ready = left > 0 ? poll(&fd, 1, static_cast<int>(std::min<int64_t>(left, 1 << 30))) : 0;
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) {
-      return absl::UnavailableError(absl::StrCat("connecting to PostgreSQL at ", PQhost(conn), ":", PQport(conn),
-                                                 ": no answer within ", absl::FormatDuration(timeout)));
+      return absl::DeadlineExceededError(absl::StrCat("connecting to PostgreSQL at ", PQhost(conn), ":", PQport(conn),
+                                                      ": no answer within ", absl::FormatDuration(timeout)));
     }
     state = PQconnectPoll(conn);
   }
@@ -146,18 +160,26 @@ absl::Status CheckSettings(const PGconn* conn) {
   return absl::OkStatus();
 }
 
+// A list of hosts, addresses or ports whose first element is its last now.
+std::string Rotated(const std::string& list) {
+  std::vector<std::string> elements = absl::StrSplit(list, ',');
+  std::rotate(elements.begin(), elements.begin() + 1, elements.end());
+  return absl::StrJoin(elements, ",");
+}
+
+size_t HostCount(const Parameters& parameters) {
+  size_t count = 1;
+  for (const char* list : {"host", "hostaddr"}) {
+    const auto found = parameters.find(list);
+    if (found == parameters.end()) continue;
+    count = std::max(count, 1 + static_cast<size_t>(std::count(found->second.begin(), found->second.end(), ',')));
+  }
+  return count;
+}
+
 void IgnoreNotice(void*, const PGresult*) {}
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<PgConnection>> PgConnection::Connect(const std::string& dsn,
-                                                                    const ConnectOptions& options) {
-  if (dsn.empty()) return absl::InvalidArgumentError("the DSN is empty");
-  ASSIGN_OR_RETURN(Parameters parameters, ParseDsn(dsn));
-  AddOwn(options, &parameters);
-  absl::Duration timeout = options.connect_timeout;
-  int seconds = 0;
-  if (absl::SimpleAtoi(parameters["connect_timeout"], &seconds) && seconds > 0) timeout = absl::Seconds(seconds);
+absl::StatusOr<PGconn*> Open(const Parameters& parameters, absl::Duration timeout) {
   std::vector<const char*> keywords, values;
   for (const auto& [keyword, value] : parameters) {
     if (value.empty()) continue;
@@ -177,7 +199,42 @@ absl::StatusOr<std::unique_ptr<PgConnection>> PgConnection::Connect(const std::s
     return status;
   }
   PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
-  return std::unique_ptr<PgConnection>(new PgConnection(conn));  // NOLINT: the constructor is private
+  return conn;
+}
+
+// libpq goes on to the next host by itself when one refuses, but not when one is silent: then the next one is the
+// first.
+absl::StatusOr<PGconn*> OpenOneOf(Parameters parameters, absl::Duration timeout) {
+  const size_t hosts = HostCount(parameters);
+  absl::StatusOr<PGconn*> conn;
+  for (size_t i = 0; i < hosts; ++i) {
+    conn = Open(parameters, timeout);
+    if (!absl::IsDeadlineExceeded(conn.status())) return conn;
+    for (const char* list : {"host", "hostaddr", "port"}) {
+      if (parameters.contains(list)) parameters[list] = Rotated(parameters[list]);
+    }
+  }
+  return absl::UnavailableError(conn.status().message());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PgConnection>> PgConnection::Connect(const std::string& dsn,
+                                                                    const ConnectOptions& options) {
+  if (dsn.empty()) return absl::InvalidArgumentError("the DSN is empty");
+  ASSIGN_OR_RETURN(Parameters parameters, ParseDsn(dsn));
+  AddOwn(options, &parameters);
+  const absl::Duration silence_limit = SilenceLimit(parameters);
+  const absl::Duration answer_limit = options.answer_limit == kSilenceLimit ? silence_limit : options.answer_limit;
+  if (answer_limit != absl::InfiniteDuration()) {
+    parameters["options"] += SessionSetting("lock_timeout", absl::StrCat(absl::ToInt64Milliseconds(answer_limit / 2)));
+  }
+  absl::Duration timeout = options.connect_timeout;
+  int seconds = 0;
+  if (absl::SimpleAtoi(parameters["connect_timeout"], &seconds) && seconds > 0) timeout = absl::Seconds(seconds);
+  ASSIGN_OR_RETURN(PGconn* const conn, OpenOneOf(std::move(parameters), timeout));
+  return std::unique_ptr<PgConnection>(
+      new PgConnection(conn, silence_limit, answer_limit));  // NOLINT: the constructor is private
 }
 
 }  // namespace wallaby

@@ -1,8 +1,11 @@
 #include "postgres/connection.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 
@@ -11,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "postgres/sqlstate.h"
 
@@ -104,7 +108,8 @@ absl::Status PgConnection::LastError(std::string_view doing) const {
 
 // ---- PgConnection ----
 
-PgConnection::PgConnection(pg_conn* conn) : conn_(conn), cancel_(PQgetCancel(conn)) {}
+PgConnection::PgConnection(pg_conn* conn, absl::Duration silence_limit, absl::Duration answer_limit)
+    : conn_(conn), silence_limit_(silence_limit), answer_limit_(answer_limit), cancel_(PQgetCancel(conn)) {}
 
 PgConnection::~PgConnection() {
   FreeCopyBuffer();
@@ -148,7 +153,9 @@ absl::StatusOr<PgRows> Checked(PGresult* result, const PgConnection& connection,
 }  // namespace
 
 absl::StatusOr<PgRows> PgConnection::Query(const std::string& sql) {
-  return Checked(PQexec(conn_, sql.c_str()), *this, sql);
+  if (answer_limit_ == absl::InfiniteDuration()) return Checked(PQexec(conn_, sql.c_str()), *this, sql);
+  if (PQsendQuery(conn_, sql.c_str()) == 0) return LastError(Shorten(sql));
+  return Drain(Shorten(sql));
 }
 
 absl::StatusOr<PgRows> PgConnection::Query(const std::string& sql, const std::vector<SqlParam>& params) {
@@ -160,19 +167,54 @@ absl::StatusOr<PgRows> PgConnection::Query(const std::string& sql, const std::ve
     }
     values.push_back(param.has_value() ? param->c_str() : nullptr);
   }
-  return Checked(PQexecParams(conn_, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr,
-                              nullptr, /*resultFormat=*/0),
-                 *this, sql);
+  const int count = static_cast<int>(values.size());
+  if (answer_limit_ == absl::InfiniteDuration()) {
+    return Checked(
+        PQexecParams(conn_, sql.c_str(), count, nullptr, values.data(), nullptr, nullptr, /*resultFormat=*/0), *this,
+        sql);
+  }
+  if (PQsendQueryParams(conn_, sql.c_str(), count, nullptr, values.data(), nullptr, nullptr, /*resultFormat=*/0) == 0) {
+    return LastError(Shorten(sql));
+  }
+  return Drain(Shorten(sql));
 }
 
 absl::Status PgConnection::Execute(const std::string& sql) {
   return Query(sql).status();
 }
 
+absl::Status PgConnection::AwaitResult(std::string_view doing) {
+  if (answer_limit_ == absl::InfiniteDuration()) return absl::OkStatus();
+  const absl::Duration deadline = Clock::Real()->Monotonic() + answer_limit_;
+  while (PQisBusy(conn_) != 0) {
+    pollfd fd = {PQsocket(conn_), POLLIN, 0};
+    const absl::Duration left = std::max(deadline - Clock::Real()->Monotonic(), absl::ZeroDuration());
+    const int ready =
+        poll(&fd, 1, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)))));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) {
+      // Nothing that comes later is an answer to anything; libpq is made to see that the connection is lost.
+      shutdown(fd.fd, SHUT_RDWR);
+      while (PQstatus(conn_) != CONNECTION_BAD) {
+        PGresult* const result = PQgetResult(conn_);
+        PQclear(result);
+        if (result == nullptr) break;
+      }
+      return absl::UnavailableError(absl::StrCat(doing, ": no answer from the server within ",
+                                                 absl::FormatDuration(answer_limit_), "; the connection is given up"));
+    }
+    if (PQconsumeInput(conn_) == 0) return LastError(doing);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PgRows> PgConnection::Drain(std::string_view doing) {
   PgRows last;
   absl::Status failed;
-  while (PGresult* result = PQgetResult(conn_)) {
+  while (true) {
+    RETURN_IF_ERROR(AwaitResult(doing));
+    PGresult* result = PQgetResult(conn_);
+    if (result == nullptr) break;
     const ExecStatusType status = PQresultStatus(result);
     PgRows rows(result);
     if (status == PGRES_FATAL_ERROR && failed.ok()) failed = StatusFromResult(result, doing);

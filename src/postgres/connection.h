@@ -47,10 +47,16 @@ class PgRows {
   std::unique_ptr<pg_result, Free> result_;
 };
 
+// For ConnectOptions::answer_limit: the connection's silence_limit().
+inline constexpr absl::Duration kSilenceLimit = absl::ZeroDuration();
+
 struct ConnectOptions {
   bool replication = false;                            // walsender: replication=database
-  absl::Duration connect_timeout = absl::Seconds(10);  // over all hosts of the DSN; the DSN's connect_timeout wins
+  absl::Duration connect_timeout = absl::Seconds(10);  // for each host of the DSN; the DSN's connect_timeout wins
   std::string application_name = "wallaby";
+  // For a connection whose statements are all short: how long to wait for an answer before the server, or what stands
+  // between, is taken for gone (UNAVAILABLE; the connection is closed then). Waiting for a lock ends at half of it.
+  absl::Duration answer_limit = absl::InfiniteDuration();
   // Session settings, sent in the startup packet. The ones that fix text forms (change/type.h) are always added.
   std::map<std::string, std::string> settings;
 };
@@ -60,7 +66,8 @@ using SqlParam = std::optional<std::string>;  // nullopt is NULL
 class PgConnection {
  public:
   // `dsn` is a URI or key=value string; what it leaves out comes from libpq's environment (PGPASSWORD, PGSSLMODE).
-  // Adds TCP keepalives where the DSN sets none. INVALID_ARGUMENT names the DSN's bad keyword, never a value.
+  // Adds TCP keepalives and tcp_user_timeout where the DSN sets none, so that a peer that is gone without a word is
+  // noticed after about a minute. INVALID_ARGUMENT names the DSN's bad keyword, never a value.
   static absl::StatusOr<std::unique_ptr<PgConnection>> Connect(const std::string& dsn,
                                                                const ConnectOptions& options = {});
   ~PgConnection();
@@ -83,6 +90,13 @@ class PgConnection {
   absl::Status BeginCopyOut(const std::string& sql);
   absl::StatusOr<bool> GetCopyRow(std::string_view* row);
 
+  // The DSN's tcp_user_timeout, a minute where it has none: a server that was asked and is silent for longer is gone.
+  // Infinite when the DSN sets 0.
+  absl::Duration silence_limit() const { return silence_limit_; }
+  void set_answer_limit(absl::Duration limit) { answer_limit_ = limit; }
+  // Waits until the result of what was sent can be taken without blocking, by the connection's answer_limit.
+  absl::Status AwaitResult(std::string_view doing);
+
   int server_version() const;  // 150004
   int server_major() const { return server_version() / 10000; }
   int backend_pid() const;
@@ -94,12 +108,14 @@ class PgConnection {
   absl::Status Cancel();
 
  private:
-  explicit PgConnection(pg_conn* conn);
+  PgConnection(pg_conn* conn, absl::Duration silence_limit, absl::Duration answer_limit);
   // Reads what is left of the statement: its error, or the last result.
   absl::StatusOr<PgRows> Drain(std::string_view doing);
   void FreeCopyBuffer();
 
   pg_conn* conn_;
+  const absl::Duration silence_limit_;
+  absl::Duration answer_limit_;
   pg_cancel* cancel_;  // made at the start, so that Cancel() does not touch conn_
   char* copy_buffer_ = nullptr;
 };

@@ -170,5 +170,25 @@ TEST(DsnTest, ComplaintsNameTheKeywordAndNoValue) {
   EXPECT_EQ(PgConnection::Connect("").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_P(ConnectionTest, AnAnswerThatDoesNotComeEndsTheConnection) {
+  ConnectOptions options;
+  options.answer_limit = absl::Milliseconds(300);
+  auto sql = PgConnection::Connect(server().dsn(), options);
+  ASSERT_TRUE(sql.ok()) << sql.status();
+  EXPECT_EQ(MustQuery(**sql, "SELECT 1; SELECT 2"), "2");
+  EXPECT_EQ((*sql)->Query("SELECT $1::int / 0", {"1"}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(MustQuery(**sql, "SHOW lock_timeout"), "150ms");
+  const absl::Status silent = (*sql)->Execute("SELECT pg_sleep(60)");
+  EXPECT_EQ(silent.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(silent.message()), HasSubstr("no answer from the server within 300ms"));
+  EXPECT_EQ((*sql)->Execute("SELECT 1").code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_P(ConnectionTest, SilenceLimitIsTheDsnsUserTimeout) {
+  EXPECT_EQ(connection_->silence_limit(), absl::Minutes(1));
+  EXPECT_EQ(MustConnect(server().dsn() + "?tcp_user_timeout=2500")->silence_limit(), absl::Milliseconds(2500));
+  EXPECT_EQ(MustConnect(server().dsn() + "?tcp_user_timeout=0")->silence_limit(), absl::InfiniteDuration());
+}
+
 }  // namespace
 }  // namespace wallaby

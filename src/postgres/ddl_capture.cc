@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <map>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
+#include "change/json_integer.h"
 #include "nlohmann/json.hpp"
 #include "postgres/ddl_capture_sql.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {
@@ -40,8 +42,17 @@ PgType Resolve(TypeCatalog& types, uint32_t oid, int32_t typmod, absl::Status* s
   return {};
 }
 
+ReplicaIdentity Identity(const Json& json) {
+  const auto text = json.get<std::string>();
+  if (text.size() != 1 || !IsReplicaIdentity(text[0])) throw std::out_of_range("no replica identity: " + text);
+  return static_cast<ReplicaIdentity>(text[0]);
+}
+
 std::vector<int> Numbers(const Json& json) {
-  return json.is_array() ? json.get<std::vector<int>>() : std::vector<int>();
+  std::vector<int> numbers;
+  if (!json.is_array()) return numbers;
+  for (const Json& number : json) numbers.push_back(JsonInteger<int>(number));
+  return numbers;
 }
 
 bool Contains(const std::vector<int>& numbers, int number) {
@@ -50,7 +61,7 @@ bool Contains(const std::vector<int>& numbers, int number) {
 
 ColumnDetail ReadDetail(const Json& column) {
   ColumnDetail detail;
-  detail.attnum = column.at("num").get<int>();
+  detail.attnum = JsonInteger<int>(column.at("num"));
   detail.not_null = column.at("not_null").get<bool>();
   if (column.at("default").is_string()) detail.default_sql = column.at("default").get<std::string>();
   if (column.at("fill").is_string()) detail.fill = column.at("fill").get<std::string>();
@@ -72,10 +83,10 @@ std::optional<TableShape> ReadShape(const Json& json, const std::string& publica
   const Json& sent = json.at("publications").at(publication);
   TableShape shape;
   Relation& relation = shape.relation;
-  relation.oid = json.at("oid").get<uint32_t>();
+  relation.oid = JsonInteger<uint32_t>(json.at("oid"));
   relation.schema = json.at("schema").get<std::string>();
   relation.name = json.at("name").get<std::string>();
-  relation.identity = static_cast<ReplicaIdentity>(json.at("identity").get<std::string>().at(0));
+  relation.identity = Identity(json.at("identity"));
   const bool full = relation.identity == ReplicaIdentity::kFull;
   std::vector<int> key;
   if (relation.identity == ReplicaIdentity::kIndex) {
@@ -87,8 +98,9 @@ std::optional<TableShape> ReadShape(const Json& json, const std::string& publica
     if (!IsSent(entry, sent, server_major)) continue;
     Column column;
     column.name = entry.at("name").get<std::string>();
-    column.type = Resolve(types, entry.at("type").get<uint32_t>(), entry.at("typmod").get<int32_t>(), status);
-    const bool identifies = Contains(key, entry.at("num").get<int>());
+    column.type =
+        Resolve(types, JsonInteger<uint32_t>(entry.at("type")), JsonInteger<int32_t>(entry.at("typmod")), status);
+    const bool identifies = Contains(key, JsonInteger<int>(entry.at("num")));
     column.key = full || identifies;
     if (identifies) relation.key.push_back(static_cast<int>(relation.columns.size()));
     relation.columns.push_back(std::move(column));
@@ -125,11 +137,11 @@ absl::StatusOr<DdlMessage> ParseDdlMessage(std::string_view content, const std::
   absl::Status status;
   try {
     const Json json = Json::parse(content);
-    if (json.at("v").get<int>() != kDdlCaptureVersion) {
-      return absl::DataLossError(absl::StrCat("a DDL message has version ", json.at("v").get<int>(),
+    if (JsonInteger<int>(json.at("v")) != kDdlCaptureVersion) {
+      return absl::DataLossError(absl::StrCat("a DDL message has version ", JsonInteger<int>(json.at("v")),
                                               ", and this program knows version ", kDdlCaptureVersion));
     }
-    const int major = json.at("server").get<int>();
+    const int major = JsonInteger<int>(json.at("server"));
     message.tag = json.at("tag").get<std::string>();
     if (json.at("sql").is_string()) message.sql = json.at("sql").get<std::string>();
     const Json none;

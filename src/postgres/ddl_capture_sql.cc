@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "postgres/sql_text.h"
+#include "base/sql_text.h"
 
 namespace wallaby {
 namespace {

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "pgoutput/messages.h"
 #include "test/support/test_postgres.h"
 
@@ -224,6 +225,14 @@ TEST_P(DdlCaptureTest, ForeignMessagesAreRefused) {
   for (const char* content :
        {"", "x", "[]", "{}", R"({"v":2})", R"({"v":1,"server":15,"tag":"T","sql":"","after":{}})"}) {
     EXPECT_EQ(ParseDdlMessage(content, "p", types).status().code(), absl::StatusCode::kDataLoss) << content;
+  }
+  const std::string good =
+      R"({"v":1,"server":15,"tag":"T","sql":"","after":{"oid":7,"schema":"s","name":"t","identity":"d","pk":[],"ri":[],)"
+      R"("columns":[],"publications":{"p":null}}})";
+  ASSERT_TRUE(ParseDdlMessage(good, "p", types).ok()) << ParseDdlMessage(good, "p", types).status();
+  for (const auto& [from, to] : {std::pair("\"d\"", "\"\""), {"\"d\"", "\"\u00e4\""}, {"7", "1e300"}, {"7", "-7"}}) {
+    const std::string bad = absl::StrReplaceAll(good, {{from, to}});
+    EXPECT_EQ(ParseDdlMessage(bad, "p", types).status().code(), absl::StatusCode::kDataLoss) << bad;
   }
 }
 

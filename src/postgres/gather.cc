@@ -51,9 +51,11 @@ absl::Status Gather::Wait(int socket, absl::Duration timeout, Event& wake) {
   if (ppoll(fds, 2, &spec, nullptr) < 0 && errno != EINTR) {
     status = absl::InternalError(absl::StrCat("poll on the source's connection: ", std::strerror(errno)));
   }
+  const auto waited = std::chrono::steady_clock::now() - began;
+  silent_ = busy || (fds[1].revents & POLLIN) != 0 ? absl::ZeroDuration() : silent_ + absl::FromChrono(waited);
   if (busy) {
     SetLowWater(socket, 1);  // others wait on this socket too, for less
-  } else if (std::chrono::steady_clock::now() - began >= kPause) {
+  } else if (waited >= kPause) {
     got_ = 0;
   }
   return status;

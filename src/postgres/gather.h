@@ -22,9 +22,12 @@ class Gather {
   // (SO_RCVLOWAT), or what has come within four milliseconds; sooner when the socket's buffer is full, so that the
   // server is not stalled.
   absl::Status Wait(int socket, absl::Duration timeout, Event& wake);
+  // How long the socket has had nothing, counting only time spent in Wait().
+  absl::Duration silent() const { return silent_; }
 
  private:
   size_t got_ = 0;  // without a pause in between
+  absl::Duration silent_;
 };
 
 // libpq reads as much at once as its buffer holds, and that grows with the largest message it has seen: 16 KiB at

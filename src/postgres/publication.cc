@@ -3,10 +3,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "postgres/catalog.h"
 #include "postgres/publication_plan.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {

@@ -1,9 +1,9 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "postgres/catalog.h"
 #include "postgres/ddl_capture_sql.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {

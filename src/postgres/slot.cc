@@ -1,8 +1,12 @@
 #include "postgres/slot.h"
 
+#include <vector>
+
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/sql_text.h"
 #include "base/status.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {
@@ -187,6 +191,24 @@ absl::StatusOr<ServerInfo> GetServerInfo(PgConnection& sql) {
 absl::StatusOr<Lsn> GetCurrentLsn(PgConnection& sql) {
   ASSIGN_OR_RETURN(const PgRows rows, sql.Query(absl::StrCat("SELECT ", kCurrentLsn)));
   return LsnOrZero(rows, 0, 0);
+}
+
+absl::StatusOr<std::optional<Lsn>> EndOfTimeline(const std::string& dsn, int timeline) {
+  ConnectOptions connect;
+  connect.replication = true;
+  ASSIGN_OR_RETURN(const auto connection, PgConnection::Connect(dsn, connect));
+  ASSIGN_OR_RETURN(const PgRows system, connection->Query("IDENTIFY_SYSTEM"));
+  const int64_t current = system.Int(0, 1);
+  if (current <= 1) return std::nullopt;  // it has no history
+  ASSIGN_OR_RETURN(const PgRows history, connection->Query(absl::StrCat("TIMELINE_HISTORY ", current)));
+  for (const absl::string_view line : absl::StrSplit(history.Text(0, 1), '\n')) {
+    const std::vector<std::string> fields = absl::StrSplit(line, '\t');
+    int number = 0;
+    if (fields.size() < 2 || !absl::SimpleAtoi(fields[0], &number) || number != timeline) continue;
+    ASSIGN_OR_RETURN(const Lsn end, Lsn::Parse(fields[1]));
+    return end;
+  }
+  return std::nullopt;
 }
 
 }  // namespace wallaby

@@ -78,6 +78,10 @@ absl::StatusOr<ServerInfo> GetServerInfo(PgConnection& sql);
 // ServerInfo::current_lsn alone.
 absl::StatusOr<Lsn> GetCurrentLsn(PgConnection& sql);
 
+// Where the timeline `timeline` ended in the history of the server, which was promoted since: what comes behind it
+// there was never on this server. nullopt when it has not ended, or is not known here.
+absl::StatusOr<std::optional<Lsn>> EndOfTimeline(const std::string& dsn, int timeline);
+
 }  // namespace wallaby
 
 #endif  // WALLABY_POSTGRES_SLOT_H_

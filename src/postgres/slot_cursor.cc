@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "change/tuple.h"
 #include "postgres/slot.h"
-#include "postgres/sql_text.h"
 #include "postgres/walsender_stream.h"
 
 namespace wallaby {

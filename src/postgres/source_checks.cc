@@ -5,11 +5,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "postgres/catalog.h"
 #include "postgres/publication_plan.h"
 #include "postgres/slot.h"
-#include "postgres/sql_text.h"
 #include "postgres/table_checks.h"
 
 namespace wallaby {

@@ -2,8 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {

@@ -6,9 +6,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "postgres/copy_rows.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {

@@ -3,8 +3,8 @@
 #include "absl/numeric/int128.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
-#include "postgres/sql_text.h"
 #include "postgres/table_copy.h"
 
 namespace wallaby {

@@ -9,12 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "change/tuple.h"
 #include "pgoutput/messages.h"
 #include "postgres/connection.h"
 #include "postgres/gather.h"
-#include "postgres/sql_text.h"
 
 namespace wallaby {
 namespace {
@@ -39,12 +39,16 @@ class WalsenderStream : public ReplicationStream {
     buffer_ = nullptr;
   }
   absl::Status EndOfStream();
+  absl::Status CheckSilence();
   static absl::StatusOr<Packet> Parse(std::string_view data);
 
   std::unique_ptr<PgConnection> connection_;
   char* buffer_ = nullptr;
   Gather gather_;
   bool has_read_ = false;  // since the last wait
+  Lsn received_;           // as the server was told last
+  Lsn flushed_;
+  bool asked_ = false;  // for an answer, since it said something
 };
 
 absl::StatusOr<Packet> WalsenderStream::Next() {
@@ -97,10 +101,32 @@ absl::Status WalsenderStream::EndOfStream() {
 
 absl::Status WalsenderStream::Wait(absl::Duration timeout, Event& wake) {
   has_read_ = false;
-  return gather_.Wait(PQsocket(connection_->raw()), timeout, wake);
+  RETURN_IF_ERROR(
+      gather_.Wait(PQsocket(connection_->raw()), std::min(timeout, connection_->silence_limit() / 4), wake));
+  return CheckSilence();
+}
+
+// A connection whose other end is gone without a word stays open for ever. So the server is asked for an answer when it
+// has been silent for half the time, and taken for gone at the end of it.
+absl::Status WalsenderStream::CheckSilence() {
+  const absl::Duration limit = connection_->silence_limit();
+  if (gather_.silent() < limit / 2) {
+    asked_ = false;
+    return absl::OkStatus();
+  }
+  if (gather_.silent() >= limit) {
+    return absl::UnavailableError(absl::StrCat("the source was asked and has said nothing for ",
+                                               absl::FormatDuration(limit),
+                                               " (the DSN's tcp_user_timeout): the connection is taken for lost"));
+  }
+  if (asked_) return absl::OkStatus();
+  asked_ = true;
+  return SendFeedback(received_, flushed_, /*request_reply=*/true);
 }
 
 absl::Status WalsenderStream::SendFeedback(Lsn received, Lsn flushed, bool request_reply) {
+  received_ = received;
+  flushed_ = flushed;
   char message[34];
   message[0] = 'r';
   PutBigEndian64(std::max(received, flushed).value, message + 1);
@@ -131,6 +157,7 @@ std::vector<std::pair<std::string, std::string>> PluginOptions(const StreamOptio
 absl::StatusOr<std::unique_ptr<ReplicationStream>> StartWalsender(const StreamOptions& options) {
   ConnectOptions connect;
   connect.replication = true;
+  connect.answer_limit = kSilenceLimit;
   ASSIGN_OR_RETURN(auto connection, PgConnection::Connect(options.dsn, connect));
   RETURN_IF_ERROR(EnlargeInputBuffer(*connection));
   const std::string command =
@@ -141,7 +168,9 @@ absl::StatusOr<std::unique_ptr<ReplicationStream>> StartWalsender(const StreamOp
                                  }),
                    ")");
   PGconn* conn = connection->raw();
-  PGresult* result = PQexec(conn, command.c_str());
+  if (PQsendQuery(conn, command.c_str()) == 0) return connection->LastError("starting replication");
+  RETURN_IF_ERROR(connection->AwaitResult("starting replication"));
+  PGresult* result = PQgetResult(conn);
   const bool started = PQresultStatus(result) == PGRES_COPY_BOTH;
   const absl::Status status =
       started ? absl::OkStatus()

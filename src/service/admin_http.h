@@ -1,4 +1,6 @@
-// AdminHttp: small HTTP listeners beside gRPC: the Prometheus page, health, and what an operator posts.
+// AdminHttp: small HTTP listeners beside gRPC: the Prometheus page, health, and what an operator posts. Who may ask for
+// what is decided as for gRPC (access/): a bearer token, or a client's certificate. Health is open to everybody, and
+// metrics on loopback or with WALLABY_METRICS_OPEN.
 #ifndef WALLABY_SERVICE_ADMIN_HTTP_H_
 #define WALLABY_SERVICE_ADMIN_HTTP_H_
 
@@ -9,6 +11,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "access/access.h"
+#include "access/listener.h"
+#include "flow/access_settings.h"
 
 namespace wallaby {
 
@@ -34,13 +39,19 @@ struct HttpRequest {
 // Answers what no route does, or gives nullopt for a path that it does not know either. From several threads at once.
 using HttpFallback = std::function<std::optional<HttpAnswer>(const HttpRequest&)>;
 
+struct HttpListener {
+  std::string setting;  // which named the address, for errors
+  std::string address;  // as ListenAddress() gives it; port 0 takes a free one
+  ListenerKind kind = ListenerKind::kControl;
+};
+
 class AdminHttp {
  public:
-  // Listens from the return on, with a few threads of its own, until the object goes. `address` is as ListenAddress()
-  // (service/server.h) gives it; port 0 takes a free one. Other paths get 404 with the list of those that there are.
-  // UNAVAILABLE, naming `setting`, when the address cannot be had.
-  static absl::StatusOr<std::unique_ptr<AdminHttp>> Start(const std::string& setting, const std::string& address,
-                                                          std::vector<HttpRoute> routes,
+  // Listens from the return on, with a few threads of its own, until the object goes; with TLS where the settings have
+  // it. Other paths get 404 with the list of those that there are. `access` outlives the object. Errors name the
+  // setting: UNAVAILABLE when the address cannot be had, others of CheckListener and TlsFiles.
+  static absl::StatusOr<std::unique_ptr<AdminHttp>> Start(const HttpListener& listener, Access* access,
+                                                          const AccessSettings& settings, std::vector<HttpRoute> routes,
                                                           HttpFallback fallback = nullptr);
   virtual ~AdminHttp() = default;
   virtual int port() const = 0;

@@ -19,7 +19,6 @@ namespace wallaby {
 namespace {
 
 constexpr int kDefaultPage = 100;
-constexpr int kMaxPage = 1000;
 
 void LogChange(std::string_view what, const std::string& flow_id) {
   Log(LogLevel::kInfo, what, {{"flow_id", flow_id}});
@@ -177,14 +176,20 @@ absl::Status FlowServiceImpl::RunOnce(const std::string& flow_id) {
 }
 
 absl::Status FlowServiceImpl::List(const v1::ListFlowsRequest& request, v1::ListFlowsResponse* response) {
+  const int most = static_cast<int>(settings_.access.max_page);
   if (request.page_size() < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("page_size: got ", request.page_size(), "; allowed: 0 to ", kMaxPage));
+    return absl::InvalidArgumentError(absl::StrCat("page_size: got ", request.page_size(), "; allowed: 0 to ", most));
   }
-  const int size = request.page_size() == 0 ? kDefaultPage : std::min(request.page_size(), kMaxPage);
+  const int size = std::min(request.page_size() == 0 ? kDefaultPage : request.page_size(), most);
   ASSIGN_OR_RETURN(const std::vector<StoredFlow> flows, store_->ListFlows(request.page_token(), size));
   for (const StoredFlow& flow : flows) {
-    RETURN_IF_ERROR(view_.Fill(flow, FlowDetail::kBrief, response->add_flows()));
+    const absl::Status status = view_.Fill(flow, FlowDetail::kBrief, response->add_flows());
+    // Deleted since the page was read.
+    if (absl::IsNotFound(status)) {
+      response->mutable_flows()->RemoveLast();
+      continue;
+    }
+    RETURN_IF_ERROR(status);
   }
   if (static_cast<int>(flows.size()) < size) return absl::OkStatus();
   const std::string& last = flows.back().flow.id;

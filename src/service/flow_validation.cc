@@ -6,8 +6,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "flow/secret_reference.h"
 #include "postgres/catalog.h"
-#include "postgres/source_options.h"
 #include "service/flow_convert.h"
 #include "service/source_access.h"
 
@@ -42,9 +42,26 @@ void AddError(std::string subject, const absl::Status& status, v1::ValidateFlowR
   Add({Finding::Severity::kError, std::move(subject), std::string(status.message()), ""}, response);
 }
 
+// Workers follow references where they run, which may be elsewhere: what is missing here is no error. True when the
+// source's can be followed.
+bool CheckReferencesNow(const Flow& flow, v1::ValidateFlowResponse* response) {
+  const auto check = [&](const Endpoint& endpoint, EndpointKind kind, std::string subject) {
+    const absl::Status status = ResolvedOptions(endpoint, kind).status();
+    if (status.ok()) return true;
+    Add({Finding::Severity::kWarning, std::move(subject), std::string(status.message()),
+         kind == EndpointKind::kSource ? "until then the server neither checks the source nor sees its slot" : ""},
+        response);
+    return false;
+  };
+  for (const Endpoint& destination : flow.destinations) {
+    check(destination, EndpointKind::kDestination, absl::StrCat("destination ", destination.name));
+  }
+  return check(flow.source, EndpointKind::kSource, "source");
+}
+
 void CheckSourceNow(const Flow& flow, v1::ValidateFlowResponse* response) {
   const auto findings = [&]() -> absl::StatusOr<std::vector<Finding>> {
-    ASSIGN_OR_RETURN(const SourceOptions source, ParseSourceOptions(flow.source.name, flow.source.options));
+    ASSIGN_OR_RETURN(const SourceOptions source, OptionsOfSource(flow));
     ASSIGN_OR_RETURN(const auto sql, ConnectToSource(source.dsn, kCheckLimit));
     return CheckSource(*sql, source);
   }();
@@ -79,7 +96,7 @@ absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1:
     AddError("flow", status, response);
     return absl::OkStatus();
   }
-  CheckSourceNow(*flow, response);
+  if (CheckReferencesNow(*flow, response)) CheckSourceNow(*flow, response);
   return absl::OkStatus();
 }
 

@@ -95,10 +95,8 @@ class CallInterceptors final : public grpc::experimental::ServerInterceptorFacto
 
 }  // namespace
 
-void CountCalls(grpc::ServerBuilder* builder) {
-  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
-  factories.push_back(std::make_unique<CallInterceptors>());
-  builder->experimental().SetInterceptorCreators(std::move(factories));
+std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> CallMetrics() {
+  return std::make_unique<CallInterceptors>();
 }
 
 }  // namespace wallaby

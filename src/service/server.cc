@@ -1,30 +1,41 @@
 #include "service/server.h"
 
+#include <memory>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "access/listener.h"
 #include "base/event.h"
+#include "base/status.h"
 #include "google/protobuf/generated_message_reflection.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpc/support/log.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "service/call_guard.h"
 #include "service/checkpoint_service.h"
 #include "service/ddl_service.h"
 #include "service/flow_service.h"
 #include "service/grpc_metrics.h"
+#include "service/guarded_service.h"
+#include "service/server_credentials.h"
 #include "service/source_service.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
 namespace {
 
-constexpr int kMaxMessage = 16 << 20;
 constexpr absl::Duration kHealthInterval = absl::Seconds(2);
 constexpr absl::Duration kFinishLimit = absl::Milliseconds(500);
+// Reflection and health stay open beside a client's calls.
+constexpr int kStreamsBeside = 16;
+// For a connection to say what it wants to speak.
+constexpr int kHandshakeMilliseconds = 10'000;
 
 // gRPC's own messages in our form; its errors are most often about single connections.
 void LogOfGrpc(gpr_log_func_args* args) {
@@ -33,12 +44,16 @@ void LogOfGrpc(gpr_log_func_args* args) {
 
 class GrpcControlServer final : public ControlServer {
  public:
-  GrpcControlServer(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, const Settings& settings)
+  GrpcControlServer(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, Access* access,
+                    const Settings& settings)
       : store_(store),
+        guard_(access, settings.access),
         flows_(store, checkpoints, dispatcher, settings),
         checkpoints_(store, checkpoints, dispatcher),
         sources_(store, dispatcher),
-        ddl_(store) {}
+        ddl_(store) {
+    AddMethods();
+  }
 
   ~GrpcControlServer() override {
     end_.Set();
@@ -46,23 +61,32 @@ class GrpcControlServer final : public ControlServer {
     if (server_ != nullptr) server_->Shutdown(absl::ToChronoTime(absl::Now() + kFinishLimit));
   }
 
-  absl::Status Listen(const std::string& address, bool reflection) {
+  absl::Status Listen(const std::string& address, const Settings& settings) {
+    ASSIGN_OR_RETURN(const auto credentials, MakeServerCredentials(settings.access));
     gpr_set_log_function(&LogOfGrpc);
     grpc::EnableDefaultHealthCheckService(true);
     // A plugin that is registered once serves every server of the process; there is one.
     google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckResponse>();  // so that reflection knows it
-    if (reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    if (settings.grpc_reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    builder.SetMaxReceiveMessageSize(kMaxMessage);
-    builder.SetMaxSendMessageSize(kMaxMessage);
+    const int max_message = static_cast<int>(settings.access.max_message);
+    builder.SetMaxReceiveMessageSize(max_message);
+    builder.SetMaxSendMessageSize(max_message);
+    // Of one connection; the guard counts over all.
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                               static_cast<int>(settings.access.max_calls) + kStreamsBeside);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
     // Else a second server would share the port in silence, and each would get half of the requests.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
-    CountCalls(&builder);
-    builder.RegisterService(&flows_);
-    builder.RegisterService(&checkpoints_);
-    builder.RegisterService(&sources_);
-    builder.RegisterService(&ddl_);
+    builder.AddListeningPort(address, credentials, &port_);
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+    interceptors.push_back(CallMetrics());
+    interceptors.push_back(guard_.ForeignServices());
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
+    builder.RegisterService(&guarded_flows_);
+    builder.RegisterService(&guarded_checkpoints_);
+    builder.RegisterService(&guarded_sources_);
+    builder.RegisterService(&guarded_ddl_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(
@@ -79,6 +103,36 @@ class GrpcControlServer final : public ControlServer {
   int port() const override { return port_; }
 
  private:
+  // Each method of each service, once. The guard looks its role up in access/method_roles.cc.
+  void AddMethods() {
+    guarded_flows_.Add("CreateFlow", &FlowServiceImpl::CreateFlow);
+    guarded_flows_.Add("UpdateFlow", &FlowServiceImpl::UpdateFlow);
+    guarded_flows_.Add("StartFlow", &FlowServiceImpl::StartFlow);
+    guarded_flows_.Add("StopFlow", &FlowServiceImpl::StopFlow);
+    guarded_flows_.Add("ResumeFlow", &FlowServiceImpl::ResumeFlow);
+    guarded_flows_.Add("PauseFlow", &FlowServiceImpl::PauseFlow);
+    guarded_flows_.Add("GetFlow", &FlowServiceImpl::GetFlow);
+    guarded_flows_.Add("RunFlowOnce", &FlowServiceImpl::RunFlowOnce);
+    guarded_flows_.Add("ListFlows", &FlowServiceImpl::ListFlows);
+    guarded_flows_.Add("DeleteFlow", &FlowServiceImpl::DeleteFlow);
+    guarded_flows_.Add("ValidateFlow", &FlowServiceImpl::ValidateFlow);
+    guarded_checkpoints_.Add("GetCheckpoint", &CheckpointServiceImpl::GetCheckpoint);
+    guarded_checkpoints_.Add("PutCheckpoint", &CheckpointServiceImpl::PutCheckpoint);
+    guarded_checkpoints_.Add("ListCheckpoints", &CheckpointServiceImpl::ListCheckpoints);
+    guarded_sources_.Add("ListSlots", &SourceServiceImpl::ListSlots);
+    guarded_sources_.Add("GetSlot", &SourceServiceImpl::GetSlot);
+    guarded_sources_.Add("DropSlot", &SourceServiceImpl::DropSlot);
+    guarded_sources_.Add("ListPublicationTables", &SourceServiceImpl::ListPublicationTables);
+    guarded_sources_.Add("SyncPublication", &SourceServiceImpl::SyncPublication);
+    guarded_ddl_.Add("ListPendingDDL", &DdlServiceImpl::ListPendingDDL);
+    guarded_ddl_.Add("ListDDL", &DdlServiceImpl::ListDDL);
+    guarded_ddl_.Add("GetDDL", &DdlServiceImpl::GetDDL);
+    guarded_ddl_.Add("ApproveDDL", &DdlServiceImpl::ApproveDDL);
+    guarded_ddl_.Add("RejectDDL", &DdlServiceImpl::RejectDDL);
+    guarded_ddl_.Add("ApplyDDL", &DdlServiceImpl::ApplyDDL);
+    guarded_ddl_.Add("MarkDDLApplied", &DdlServiceImpl::MarkDDLApplied);
+  }
+
   void TellHealth() {
     const absl::Status status = store_->ListFlows("", 1).status();
     if (status.ok() != healthy_) {
@@ -95,10 +149,15 @@ class GrpcControlServer final : public ControlServer {
   }
 
   ControlStore* const store_;
+  CallGuard guard_;
   FlowServiceImpl flows_;
   CheckpointServiceImpl checkpoints_;
   SourceServiceImpl sources_;
   DdlServiceImpl ddl_;
+  GuardedService<FlowServiceImpl> guarded_flows_{"wallaby.v1.FlowService", &flows_, &guard_};
+  GuardedService<CheckpointServiceImpl> guarded_checkpoints_{"wallaby.v1.CheckpointService", &checkpoints_, &guard_};
+  GuardedService<SourceServiceImpl> guarded_sources_{"wallaby.v1.SourceService", &sources_, &guard_};
+  GuardedService<DdlServiceImpl> guarded_ddl_{"wallaby.v1.DDLService", &ddl_, &guard_};
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   bool healthy_ = true;  // of the health thread, once that runs
@@ -108,20 +167,13 @@ class GrpcControlServer final : public ControlServer {
 
 }  // namespace
 
-std::string ListenAddress(std::string_view setting) {
-  return absl::StartsWith(setting, ":") ? absl::StrCat("[::]", setting) : std::string(setting);
-}
-
-bool IsLoopback(std::string_view address) {
-  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "localhost:") ||
-         absl::StartsWith(address, "[::1]:") || absl::StartsWith(address, "unix:");
-}
-
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(ControlStore* store, ControlStore* checkpoints,
-                                                                    Dispatcher* dispatcher, const Settings& settings) {
-  auto server = std::make_unique<GrpcControlServer>(store, checkpoints, dispatcher, settings);
-  const absl::Status listening = server->Listen(ListenAddress(settings.grpc_listen), settings.grpc_reflection);
-  if (!listening.ok()) return listening;
+                                                                    Dispatcher* dispatcher, Access* access,
+                                                                    const Settings& settings) {
+  const std::string address = ListenAddress(settings.grpc_listen);
+  RETURN_IF_ERROR(CheckListener(settings.access, "WALLABY_GRPC_LISTEN", address, ListenerKind::kControl));
+  auto server = std::make_unique<GrpcControlServer>(store, checkpoints, dispatcher, access, settings);
+  RETURN_IF_ERROR(server->Listen(address, settings));
   return std::unique_ptr<ControlServer>(std::move(server));
 }
 

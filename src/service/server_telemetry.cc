@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "service/server.h"
 #include "telemetry/log.h"
 #include "telemetry/prometheus_text.h"
 
@@ -35,14 +34,6 @@ HttpRoute RecoveryRoute() {
           }};
 }
 
-void WarnOfOpenListener(const std::string& listen, std::string_view shows) {
-  if (IsLoopback(ListenAddress(listen))) return;
-  Log(LogLevel::kWarn, "the listener can be reached from other machines, without TLS and without a password",
-      {{"listen", listen},
-       {"shows", std::string(shows)},
-       {"remedy", "listen on 127.0.0.1, or let a proxy with TLS stand in front"}});
-}
-
 }  // namespace
 
 ServerTelemetry::ServerTelemetry(ControlStore* store, ControlStore* checkpoints)
@@ -62,23 +53,22 @@ HttpRoute ServerTelemetry::MetricsRoute() const {
 }
 
 absl::StatusOr<std::unique_ptr<ServerTelemetry>> ServerTelemetry::Start(ControlStore* store, ControlStore* checkpoints,
-                                                                        const Settings& settings,
+                                                                        Access* access, const Settings& settings,
                                                                         const HttpFallback& more) {
   std::unique_ptr<ServerTelemetry> telemetry(new ServerTelemetry(store, checkpoints));
   if (!settings.metrics_listen.empty()) {
-    WarnOfOpenListener(settings.metrics_listen, "metrics, with the names of flows, slots and destinations");
-    ASSIGN_OR_RETURN(telemetry->metrics_,
-                     AdminHttp::Start("WALLABY_METRICS_LISTEN", ListenAddress(settings.metrics_listen),
-                                      {telemetry->MetricsRoute()}));
+    ASSIGN_OR_RETURN(
+        telemetry->metrics_,
+        AdminHttp::Start({"WALLABY_METRICS_LISTEN", ListenAddress(settings.metrics_listen), ListenerKind::kMetrics},
+                         access, settings.access, {telemetry->MetricsRoute()}));
     Log(LogLevel::kInfo, "metrics page",
         {{"listen", settings.metrics_listen}, {"port", absl::StrCat(telemetry->metrics_port())}});
   }
   if (!settings.admin_listen.empty()) {
-    WarnOfOpenListener(settings.admin_listen, "metrics, health and the recovery of workflows");
     std::vector<HttpRoute> routes = {HealthRoute(), ReadyRoute(store), telemetry->MetricsRoute()};
     if (!settings.dbos_enabled) routes.push_back(RecoveryRoute());
-    ASSIGN_OR_RETURN(telemetry->admin_, AdminHttp::Start("WALLABY_ADMIN_LISTEN", ListenAddress(settings.admin_listen),
-                                                         std::move(routes), more));
+    ASSIGN_OR_RETURN(telemetry->admin_, AdminHttp::Start({"WALLABY_ADMIN_LISTEN", ListenAddress(settings.admin_listen)},
+                                                         access, settings.access, std::move(routes), more));
     Log(LogLevel::kInfo, "admin listener",
         {{"listen", settings.admin_listen}, {"port", absl::StrCat(telemetry->admin_port())}});
   }

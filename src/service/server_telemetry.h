@@ -17,10 +17,10 @@ namespace wallaby {
 
 class ServerTelemetry {
  public:
-  // Opens the listeners that the settings name (metrics_listen, admin_listen); UNAVAILABLE, naming the setting, when
-  // an address cannot be had. Pointers outlive the object. `more` answers other paths of the admin listener.
+  // Opens the listeners that the settings name (metrics_listen, admin_listen); errors of AdminHttp::Start. Pointers
+  // outlive the object. `more` answers other paths of the admin listener.
   static absl::StatusOr<std::unique_ptr<ServerTelemetry>> Start(ControlStore* store, ControlStore* checkpoints,
-                                                                const Settings& settings,
+                                                                Access* access, const Settings& settings,
                                                                 const HttpFallback& more = nullptr);
 
   // The server's own metrics and those of all flows. From any thread.

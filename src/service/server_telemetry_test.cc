@@ -20,10 +20,15 @@ using testing::Not;
 class ServerTelemetryTest : public ServiceTest {
  protected:
   ServerTelemetryTest() {
-    Settings settings;
-    settings.metrics_listen = "127.0.0.1:0";
-    settings.admin_listen = "127.0.0.1:0";
-    auto started = ServerTelemetry::Start(store_.get(), store_.get(), settings);
+    settings_.metrics_listen = "127.0.0.1:0";
+    settings_.admin_listen = "127.0.0.1:0";
+    BeginTelemetry();
+  }
+  // Anew, with settings_.
+  void BeginTelemetry() {
+    telemetry_.reset();
+    telemetry_access_ = Access::Make(settings_.access).value();
+    auto started = ServerTelemetry::Start(store_.get(), store_.get(), telemetry_access_.get(), settings_);
     EXPECT_TRUE(started.ok()) << started.status();
     telemetry_ = *std::move(started);
   }
@@ -51,6 +56,7 @@ class ServerTelemetryTest : public ServiceTest {
     EXPECT_TRUE(store_->PutReport(id, {.slot = "s1", .at = at, .metrics = EncodeMetrics(worker.Collect())}).ok());
   }
 
+  std::unique_ptr<Access> telemetry_access_;
   std::unique_ptr<ServerTelemetry> telemetry_;
 };
 
@@ -162,7 +168,7 @@ TEST_F(ServerTelemetryTest, CallsAreCounted) {
 TEST_F(ServerTelemetryTest, APortInUseIsNamedWithItsSetting) {
   Settings settings;
   settings.metrics_listen = absl::StrCat("127.0.0.1:", telemetry_->metrics_port());
-  const auto second = ServerTelemetry::Start(store_.get(), store_.get(), settings);
+  const auto second = ServerTelemetry::Start(store_.get(), store_.get(), access_.get(), settings);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("WALLABY_METRICS_LISTEN"));
@@ -171,7 +177,7 @@ TEST_F(ServerTelemetryTest, APortInUseIsNamedWithItsSetting) {
 TEST(ServerTelemetryOffTest, NothingListensUnasked) {
   const std::string folder = testing::TempDir() + "/wallaby-telemetry-off";
   const auto store = OpenSqliteStore(folder + "/wallaby.db").value();
-  const auto telemetry = ServerTelemetry::Start(store.get(), store.get(), Settings());
+  const auto telemetry = ServerTelemetry::Start(store.get(), store.get(), nullptr, Settings());
   ASSERT_TRUE(telemetry.ok());
   EXPECT_EQ((*telemetry)->metrics_port(), 0);
   EXPECT_EQ((*telemetry)->admin_port(), 0);

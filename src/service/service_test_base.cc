@@ -34,9 +34,14 @@ ServiceTest::ServiceTest() {
   chmod(dispatch.worker.c_str(), 0755);
   dispatcher_ = MakeLocalDispatcher(store_.get(), dispatch);
   EXPECT_TRUE(dispatcher_->Start().ok());
-  Settings settings;
-  settings.grpc_listen = "127.0.0.1:0";
-  auto server = ControlServer::Start(store_.get(), store_.get(), dispatcher_.get(), settings);
+  settings_.grpc_listen = "127.0.0.1:0";
+  Begin();
+}
+
+void ServiceTest::Begin() {
+  server_.reset();
+  access_ = Access::Make(settings_.access).value();
+  auto server = ControlServer::Start(store_.get(), store_.get(), dispatcher_.get(), access_.get(), settings_);
   EXPECT_TRUE(server.ok()) << server.status();
   server_ = std::move(server).value();
   channel_ = grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials());

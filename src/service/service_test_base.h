@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "access/access.h"
 #include "dispatch/dispatcher.h"
 #include "flow/settings.h"
 #include "grpcpp/grpcpp.h"
@@ -24,6 +25,8 @@ class ServiceTest : public testing::Test {
   ServiceTest();
   ~ServiceTest() override;
 
+  // Starts the server anew, with settings_.
+  void Begin();
   // A flow whose source is `dsn`; with a password in it, which trusting servers ignore.
   static v1::Flow MakeFlow(const std::string& name, const std::string& dsn = "postgres://u:pw@127.0.0.1:1/none");
   // Creates it or fails the test; gives what the server answered.
@@ -53,8 +56,10 @@ class ServiceTest : public testing::Test {
   std::vector<std::string> WorkerStarts();
 
   std::string folder_;
+  Settings settings_;
   std::unique_ptr<ControlStore> store_;
   std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<Access> access_;
   std::unique_ptr<ControlServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::FlowService::Stub> flows_;

@@ -2,9 +2,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "postgres/source_options.h"
+#include "flow/secret_reference.h"
 
 namespace wallaby {
+
+absl::StatusOr<SourceOptions> OptionsOfSource(const Flow& flow) {
+  ASSIGN_OR_RETURN(const Options options, ResolvedOptions(flow.source, EndpointKind::kSource));
+  return ParseSourceOptions(flow.source.name, options);
+}
 
 absl::StatusOr<std::unique_ptr<PgConnection>> ConnectToSource(const std::string& dsn, absl::Duration limit) {
   ConnectOptions options;
@@ -34,8 +39,11 @@ v1::SlotStatus LookAtSlot(const Flow& flow, absl::Duration limit, int64_t* behin
   v1::SlotStatus proto;
   *behind_bytes = -1;
   const auto look = [&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const SourceOptions source, ParseSourceOptions(flow.source.name, flow.source.options));
-    proto.set_name(source.slot);
+    // Its name is shown also when its server cannot be asked.
+    if (const auto slot = flow.source.options.find("slot"); slot != flow.source.options.end()) {
+      proto.set_name(slot->second);
+    }
+    ASSIGN_OR_RETURN(const SourceOptions source, OptionsOfSource(flow));
     ASSIGN_OR_RETURN(const std::unique_ptr<PgConnection> sql, ConnectToSource(source.dsn, limit));
     ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, GetSlot(*sql, source.slot));
     if (!slot) return absl::OkStatus();

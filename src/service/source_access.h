@@ -10,9 +10,13 @@
 #include "flow/flow.h"
 #include "postgres/connection.h"
 #include "postgres/slot.h"
+#include "postgres/source_options.h"
 #include "wallaby/v1/types.pb.h"
 
 namespace wallaby {
+
+// The options of a flow's source, references followed: never to be shown or stored.
+absl::StatusOr<SourceOptions> OptionsOfSource(const Flow& flow);
 
 // Connecting and each statement end after `limit`.
 absl::StatusOr<std::unique_ptr<PgConnection>> ConnectToSource(const std::string& dsn, absl::Duration limit);

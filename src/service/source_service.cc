@@ -54,8 +54,7 @@ absl::StatusOr<SourceServiceImpl::Source> SourceServiceImpl::Open(const std::str
   RETURN_IF_ERROR(RequireFlowId(flow_id));
   Source source;
   ASSIGN_OR_RETURN(source.flow, store_->GetFlow(flow_id));
-  const Endpoint& endpoint = source.flow.flow.source;
-  ASSIGN_OR_RETURN(source.options, ParseSourceOptions(endpoint.name, endpoint.options));
+  ASSIGN_OR_RETURN(source.options, OptionsOfSource(source.flow.flow));
   auto sql = ConnectToSource(source.options.dsn, kLimit);
   if (!sql.ok()) return Annotate(sql.status(), absl::StrCat("the source of flow '", flow_id, "' cannot be reached"));
   source.sql = *std::move(sql);

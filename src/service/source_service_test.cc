@@ -215,7 +215,8 @@ TEST(HealthTest, NotServingWhileTheStoreDoesNotAnswer) {
   const auto dispatcher = MakeLocalDispatcher(store->get(), {});
   Settings settings;
   settings.grpc_listen = "127.0.0.1:0";
-  auto server = ControlServer::Start(store->get(), store->get(), dispatcher.get(), settings);
+  const auto access = Access::Make(settings.access).value();
+  auto server = ControlServer::Start(store->get(), store->get(), dispatcher.get(), access.get(), settings);
   ASSERT_TRUE(server.ok()) << server.status();
   const auto channel =
       grpc::CreateChannel(absl::StrCat("127.0.0.1:", (*server)->port()), grpc::InsecureChannelCredentials());

@@ -49,8 +49,13 @@ struct Lease {
   std::string flow_id;
   std::string holder;  // "host:pid:random"
   int64_t generation = 0;
-  absl::Time expires;
+  absl::Time expires;   // by the store's clock
+  absl::Duration left;  // from GetLease: until then, by the same clock; zero when it has run out
 };
+
+// No lease is taken or renewed for longer. So one that seems to last longer was made before the store's clock went back:
+// it holds nobody off, and its holder, if there is one, renews it.
+inline constexpr absl::Duration kLongestLease = absl::Minutes(5);
 
 enum class TableSyncState { kPending, kCopying, kDone };
 

@@ -75,9 +75,8 @@ absl::StatusOr<std::string> SqlStore::Definition(const Flow& flow) const {
     return absl::FailedPreconditionError(
         absl::StrCat("flow '", flow.id,
                      "' holds a password, and this control store is shared: set WALLABY_SECRET_KEY (for example "
-                     "from 'openssl rand -hex 32') for all WALlaby programs, so that it is stored encrypted, or take "
-                     "the password out "
-                     "of the flow (passfile, service file)"));
+                     "from 'openssl rand -hex 32') for all WALlaby programs, so that it is stored encrypted, or give "
+                     "a reference in its place: env:NAME or file:/PATH"));
   }
   return json;
 }

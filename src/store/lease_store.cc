@@ -1,5 +1,8 @@
 // Leases: at most one worker of a flow at a time, and each later one with a higher generation.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "store/sql_store.h"
 
@@ -41,6 +44,7 @@ constexpr std::string_view kAcquire =
     "ON CONFLICT (flow_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at, "
     "generation = CASE WHEN held.holder = excluded.holder THEN held.generation ELSE held.generation + 1 END "
     "WHERE held.holder = excluded.holder OR held.holder = '' OR held.expires_at <= {now} "
+    "OR held.expires_at > {now} + $4 "
     "RETURNING generation, expires_at";
 
 }  // namespace
@@ -48,10 +52,12 @@ constexpr std::string_view kAcquire =
 absl::StatusOr<Lease> SqlStore::AcquireLease(const std::string& flow_id, const std::string& holder,
                                              absl::Duration ttl) {
   if (holder.empty()) return absl::InvalidArgumentError("holder: is missing; a lease needs one");
+  WALLABY_CHECK(ttl <= kLongestLease, "a lease is not taken for so long");
   Lease lease{.flow_id = flow_id, .holder = holder};
   RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
-    ASSIGN_OR_RETURN(const SqlRows rows, session.Query(kAcquire, {flow_id, holder, absl::ToInt64Microseconds(ttl)}));
+    ASSIGN_OR_RETURN(const SqlRows rows, session.Query(kAcquire, {flow_id, holder, absl::ToInt64Microseconds(ttl),
+                                                                  absl::ToInt64Microseconds(kLongestLease)}));
     if (rows.empty()) return HeldBySomebodyElse(session, flow_id);
     lease.generation = rows.Int(0, 0);
     lease.expires = TimeFromMicros(rows.Int(0, 1));
@@ -85,12 +91,14 @@ absl::StatusOr<std::optional<Lease>> SqlStore::GetLease(const std::string& flow_
   std::optional<Lease> lease;
   RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
     lease.reset();
-    ASSIGN_OR_RETURN(
-        const SqlRows rows,
-        session.Query("SELECT holder, generation, expires_at FROM @leases WHERE flow_id = $1 AND holder <> ''",
-                      {flow_id}));
+    ASSIGN_OR_RETURN(const SqlRows rows,
+                     session.Query("SELECT holder, generation, expires_at, expires_at - {now} FROM @leases "
+                                   "WHERE flow_id = $1 AND holder <> ''",
+                                   {flow_id}));
     if (rows.empty()) return absl::OkStatus();
-    lease = Lease{flow_id, rows.Text(0, 0), rows.Int(0, 1), TimeFromMicros(rows.Int(0, 2))};
+    const absl::Duration left = absl::Microseconds(rows.Int(0, 3));
+    lease = Lease{flow_id, rows.Text(0, 0), rows.Int(0, 1), TimeFromMicros(rows.Int(0, 2)),
+                  left > kLongestLease ? absl::ZeroDuration() : std::max(left, absl::ZeroDuration())};
     return absl::OkStatus();
   }));
   return lease;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "flow/flow.h"
 #include "postgres/connection.h"
@@ -115,6 +116,7 @@ class PostgresDatabase final : public SqlDatabase {
   absl::StatusOr<ConnectionPtr> Connect() const {
     ConnectOptions options;
     options.application_name = "wallaby control store";
+    options.answer_limit = kSilenceLimit;
     // A process that hangs within a transaction must not keep a lease's row locked for ever.
     options.settings["idle_in_transaction_session_timeout"] = "60s";
     auto connection = PgConnection::Connect(dsn_, options);
@@ -128,13 +130,15 @@ class PostgresDatabase final : public SqlDatabase {
                                             ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
                                             : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"));
     PostgresSession session(connection.get());
-    const absl::Status status = body(session);
+    absl::Status status = body(session);
+    if (status.ok() && access == SqlAccess::kWrite) status = ReachFailpoint(Failpoint::kStoreCommitBefore);
     if (!status.ok()) {
       if (connection->Execute("ROLLBACK").ok()) slot->GiveBack(std::move(connection));
       return status;
     }
     *committing = access == SqlAccess::kWrite;
-    const absl::Status committed = connection->Execute("COMMIT");
+    absl::Status committed = connection->Execute("COMMIT");
+    if (committed.ok() && access == SqlAccess::kWrite) committed = ReachFailpoint(Failpoint::kStoreCommitAfter);
     if (!committed.ok()) {
       return Annotate(committed, "control store: while committing, so that the change may be in or not");
     }

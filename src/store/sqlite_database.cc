@@ -11,6 +11,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/failpoint.h"
 #include "base/status.h"
 #include "store/sql_database.h"
 #include "store/sqlite_file.h"
@@ -60,9 +61,11 @@ class SqliteDatabase final : public SqlDatabase, private SqlSession {
     RETURN_IF_ERROR(Run(access == SqlAccess::kWrite ? "BEGIN IMMEDIATE" : "BEGIN"));
     auto rollback = absl::MakeCleanup([this] { Run("ROLLBACK").IgnoreError(); });
     RETURN_IF_ERROR(body(*this));
+    const bool writes = access == SqlAccess::kWrite;
+    if (writes) RETURN_IF_ERROR(ReachFailpoint(Failpoint::kStoreCommitBefore));
     RETURN_IF_ERROR(Run("COMMIT"));
     std::move(rollback).Cancel();
-    return absl::OkStatus();
+    return writes ? ReachFailpoint(Failpoint::kStoreCommitAfter) : absl::OkStatus();
   }
 
   const std::string& description() const override { return path_; }

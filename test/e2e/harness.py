@@ -19,18 +19,23 @@ import unittest
 
 SOURCE_DIR = os.environ.get("WALLABY_SOURCE_DIR") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BIN_DIR = os.environ.get("WALLABY_BIN_DIR") or os.path.join(SOURCE_DIR, "build/bin")
+# How much slower than release programs those of this run may be (sanitizers).
+TIME_SCALE = int(os.environ.get("WALLABY_TIME_SCALE") or 1)
 FIELD, RECORD = "\x1f", "\x1e"
 
 
 def wait_until(condition, timeout=60, what="the condition", interval=0.05):
-    """The first true value of condition(); fails with the last value after `timeout` seconds."""
+    """The first true value of condition(); fails with the last value after `timeout` seconds of release programs. `what` may be
+    a function."""
+    timeout *= TIME_SCALE
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {timeout} s; last seen: {value!r}")
+            text = what() if callable(what) else what
+            raise AssertionError(f"{text} did not come within {timeout} s; last seen: {value!r}")
         time.sleep(interval)
 
 
@@ -52,6 +57,35 @@ class Postgres:
                            capture_output=True)
             self.directory = None
 
+    def standby(self, settings=()):
+        """A standby of this server, which is stopped for a moment."""
+        command = [os.path.join(SOURCE_DIR, "test/servers/postgres"), "standby", self.directory]
+        for setting in settings:
+            command += ["-c", setting]
+        standby = Postgres.__new__(Postgres)
+        line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
+        standby.dsn, standby.directory = line.split("\t")
+        standby.major = self.major
+        atexit.register(standby.stop)
+        return standby
+
+    def promote(self):
+        subprocess.run([os.path.join(SOURCE_DIR, "test/servers/postgres"), "promote", self.directory], check=True,
+                       capture_output=True)
+
+    def kill(self):
+        """kill -9 of the postmaster and all its children, at once; restart() brings it back through crash recovery."""
+        with open(os.path.join(self.directory, "data/postmaster.pid"), encoding="utf-8") as f:
+            postmaster = int(f.readline())
+        os.kill(postmaster, signal.SIGSTOP)  # it starts nobody any more
+        pids = [postmaster, *children_of(postmaster)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: all(is_gone(pid) for pid in pids), 30, "the end of the server's processes")
+        # Nobody may have waited for them: a pid that still exists would look to the next server like a running one.
+        for path in [os.path.join(self.directory, "data/postmaster.pid"), *glob.glob(os.path.join(self.directory, ".s.PGSQL.*"))]:
+            os.remove(path)
+
     def restart(self, mode="fast"):
         subprocess.run([os.path.join(SOURCE_DIR, "test/servers/postgres"), "restart", self.directory, mode], check=True,
                        capture_output=True)
@@ -64,6 +98,26 @@ class Postgres:
 
     def sql(self, text, dsn=None):
         return sql(dsn or self.dsn, text)
+
+
+def process_fields(pid):
+    """State and parent of a process; None when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            state, parent = f.read().rpartition(")")[2].split()[:2]
+            return state, int(parent)
+    except (OSError, ValueError):
+        return None
+
+
+def is_gone(pid):
+    fields = process_fields(pid)
+    return fields is None or fields[0] in "ZX"
+
+
+def children_of(parent):
+    pids = [int(path.split("/")[2]) for path in glob.glob("/proc/[0-9]*/stat")]
+    return [pid for pid in pids if (fields := process_fields(pid)) and fields[1] == parent and fields[0] not in "ZX"]
 
 
 class PostgresTest(unittest.TestCase):
@@ -103,9 +157,8 @@ class Wallaby:
     def __init__(self, env=None, folder=None):
         self.folder = folder or tempfile.mkdtemp(prefix="wallaby-e2e-")
         self.port = free_port()
-        self.env = dict(os.environ, WALLABY_DATA_DIR=os.path.join(self.folder, "data"),
-                        WALLABY_GRPC_LISTEN=f"127.0.0.1:{self.port}", WALLABY_ENDPOINT=f"127.0.0.1:{self.port}",
-                        **(env or {}))
+        self.env = {**os.environ, "WALLABY_DATA_DIR": os.path.join(self.folder, "data"),
+                    "WALLABY_GRPC_LISTEN": f"127.0.0.1:{self.port}", "WALLABY_ENDPOINT": f"127.0.0.1:{self.port}", **(env or {})}
         self.log_path = os.path.join(self.folder, "log")
         self.process = None
         self.flows = []
@@ -151,7 +204,7 @@ class Wallaby:
 
     def admin(self, *args, check=True):
         result = subprocess.run([os.path.join(BIN_DIR, "wallaby-admin"), *args], env=self.env, capture_output=True,
-                                text=True, timeout=120)
+                                text=True, timeout=120 * TIME_SCALE)
         if check and result.returncode != 0:
             raise AssertionError(f"wallaby-admin {' '.join(args)}: exit {result.returncode}: {result.stderr}\n"
                                  f"{self.log()[-3000:]}")
@@ -159,7 +212,7 @@ class Wallaby:
 
     def worker(self, flow_id, *args, check=True, timeout=120):
         result = subprocess.run([os.path.join(BIN_DIR, "wallaby-worker"), "-flow-id", flow_id, *args], env=self.env,
-                                capture_output=True, text=True, timeout=timeout)
+                                capture_output=True, text=True, timeout=timeout * TIME_SCALE)
         if check and result.returncode != 0:
             raise AssertionError(f"worker: exit {result.returncode}: {result.stderr[-3000:]}")
         return result
@@ -217,7 +270,7 @@ class Wallaby:
                 raise AssertionError(f"flow failed: {flow.get('reason')}\n{self.log()[-3000:]}")
             return False
 
-        wait_until(confirmed, timeout, f"delivery up to {target}\n{self.log()[-3000:]}", interval=0.2)
+        wait_until(confirmed, timeout, lambda: f"delivery up to {target}\n{self.log()[-3000:]}", interval=0.2)
 
 
 def source_endpoint(dsn, slot="wallaby_test", publication="wallaby_test", **options):

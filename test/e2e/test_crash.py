@@ -7,67 +7,14 @@ timing.
 import os
 import random
 import signal
-import threading
 import time
 import unittest
 
-from e2e.harness import Postgres, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
+from e2e.harness import Postgres, Wallaby, duckdb_rows, source_endpoint, sql
+from e2e.load import SEED, SETUP, Load, compare, text_rows
 
 KILLS = int(os.environ.get("WALLABY_KILLS", "8"))
-SEED = int(os.environ.get("WALLABY_SEED", str(random.randrange(1 << 30))))
 SLOT = "crash"
-
-SETUP = """
-  CREATE TABLE accounts (id bigint PRIMARY KEY, balance bigint NOT NULL, note text, big text);
-  CREATE TABLE ledger (id bigserial PRIMARY KEY, account bigint NOT NULL, amount bigint NOT NULL, at timestamptz DEFAULT now());
-  INSERT INTO accounts SELECT n, 0, 'new', (SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 200) i)
-    FROM generate_series(1, 500) n;
-"""
-
-
-def step(rng):
-    """One random transaction: some rows of both tables, sometimes a large one, a key change, or delete and insert."""
-    kind = rng.randrange(10)
-    account, amount = rng.randrange(1, 500), rng.randrange(-1000, 1000)
-    if kind < 6:
-        return (f"BEGIN; UPDATE accounts SET balance = balance + {amount}, note = '{amount}' WHERE id = {account};"
-                f"INSERT INTO ledger (account, amount) VALUES ({account}, {amount}); COMMIT;")
-    if kind == 6:
-        return f"INSERT INTO ledger (account, amount) SELECT {account}, n FROM generate_series(1, {rng.randrange(1, 5000)}) n;"
-    if kind == 7:
-        return f"UPDATE accounts SET id = id + 100000 WHERE id = {account}; UPDATE accounts SET id = id - 100000 WHERE id > 100000;"
-    if kind == 8:
-        return f"DELETE FROM ledger WHERE id % 97 = {rng.randrange(97)};"
-    return (f"BEGIN; DELETE FROM accounts WHERE id = {account}; INSERT INTO accounts VALUES ({account}, {amount}, 'again', "
-            f"repeat('{account}', 2000)); COMMIT;")
-
-
-class Load:
-    """Two connections that keep changing rows until stopped."""
-
-    def __init__(self, dsn):
-        self.dsn, self.stopping, self.steps, self.errors = dsn, threading.Event(), 0, []
-        self.threads = [threading.Thread(target=self._run, args=(SEED + i,)) for i in range(2)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, seed):
-        rng = random.Random(seed)
-        while not self.stopping.is_set():
-            try:
-                sql(self.dsn, "".join(step(rng) for _ in range(20)))
-                self.steps += 20
-            except AssertionError as error:
-                if "deadlock" not in str(error):
-                    self.errors.append(error)
-                    return
-
-    def stop(self):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
-        if self.errors:
-            raise self.errors[0]
 
 
 class CrashTest(unittest.TestCase):
@@ -111,7 +58,7 @@ class CrashTest(unittest.TestCase):
             caught_up = wallaby.log().count("catching up: reading through SQL")
             print(f"a backlog was read through SQL {caught_up} times", flush=True)
             self.assertGreater(caught_up, 0, "the kills leave backlogs of more than catch_up")
-            self.compare(source, target, duck, lake)
+            compare(self, source, target, duck, lake)
         finally:
             if load is not None:
                 load.stopping.set()
@@ -124,33 +71,6 @@ class CrashTest(unittest.TestCase):
         while not (pids := wallaby.worker_pids(flow_id)) and time.monotonic() < deadline:
             time.sleep(0.05)
         return pids
-
-    def compare(self, source, target, duck, lake):
-        queries = {"accounts": "SELECT id, balance, note, md5(big) FROM accounts ORDER BY id",
-                   "ledger": "SELECT id, account, amount FROM ledger ORDER BY id"}
-        for table, query in queries.items():
-            expected = sql(source, query)
-            self.assertEqual(expected, sql(target, query), f"postgres {table}")
-            self.assertEqual(expected, text_rows(duckdb_rows(duck, query)), f"duckdb {table}")
-            self.compare_lake(table, query, expected, duck, lake)
-            print(f"{table}: {len(expected)} rows equal at all destinations", flush=True)
-
-    def compare_lake(self, table, query, expected, duck, lake):
-        files = f"read_parquet('{lake}/public/{table}/**/*.parquet', union_by_name=true)"
-        doubled = duckdb_rows(duck, f"SELECT _wallaby_lsn, _wallaby_seq, id, count(*) FROM {files} GROUP BY ALL HAVING count(*) > 1")
-        self.assertEqual(doubled, [], f"parquet {table}: changes that stand twice")
-        columns = query.split("FROM")[0].replace("SELECT", "").replace("md5(big)", "id").strip()
-        # The last word on each key is the table. big is left out: an unchanged value is not in the log.
-        columns = query.split("FROM")[0].replace("SELECT", "").replace(", md5(big)", "").strip()
-        last = f"""SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY id ORDER BY
-                   CASE WHEN _wallaby_op = 'r' THEN 0 ELSE 1 END DESC, _wallaby_lsn DESC, _wallaby_seq DESC) AS nth FROM {files})
-                   WHERE nth = 1 AND _wallaby_op <> 'd' ORDER BY id"""
-        self.assertEqual([row[:3] for row in expected], text_rows(duckdb_rows(duck, last)), f"parquet {table}")
-
-
-def text_rows(rows):
-    return [[None if value is None else str(value) for value in row] for row in rows]
-
 
 class PgbenchTest(unittest.TestCase):
     """TPC-B for a while (WALLABY_PGBENCH_SECONDS, default 10): the balances are equal at the end."""

@@ -67,7 +67,7 @@ class ImageTest(unittest.TestCase):
         done = self.inside(
             "touch /x 2>/dev/null && echo writable;"
             # Nobody listens there: the module that sends must load and go on.
-            "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 WALLABY_ADMIN_LISTEN=:8081 wallaby & server=$!;"
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 WALLABY_ADMIN_LISTEN=127.0.0.1:8081 wallaby & server=$!;"
             "n=0; until wallaby-admin flow list >/dev/null 2>&1 || [ $n = 100 ]; do sleep 0.1; n=$((n+1)); done;"
             "wallaby-admin flow list; echo status $?; kill $server; wait $server; echo ended $?")
         self.assertIn("status 0", done.stdout, done.stderr)

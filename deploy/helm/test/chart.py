@@ -14,8 +14,10 @@ HELM = DEPS / "tools/helm"
 RELEASE, NAMESPACE = "shop", "cdc"
 
 # What people set together. Each is rendered, checked and sent to an API server.
+INSECURE = {"access": {"allowInsecureListen": True}}
 EVERYTHING = {
     "existingSecret": "wallaby",
+    "access": {"tlsSecret": "wallaby-tls", "clientCertificates": True, "tokensSecret": "wallaby-tokens", "metricsOpen": False},
     "fullnameOverride": "cdc",
     "commonLabels": {"team": "data", "app": "other"},
     "image": {"repository": "registry.example/wallaby", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
@@ -42,6 +44,7 @@ EVERYTHING = {
 }
 WORKERS = {
     "existingSecret": "wallaby",
+    **INSECURE,
     "dispatch": {"kind": "none"},
     "workers": [
         {"flowId": "orders", "kind": "Deployment", "resources": {"limits": {"memory": "2Gi"}}, "podLabels": {"app": "x"}},
@@ -55,13 +58,15 @@ WORKERS = {
     ],
 }
 SETS = {
-    "defaults": {"existingSecret": "wallaby"},
+    "defaults": {"existingSecret": "wallaby", **INSECURE},
+    "protected": {"existingSecret": "wallaby", "access": {"tlsSecret": "wallaby-tls", "tokensSecret": "wallaby-tokens"}},
+    "protected workers": {**WORKERS, "access": {"tlsSecret": "wallaby-tls", "clientCertificates": True, "workerSecret": "follower"}},
     "everything": EVERYTHING,
     "workers": WORKERS,
-    "local": {"existingSecret": "wallaby", "dispatch": {"kind": "local"}, "networkPolicy": {"enabled": False},
+    "local": {"existingSecret": "wallaby", **INSECURE, "dispatch": {"kind": "local"}, "networkPolicy": {"enabled": False},
               "podDisruptionBudget": {"enabled": False}, "serviceAccount": {"create": False}},
     "sqlite": {"store": {"kind": "sqlite", "volume": {"size": "2Gi", "storageClassName": "fast", "annotations": {"a": "b"}}},
-               "dispatch": {"kind": "local"}},
+               "dispatch": {"kind": "local"}, **INSECURE},
 }
 
 

@@ -11,7 +11,7 @@ import unittest
 
 import yaml
 
-from chart import CHART, DEPS, EVERYTHING, NAMESPACE, SETS, SOURCE, environment, helm, of_kind, one, pod_templates, render
+from chart import CHART, DEPS, EVERYTHING, INSECURE, NAMESPACE, SETS, SOURCE, environment, helm, of_kind, one, pod_templates, render
 
 
 def rights(role):
@@ -91,7 +91,7 @@ class ChartTest(unittest.TestCase):
             for _, template in pod_templates(documents):
                 for container in template["spec"]["containers"]:
                     for name in environment(documents, container):
-                        self.assertNotRegex(name, r"DSN|SECRET|TOKEN|PASSWORD|HEADERS")
+                        self.assertNotRegex(name.removesuffix("TOKENS_FILE"), r"DSN|SECRET|TOKEN|PASSWORD|HEADERS")
 
     def test_only_who_makes_jobs_has_a_token(self):
         for name, values in SETS.items():
@@ -123,16 +123,61 @@ class ChartTest(unittest.TestCase):
             seen = environment(documents, server)
             for name in ("grpc", "admin", "metrics"):
                 self.assertEqual(seen[f"WALLABY_{name.upper()}_LISTEN"], f":{ports[name]}")
-            self.assertEqual(server["startupProbe"]["grpc"]["port"], ports["grpc"])
-            self.assertEqual(server["livenessProbe"]["httpGet"], {"path": "/healthz", "port": "admin"})
-            self.assertEqual(server["readinessProbe"]["httpGet"], {"path": "/readyz", "port": "admin"})
+            # Kubernetes' own gRPC probe speaks no TLS.
+            tls = {"scheme": "HTTPS"} if "WALLABY_TLS_CERT_FILE" in seen else {}
+            if tls:
+                self.assertEqual(server["startupProbe"]["httpGet"], {"path": "/healthz", "port": "admin", **tls})
+            else:
+                self.assertEqual(server["startupProbe"]["grpc"]["port"], ports["grpc"])
+            self.assertEqual(server["livenessProbe"]["httpGet"], {"path": "/healthz", "port": "admin", **tls})
+            self.assertEqual(server["readinessProbe"]["httpGet"], {"path": "/readyz", "port": "admin", **tls})
             service = one(documents, "Service")["spec"]
             self.assertEqual({p["name"]: p["port"] for p in service["ports"]}, ports)
             self.assertEqual({p["targetPort"] for p in service["ports"]}, set(ports))
 
+    def test_access(self):
+        """What the server is told, and that the files are where it is told, for it alone."""
+        for name, wanted in (("defaults", {"WALLABY_ALLOW_INSECURE_LISTEN": "true", "WALLABY_METRICS_OPEN": "true"}),
+                             ("protected", {"WALLABY_TLS_CERT_FILE": "/etc/wallaby/tls/tls.crt",
+                                            "WALLABY_TLS_KEY_FILE": "/etc/wallaby/tls/tls.key",
+                                            "WALLABY_TOKENS_FILE": "/etc/wallaby/tokens/tokens", "WALLABY_METRICS_OPEN": "true"}),
+                             ("everything", {"WALLABY_TLS_CERT_FILE": "/etc/wallaby/tls/tls.crt",
+                                             "WALLABY_TLS_KEY_FILE": "/etc/wallaby/tls/tls.key",
+                                             "WALLABY_TLS_CLIENT_CA_FILE": "/etc/wallaby/tls/ca.crt",
+                                             "WALLABY_TOKENS_FILE": "/etc/wallaby/tokens/tokens"})):
+            documents = render(SETS[name])
+            server = one(documents, "Deployment")["spec"]["template"]["spec"]
+            seen = environment(documents, server["containers"][0])
+            self.assertEqual({key: value for key, value in seen.items() if key.startswith((
+                "WALLABY_TLS", "WALLABY_TOKEN", "WALLABY_ALLOW", "WALLABY_METRICS_OPEN"))}, wanted, name)
+            mounted = {m["mountPath"]: m["name"] for m in server["containers"][0]["volumeMounts"]}
+            volumes = {v["name"]: v for v in server["volumes"]}
+            for key, path in wanted.items():
+                if key.endswith("_FILE"):
+                    # Files that every user may read are refused by the server.
+                    self.assertEqual(volumes[mounted[path.rsplit("/", 1)[0]]]["secret"]["defaultMode"], 0o440, path)
+
+    def test_workers_that_ask_the_server(self):
+        documents = render(SETS["protected workers"])
+        for document, template in pod_templates(documents):
+            if template["metadata"]["labels"]["app.kubernetes.io/component"] != "worker":
+                continue
+            (container,) = template["spec"]["containers"]
+            seen = {entry["name"]: entry for entry in container["env"]}
+            secrets = [v["secret"] for v in template["spec"]["volumes"] if "secret" in v]
+            if document["kind"] != "Deployment":
+                self.assertEqual(secrets, [])
+                continue
+            self.assertEqual(seen["WALLABY_TOKEN"]["valueFrom"]["secretKeyRef"]["name"], "follower")
+            self.assertEqual(seen["WALLABY_ADMIN_TLS_CA"]["value"], "/etc/wallaby/tls/ca.crt")
+            self.assertEqual(seen["WALLABY_ADMIN_TLS_CERT"]["value"], "/etc/wallaby/worker/tls.crt")
+            # The server's key is the server's.
+            self.assertEqual([s.get("items") for s in secrets if s["secretName"] == "wallaby-tls"],
+                             [[{"key": "ca.crt", "path": "ca.crt"}]])
+
     def test_probes_can_be_replaced(self):
         probe = {"tcpSocket": {"port": "grpc"}}
-        server = one(render({"existingSecret": "x", "server": {"livenessProbe": probe}}), "Deployment")
+        server = one(render({"existingSecret": "x", **INSECURE, "server": {"livenessProbe": probe}}), "Deployment")
         self.assertEqual(server["spec"]["template"]["spec"]["containers"][0]["livenessProbe"], probe)
 
     def test_the_service_reaches_the_server_alone(self):

@@ -6,7 +6,7 @@ import unittest
 
 import yaml
 
-from chart import CHART, EVERYTHING, SETS, SOURCE, environment, one, pod_templates, render
+from chart import CHART, EVERYTHING, INSECURE, SETS, SOURCE, environment, one, pod_templates, render
 
 
 def server(values):
@@ -18,7 +18,7 @@ def server(values):
 class SettingsTest(unittest.TestCase):
     def refused(self, values, *words):
         with self.assertRaises(ValueError) as raised:
-            render({"existingSecret": "x", **values})
+            render({"existingSecret": "x", **INSECURE, **values})
         for word in words:
             self.assertIn(word, str(raised.exception))
 
@@ -57,6 +57,11 @@ class SettingsTest(unittest.TestCase):
         self.refused({"servers": {}}, "servers")
         self.refused({"service": {"ports": {"grpc": 0}}}, "grpc")
         self.refused({"image": {"digest": "latest"}}, "digest")
+        self.refused({"access": {}}, "access.tlsSecret", "access.allowInsecureListen=true")
+        self.refused({"access": {"tlsSecret": "t"}}, "access.tokensSecret")
+        self.refused({"access": {"tokensSecret": "t"}}, "access.tlsSecret")
+        self.refused({"access": {"clientCertificates": True}}, "needs access.tlsSecret")
+        self.refused({"access": {"tls": "t"}}, "tls")
 
     def test_values_arrive_as_written(self):
         seen, _ = server(EVERYTHING)
@@ -66,7 +71,7 @@ class SettingsTest(unittest.TestCase):
         self.assertNotIn("WALLABY_WIRE_FORMAT", seen)
         self.assertEqual(seen["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://collector:4318")
         self.assertEqual(seen["TZ"], "UTC")
-        seen, _ = server({"existingSecret": "x", "settings": {"ddl_gate": False}})
+        seen, _ = server({"existingSecret": "x", **INSECURE, "settings": {"ddl_gate": False}})
         self.assertEqual(seen["WALLABY_DDL_GATE"], "false")
 
     def test_dispatch_to_kubernetes(self):
@@ -97,7 +102,7 @@ class SettingsTest(unittest.TestCase):
     def test_job_prefixes(self):
         prefixes = set()
         for name in ("a" * 20, "a" * 21, "a" * 52, "a" * 10 + "-" * 9 + "bc"):
-            prefix = server({"existingSecret": "x", "fullnameOverride": name})[0]["WALLABY_K8S_JOB_NAME_PREFIX"]
+            prefix = server({"existingSecret": "x", **INSECURE, "fullnameOverride": name})[0]["WALLABY_K8S_JOB_NAME_PREFIX"]
             self.assertRegex(prefix, r"^[a-z0-9][-a-z0-9]{0,18}[a-z0-9]$")
             prefixes.add(prefix)
         self.assertEqual(len(prefixes), 4)
@@ -126,7 +131,7 @@ class SettingsTest(unittest.TestCase):
         def mark(values):
             return server(values)[1]["metadata"]["annotations"]["wallaby/settings"]
 
-        before = {"existingSecret": "x"}
+        before = {"existingSecret": "x", **INSECURE}
         self.assertEqual(mark(before), mark(dict(before)))
         self.assertNotEqual(mark(before), mark({**before, "settings": {"ddl_gate": True}}))
 

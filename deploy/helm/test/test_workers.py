@@ -3,12 +3,12 @@
 import re
 import unittest
 
-from chart import WORKERS, environment, of_kind, one, pod_templates, render
+from chart import INSECURE, WORKERS, environment, of_kind, one, pod_templates, render
 
 
 class WorkersTest(unittest.TestCase):
     def workers(self, *entries, **values):
-        return render({"existingSecret": "x", "dispatch": {"kind": "none"}, "workers": list(entries), **values})
+        return render({"existingSecret": "x", **INSECURE, "dispatch": {"kind": "none"}, "workers": list(entries), **values})
 
     def refused(self, entry, *words, **values):
         with self.assertRaises(ValueError) as raised:

@@ -14,6 +14,7 @@
 #include "arrow/c/bridge.h"
 #include "arrow/record_batch.h"
 #include "arrow/scalar.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/duckdb/errors.h"
 #include "destination/duckdb/row_stream.h"
@@ -188,12 +189,12 @@ const std::string& DuckdbDatabase::path() const {
 }
 
 std::string DuckdbTable::QuotedSchema() const {
-  return absl::StrCat(catalog.empty() ? "" : absl::StrCat(QuoteIdentifier(catalog), "."), QuoteIdentifier(schema));
+  return absl::StrCat(catalog.empty() ? "" : absl::StrCat(SqlIdentifier(catalog), "."), SqlIdentifier(schema));
 }
 
 std::string DuckdbTable::Quoted() const {
-  if (temporary) return absl::StrCat("temp.main.", QuoteIdentifier(name));
-  return absl::StrCat(QuotedSchema(), ".", QuoteIdentifier(name));
+  if (temporary) return absl::StrCat("temp.main.", SqlIdentifier(name));
+  return absl::StrCat(QuotedSchema(), ".", SqlIdentifier(name));
 }
 
 // ---- connection ----

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "base/units.h"
 #include "destination/collapse.h"
@@ -108,6 +109,14 @@ absl::Status DuckdbDestination::CheckTable(const Relation& relation) {
   return status;
 }
 
+absl::Status DuckdbDestination::CheckPresent(const Relation& relation) {
+  RETURN_IF_ERROR(Connect());
+  absl::Status status = tables_.CheckPresent(connection_.get(), relation);
+  if (!writing_) connection_->Rollback();  // end of what was only read
+  ReleaseIfIdle();
+  return status;
+}
+
 // ---- rows ----
 
 absl::Status DuckdbDestination::Write(const ChangeBatch& batch) {
@@ -171,7 +180,7 @@ absl::Status DuckdbDestination::DeleteRange(const Relation& relation, const KeyR
   const auto column = std::find_if(columns.begin(), columns.end(),
                                    [&](const DuckdbColumn& c) { return absl::EqualsIgnoreCase(c.name, range.column); });
   if (column == columns.end()) return absl::OkStatus();  // the table was never made
-  const std::string value = absl::StrCat(QuoteIdentifier(range.column), column->type == "VARCHAR" ? "::BIGINT" : "");
+  const std::string value = absl::StrCat(SqlIdentifier(range.column), column->type == "VARCHAR" ? "::BIGINT" : "");
   std::vector<std::string> conditions;
   if (range.from) conditions.push_back(absl::StrCat(value, " >= ", *range.from));
   if (range.to) conditions.push_back(absl::StrCat(value, " < ", *range.to));

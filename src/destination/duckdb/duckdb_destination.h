@@ -25,6 +25,7 @@ class DuckdbDestination : public Destination {
   Capabilities capabilities() const override;
   absl::StatusOr<Progress> Open() override;
   absl::Status CheckTable(const Relation& relation) override;
+  absl::Status CheckPresent(const Relation& relation) override;
   absl::Status Write(const ChangeBatch& batch) override;
   absl::Status Commit(const CommitPoint& point) override;
   absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) override;

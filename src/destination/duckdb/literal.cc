@@ -1,6 +1,7 @@
 #include "destination/duckdb/literal.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "destination/options.h"
 
 namespace wallaby {
@@ -28,13 +29,13 @@ std::string WithEscapes(std::string_view hex) {
 std::string DuckdbLiteral(std::string_view text, const PgType& type) {
   switch (type.logical) {
     case LogicalType::kBytes:
-      return QuoteLiteral(text.starts_with("\\x") ? WithEscapes(text) : text);
+      return SqlLiteral(text.starts_with("\\x") ? WithEscapes(text) : text);
     case LogicalType::kDate:
     case LogicalType::kTimestamp:
     case LogicalType::kTimestampTz:
-      return QuoteLiteral(WithEra(text));
+      return SqlLiteral(WithEra(text));
     default:
-      return QuoteLiteral(text);
+      return SqlLiteral(text);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 
 namespace wallaby {
@@ -66,7 +67,7 @@ absl::Status LoadRows(DuckdbConnection* connection, const ReadyTable& target, st
 
   Staging staging(connection);
   RETURN_IF_ERROR(staging.Load(&rows));
-  const std::string names = JoinNumbered(count, ", ", [&](int i) { return QuoteIdentifier(target.columns[i].name); });
+  const std::string names = JoinNumbered(count, ", ", [&](int i) { return SqlIdentifier(target.columns[i].name); });
   return connection
       ->Execute(absl::StrCat("INSERT INTO ", target.table.Quoted(), " (", names, ") SELECT ",
                              JoinNumbered(count, ", ", StagingValue), " FROM ", staging.name()))

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/append_rows.h"
 #include "destination/duckdb/load.h"
@@ -18,7 +19,7 @@ namespace {
 // ---- pieces of SQL ----
 
 std::string ColumnName(const ReadyTable& target, int column) {
-  return QuoteIdentifier(target.columns[column].name);
+  return SqlIdentifier(target.columns[column].name);
 }
 
 // t.key = s.<piece> for all columns of the key.

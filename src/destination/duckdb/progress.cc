@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/lsn.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 
 namespace wallaby {
@@ -13,14 +14,14 @@ DuckdbProgress::DuckdbProgress(const DestinationConfig& config, const TableOptio
     : flow_(config.flow_id),
       destination_(config.name),
       generation_(config.generation),
-      schema_(QuoteIdentifier(options.meta_schema)),
-      table_(absl::StrCat(schema_, ".", QuoteIdentifier(options.meta_table))),
+      schema_(SqlIdentifier(options.meta_schema)),
+      table_(absl::StrCat(schema_, ".", SqlIdentifier(options.meta_table))),
       parts_(absl::StrCat(schema_, ".snapshot_parts")),
       meta_schema_(options.meta_schema),
       changes_(absl::StrCat(schema_, ".schema_changes")) {}
 
 std::string DuckdbProgress::Where() const {
-  return absl::StrCat(" WHERE flow_id = ", QuoteLiteral(flow_), " AND destination = ", QuoteLiteral(destination_));
+  return absl::StrCat(" WHERE flow_id = ", SqlLiteral(flow_), " AND destination = ", SqlLiteral(destination_));
 }
 
 absl::Status DuckdbProgress::Fenced(DuckdbConnection* connection) const {
@@ -49,8 +50,8 @@ absl::StatusOr<Progress> DuckdbProgress::TakeOver(DuckdbConnection* connection) 
   Progress progress;
   if (rows.empty()) {
     RETURN_IF_ERROR(connection
-                        ->Execute(absl::StrCat("INSERT INTO ", table_, " VALUES (", QuoteLiteral(flow_), ", ",
-                                               QuoteLiteral(destination_), ", ", generation_, ", '0/0', '0/0', now())"))
+                        ->Execute(absl::StrCat("INSERT INTO ", table_, " VALUES (", SqlLiteral(flow_), ", ",
+                                               SqlLiteral(destination_), ", ", generation_, ", '0/0', '0/0', now())"))
                         .status());
     return progress;
   }
@@ -72,8 +73,8 @@ absl::Status DuckdbProgress::Store(DuckdbConnection* connection, const CommitPoi
   // committed since this transaction began one.
   std::string set = absl::StrCat("updated_at = now(), generation = ", generation_);
   if (point.commit.valid()) {
-    absl::StrAppend(&set, ", commit_lsn = ", QuoteLiteral(point.commit.ToString()),
-                    ", end_lsn = ", QuoteLiteral(point.end.ToString()));
+    absl::StrAppend(&set, ", commit_lsn = ", SqlLiteral(point.commit.ToString()),
+                    ", end_lsn = ", SqlLiteral(point.end.ToString()));
   }
   ASSIGN_OR_RETURN(const int64_t changed, connection->Execute(absl::StrCat("UPDATE ", table_, " SET ", set, Where(),
                                                                            " AND generation = ", generation_)));
@@ -81,9 +82,9 @@ absl::Status DuckdbProgress::Store(DuckdbConnection* connection, const CommitPoi
   for (const std::string& part : point.finished_parts) {
     RETURN_IF_ERROR(
         connection
-            ->Execute(absl::StrCat("INSERT INTO ", parts_, " SELECT ", QuoteLiteral(flow_), ", ",
-                                   QuoteLiteral(destination_), ", ", QuoteLiteral(part), " WHERE NOT EXISTS (FROM ",
-                                   parts_, Where(), " AND part = ", QuoteLiteral(part), ")"))
+            ->Execute(absl::StrCat("INSERT INTO ", parts_, " SELECT ", SqlLiteral(flow_), ", ",
+                                   SqlLiteral(destination_), ", ", SqlLiteral(part), " WHERE NOT EXISTS (FROM ", parts_,
+                                   Where(), " AND part = ", SqlLiteral(part), ")"))
             .status());
   }
   return absl::OkStatus();
@@ -91,13 +92,12 @@ absl::Status DuckdbProgress::Store(DuckdbConnection* connection, const CommitPoi
 
 absl::Status DuckdbProgress::ForgetParts(DuckdbConnection* connection, std::string_view prefix) const {
   return connection
-      ->Execute(absl::StrCat("DELETE FROM ", parts_, Where(), " AND starts_with(part, ", QuoteLiteral(prefix), ")"))
+      ->Execute(absl::StrCat("DELETE FROM ", parts_, Where(), " AND starts_with(part, ", SqlLiteral(prefix), ")"))
       .status();
 }
 
 absl::Status DuckdbProgress::ForgetPart(DuckdbConnection* connection, std::string_view part) const {
-  return connection->Execute(absl::StrCat("DELETE FROM ", parts_, Where(), " AND part = ", QuoteLiteral(part)))
-      .status();
+  return connection->Execute(absl::StrCat("DELETE FROM ", parts_, Where(), " AND part = ", SqlLiteral(part))).status();
 }
 
 absl::StatusOr<bool> DuckdbProgress::IsRecorded(DuckdbConnection* connection, const std::string& table,
@@ -105,11 +105,11 @@ absl::StatusOr<bool> DuckdbProgress::IsRecorded(DuckdbConnection* connection, co
   ASSIGN_OR_RETURN(auto made, connection->Query(absl::StrCat(
                                   "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND "
                                   "lower(schema_name) = lower(",
-                                  QuoteLiteral(meta_schema_), ") AND table_name = 'schema_changes'")));
+                                  SqlLiteral(meta_schema_), ") AND table_name = 'schema_changes'")));
   if (made.empty()) return false;
   ASSIGN_OR_RETURN(auto rows, connection->Query(absl::StrCat(
-                                  "SELECT 1 FROM ", changes_, Where(), " AND table_name = ", QuoteLiteral(table),
-                                  " AND change = ", QuoteLiteral(change), " AND commit_lsn = (SELECT commit_lsn FROM ",
+                                  "SELECT 1 FROM ", changes_, Where(), " AND table_name = ", SqlLiteral(table),
+                                  " AND change = ", SqlLiteral(change), " AND commit_lsn = (SELECT commit_lsn FROM ",
                                   table_, Where(), ")")));
   return !rows.empty();
 }
@@ -120,9 +120,9 @@ absl::Status DuckdbProgress::RecordChange(DuckdbConnection* connection, const st
        {absl::StrCat("CREATE TABLE IF NOT EXISTS ", changes_,
                      " (flow_id VARCHAR NOT NULL, destination VARCHAR NOT NULL, table_name VARCHAR NOT NULL, "
                      "change VARCHAR NOT NULL, commit_lsn VARCHAR NOT NULL)"),
-        absl::StrCat("DELETE FROM ", changes_, Where(), " AND table_name = ", QuoteLiteral(table)),
-        absl::StrCat("INSERT INTO ", changes_, " SELECT flow_id, destination, ", QuoteLiteral(table), ", ",
-                     QuoteLiteral(change), ", commit_lsn FROM ", table_, Where())}) {
+        absl::StrCat("DELETE FROM ", changes_, Where(), " AND table_name = ", SqlLiteral(table)),
+        absl::StrCat("INSERT INTO ", changes_, " SELECT flow_id, destination, ", SqlLiteral(table), ", ",
+                     SqlLiteral(change), ", commit_lsn FROM ", table_, Where())}) {
     RETURN_IF_ERROR(connection->Execute(sql).status());
   }
   return absl::OkStatus();

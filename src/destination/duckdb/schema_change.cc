@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/duckdb/literal.h"
 #include "destination/duckdb/types.h"
@@ -107,7 +108,7 @@ absl::Status Plan::Make(const DuckdbTable& target, bool recorded) {
       RETURN_IF_ERROR(Step(change_.steps[i], steps.done[i]));
     }
   }
-  if (dropped_last_) Run(absl::StrCat(Alter(), "DROP COLUMN ", QuoteIdentifier(*dropped_last_)));
+  if (dropped_last_) Run(absl::StrCat(Alter(), "DROP COLUMN ", SqlIdentifier(*dropped_last_)));
   return absl::OkStatus();
 }
 
@@ -147,7 +148,7 @@ absl::Status Plan::Rename(const DuckdbTable& target) {
     return absl::OkStatus();
   }
   if (!absl::EqualsIgnoreCase(table_.table.schema, target.schema)) return MoveToSchema(target);
-  Run(absl::StrCat(Alter(), "RENAME TO ", QuoteIdentifier(target.name)));
+  Run(absl::StrCat(Alter(), "RENAME TO ", SqlIdentifier(target.name)));
   table_.table.name = target.name;
   return absl::OkStatus();
 }
@@ -176,7 +177,7 @@ absl::Status Plan::AddColumn(const SchemaStep& step) {
     if (append() && !DuckdbTypeHolds(column->type, DuckdbType(type))) Retype(step, column);
     return absl::OkStatus();
   }
-  const std::string add = absl::StrCat(Alter(), "ADD COLUMN ", QuoteIdentifier(step.column), " ", DuckdbType(type));
+  const std::string add = absl::StrCat(Alter(), "ADD COLUMN ", SqlIdentifier(step.column), " ", DuckdbType(type));
   if (append() || !step.detail.fill) {
     Run(add, step.column);
     if (append() && step.detail.fill) {
@@ -185,7 +186,7 @@ absl::Status Plan::AddColumn(const SchemaStep& step) {
   } else {
     Run(absl::StrCat(add, " DEFAULT ", DuckdbLiteral(*step.detail.fill, type)), step.column,
         "carry the column as text with option type_mappings if DuckDB cannot hold the value that old rows have in it");
-    Run(absl::StrCat(Alter(), "ALTER COLUMN ", QuoteIdentifier(step.column), " DROP DEFAULT"), step.column);
+    Run(absl::StrCat(Alter(), "ALTER COLUMN ", SqlIdentifier(step.column), " DROP DEFAULT"), step.column);
   }
   table_.columns.push_back({.name = step.column, .type = DuckdbType(type)});
   return absl::OkStatus();
@@ -201,12 +202,12 @@ void Plan::DropColumn(const SchemaStep& step) {
   if (table_.columns.size() == 1) {
     // DuckDB wants one column at any time.
     dropped_last_ = absl::StrCat(column->name, kDroppedLast);
-    Run(absl::StrCat(Alter(), "RENAME COLUMN ", QuoteIdentifier(column->name), " TO ", QuoteIdentifier(*dropped_last_)),
+    Run(absl::StrCat(Alter(), "RENAME COLUMN ", SqlIdentifier(column->name), " TO ", SqlIdentifier(*dropped_last_)),
         step.column);
     column->name = *dropped_last_;
     return;
   }
-  Run(absl::StrCat(Alter(), "DROP COLUMN ", QuoteIdentifier(column->name)), step.column);
+  Run(absl::StrCat(Alter(), "DROP COLUMN ", SqlIdentifier(column->name)), step.column);
   table_.columns.erase(table_.columns.begin() + (column - table_.columns.data()));
 }
 
@@ -217,9 +218,9 @@ absl::Status Plan::RenameColumn(const SchemaStep& step) {
     return absl::FailedPreconditionError(
         absl::StrCat("table ", table_.table.Quoted(), ", column ", step.old_name, ": it is now ", step.column,
                      " at the source, and the destination has a column of that name with earlier values; run ", Alter(),
-                     "RENAME COLUMN ", QuoteIdentifier(other->name), " TO another name, then apply the change again"));
+                     "RENAME COLUMN ", SqlIdentifier(other->name), " TO another name, then apply the change again"));
   }
-  Run(absl::StrCat(Alter(), "RENAME COLUMN ", QuoteIdentifier(column->name), " TO ", QuoteIdentifier(step.column)),
+  Run(absl::StrCat(Alter(), "RENAME COLUMN ", SqlIdentifier(column->name), " TO ", SqlIdentifier(step.column)),
       step.column);
   column->name = step.column;
   return absl::OkStatus();
@@ -227,7 +228,7 @@ absl::Status Plan::RenameColumn(const SchemaStep& step) {
 
 void Plan::Retype(const SchemaStep& step, PresentColumn* column) {
   const std::string type = DuckdbType(options_.MappedType(after(), step.definition));
-  const std::string name = QuoteIdentifier(column->name);
+  const std::string name = SqlIdentifier(column->name);
   if (DuckdbTypeHolds(column->type, type)) {
     Remark(absl::StrCat("column ", step.column, " stays ", column->type, ", which holds the new values"));
     return;
@@ -243,7 +244,7 @@ void Plan::Retype(const SchemaStep& step, PresentColumn* column) {
   }
   std::string guard;
   if (type != "VARCHAR") {
-    guard = absl::StrCat("SELECT ", QuoteLiteral(kValuesWouldBeLost), " FROM ", table_.table.Quoted(),
+    guard = absl::StrCat("SELECT ", SqlLiteral(kValuesWouldBeLost), " FROM ", table_.table.Quoted(),
                          " WHERE TRY_CAST(CAST(TRY_CAST(", text, " AS ", type, ") AS VARCHAR) AS ", old_type,
                          ") IS DISTINCT FROM ", name, " LIMIT 1");
   }
@@ -254,7 +255,7 @@ void Plan::Retype(const SchemaStep& step, PresentColumn* column) {
 }
 
 void Plan::DropNotNull(PresentColumn* column) {
-  Run(absl::StrCat(Alter(), "ALTER COLUMN ", QuoteIdentifier(column->name), " DROP NOT NULL"), column->name);
+  Run(absl::StrCat(Alter(), "ALTER COLUMN ", SqlIdentifier(column->name), " DROP NOT NULL"), column->name);
   column->nullable = true;
 }
 
@@ -279,9 +280,9 @@ absl::Status Plan::Key() {
 
 absl::StatusOr<std::optional<PresentTable>> LoadTable(DuckdbConnection* connection, const DuckdbTable& table) {
   const auto where = [&](const char* function, std::string_view column) {
-    return absl::StrCat(" FROM ", function, "() WHERE database_name = ", QuoteLiteral(table.catalog),
-                        " AND lower(schema_name) = lower(", QuoteLiteral(table.schema), ") AND lower(", column,
-                        ") = lower(", QuoteLiteral(table.name), ")");
+    return absl::StrCat(" FROM ", function, "() WHERE database_name = ", SqlLiteral(table.catalog),
+                        " AND lower(schema_name) = lower(", SqlLiteral(table.schema), ") AND lower(", column,
+                        ") = lower(", SqlLiteral(table.name), ")");
   };
   ASSIGN_OR_RETURN(auto columns,
                    connection->Query(absl::StrCat(
@@ -296,7 +297,7 @@ absl::StatusOr<std::optional<PresentTable>> LoadTable(DuckdbConnection* connecti
                                                                 where("duckdb_indexes", "table_name"))));
   for (const DuckdbRow& row : indexes) {
     present.indexes.push_back(
-        absl::StrCat(QuoteIdentifier(row[0].value_or("")), ".", QuoteIdentifier(row[1].value_or(""))));
+        absl::StrCat(SqlIdentifier(row[0].value_or("")), ".", SqlIdentifier(row[1].value_or(""))));
   }
   ASSIGN_OR_RETURN(auto constraints, connection->Query(absl::StrCat(
                                          "SELECT constraint_index, constraint_type, unnest(constraint_column_names)",

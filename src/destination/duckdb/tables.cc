@@ -1,5 +1,6 @@
 #include "destination/duckdb/tables.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -7,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/duckdb/types.h"
 
@@ -15,8 +17,8 @@ namespace {
 
 // DuckDB compares names without regard to the case of ASCII letters.
 std::string FoldedName(const DuckdbTable& table) {
-  return absl::StrCat(absl::AsciiStrToLower(QuoteIdentifier(table.schema)), ".",
-                      absl::AsciiStrToLower(QuoteIdentifier(table.name)));
+  return absl::StrCat(absl::AsciiStrToLower(SqlIdentifier(table.schema)), ".",
+                      absl::AsciiStrToLower(SqlIdentifier(table.name)));
 }
 
 absl::Status CheckNames(const Relation& relation, const std::vector<DuckdbColumn>& wanted) {
@@ -30,8 +32,8 @@ absl::Status CheckNames(const Relation& relation, const std::vector<DuckdbColumn
     auto [it, added] = seen.emplace(absl::AsciiStrToLower(column.name), column.name);
     if (added) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat("table ", relation.QualifiedName(), " has columns ", QuoteIdentifier(it->second), " and ",
-                     QuoteIdentifier(column.name),
+        absl::StrCat("table ", relation.QualifiedName(), " has columns ", SqlIdentifier(it->second), " and ",
+                     SqlIdentifier(column.name),
                      ", which are one name to DuckDB (case does not count there); rename one of them at the source"));
   }
   return absl::OkStatus();
@@ -41,9 +43,9 @@ absl::Status CheckColumn(const DuckdbTable& table, const Relation& relation, con
                          const DuckdbColumn& present) {
   if (DuckdbTypeHolds(present.type, wanted.type)) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat("column ", QuoteIdentifier(present.name), " of the DuckDB table ", table.Quoted(), " is ",
+      absl::StrCat("column ", SqlIdentifier(present.name), " of the DuckDB table ", table.Quoted(), " is ",
                    present.type, ", and the source's table ", relation.QualifiedName(), " needs ", wanted.type,
-                   "; run ALTER TABLE ", table.Quoted(), " ALTER COLUMN ", QuoteIdentifier(present.name), " TYPE ",
+                   "; run ALTER TABLE ", table.Quoted(), " ALTER COLUMN ", SqlIdentifier(present.name), " TYPE ",
                    wanted.type, ", or write to another table (options schema and table)"));
 }
 
@@ -68,9 +70,9 @@ absl::StatusOr<std::vector<DuckdbColumn>> Missing(const DuckdbTable& table, cons
 absl::Status RefuseView(DuckdbConnection* connection, const DuckdbTable& table) {
   ASSIGN_OR_RETURN(
       std::vector<DuckdbRow> views,
-      connection->Query(absl::StrCat("SELECT 1 FROM duckdb_views() WHERE database_name = ", QuoteLiteral(table.catalog),
-                                     " AND lower(schema_name) = lower(", QuoteLiteral(table.schema),
-                                     ") AND lower(view_name) = lower(", QuoteLiteral(table.name), ")")));
+      connection->Query(absl::StrCat("SELECT 1 FROM duckdb_views() WHERE database_name = ", SqlLiteral(table.catalog),
+                                     " AND lower(schema_name) = lower(", SqlLiteral(table.schema),
+                                     ") AND lower(view_name) = lower(", SqlLiteral(table.name), ")")));
   if (views.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat(table.Quoted(),
@@ -83,7 +85,7 @@ absl::Status AddColumns(DuckdbConnection* connection, const DuckdbTable& table,
   for (const DuckdbColumn& column : missing) {
     RETURN_IF_ERROR(connection
                         ->Execute(absl::StrCat("ALTER TABLE ", table.Quoted(), " ADD COLUMN ",
-                                               QuoteIdentifier(column.name), " ", column.type))
+                                               SqlIdentifier(column.name), " ", column.type))
                         .status());
   }
   return absl::OkStatus();
@@ -122,7 +124,7 @@ std::vector<DuckdbColumn> DuckdbTables::Wanted(const Relation& relation) const {
 
 std::vector<std::string> DuckdbTables::CreateStatements(const DuckdbTable& table, const Relation& relation) const {
   const std::string columns = absl::StrJoin(Wanted(relation), ", ", [](std::string* out, const DuckdbColumn& column) {
-    absl::StrAppend(out, QuoteIdentifier(column.name), " ", column.type);
+    absl::StrAppend(out, SqlIdentifier(column.name), " ", column.type);
   });
   return {absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", table.QuotedSchema()),
           absl::StrCat("CREATE TABLE ", table.Quoted(), " (", columns, ")")};
@@ -157,8 +159,8 @@ absl::StatusOr<std::vector<DuckdbColumn>> DuckdbTables::Columns(DuckdbConnection
   ASSIGN_OR_RETURN(std::vector<DuckdbRow> rows,
                    connection->Query(absl::StrCat(
                        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = ",
-                       QuoteLiteral(table.catalog), " AND lower(schema_name) = lower(", QuoteLiteral(table.schema),
-                       ") AND lower(table_name) = lower(", QuoteLiteral(table.name), ") ORDER BY column_index")));
+                       SqlLiteral(table.catalog), " AND lower(schema_name) = lower(", SqlLiteral(table.schema),
+                       ") AND lower(table_name) = lower(", SqlLiteral(table.name), ") ORDER BY column_index")));
   std::vector<DuckdbColumn> columns;
   for (DuckdbRow& row : rows) {
     columns.push_back({row[0].value_or(""), row[1].value_or("")});
@@ -175,6 +177,22 @@ absl::Status DuckdbTables::Check(DuckdbConnection* connection, const Relation& r
   if (present.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(RefuseView(connection, table));
   return Missing(table, relation, wanted, present).status();
+}
+
+absl::Status DuckdbTables::CheckPresent(DuckdbConnection* connection, const Relation& relation) {
+  const DuckdbTable table = Target(*connection, relation);
+  ASSIGN_OR_RETURN(const std::vector<DuckdbColumn> present, Columns(connection, table));
+  const std::string shown = absl::StrCat("the DuckDB table ", table.Quoted());
+  if (present.empty()) return absl::FailedPreconditionError(shown + " is missing");
+  for (const Column& column : relation.columns) {
+    const std::string name = absl::AsciiStrToLower(column.name);
+    if (std::any_of(present.begin(), present.end(),
+                    [&](const DuckdbColumn& there) { return absl::AsciiStrToLower(there.name) == name; })) {
+      continue;
+    }
+    return absl::FailedPreconditionError(absl::StrCat(shown, " has no column ", column.name));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ReadyTable*> DuckdbTables::Ready(DuckdbConnection* connection, const RelationPtr& relation) {

@@ -45,6 +45,8 @@ class DuckdbTables {
 
   // Changes nothing. OK when the table is missing or fits.
   absl::Status Check(DuckdbConnection* connection, const Relation& relation);
+  // FAILED_PRECONDITION when the table or one of these columns is missing.
+  absl::Status CheckPresent(DuckdbConnection* connection, const Relation& relation);
   // Makes schema, table and columns where missing. The pointer is good until the next Ready() or Forget().
   absl::StatusOr<ReadyTable*> Ready(DuckdbConnection* connection, const RelationPtr& relation);
   // What Ready() runs where the table is missing.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/destination.h"
 
@@ -106,7 +107,7 @@ absl::Status AppendWriter::AddValues(const AppendRow& row, const Position& at, c
   absl::StrAppend(sql, "'", std::string(1, row.op), "', ", at.commit.value, ", ", at.seq, ", '",
                   absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", absl::FromUnixMicros(transaction.commit_time_micros),
                                    absl::UTCTimeZone()),
-                  "', ", unchanged_.empty() ? "NULL" : QuoteLiteral(unchanged_), ")");
+                  "', ", unchanged_.empty() ? "NULL" : SqlLiteral(unchanged_), ")");
   return absl::OkStatus();
 }
 

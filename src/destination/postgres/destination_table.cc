@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/options.h"
 
@@ -71,7 +72,7 @@ bool DestinationTable::HasUniqueIndexOn(const std::vector<std::string>& names) c
 }
 
 std::string QualifiedSql(std::string_view schema, std::string_view name) {
-  return absl::StrCat(QuoteIdentifier(schema), ".", QuoteIdentifier(name));
+  return absl::StrCat(SqlIdentifier(schema), ".", SqlIdentifier(name));
 }
 
 absl::StatusOr<std::optional<DestinationTable>> LoadTable(Session& session, const std::string& schema,

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/options.h"
 #include "destination/postgres/append_writer.h"
@@ -43,6 +44,13 @@ class PostgresDestination : public Destination {
   absl::Status CheckTable(const Relation& relation) override {
     if (work_ == nullptr) RETURN_IF_ERROR(Connect());
     const absl::Status status = work_->plans.Check(relation);
+    if (IsTransient(status)) Close();
+    return status;
+  }
+
+  absl::Status CheckPresent(const Relation& relation) override {
+    if (work_ == nullptr) RETURN_IF_ERROR(Connect());
+    const absl::Status status = work_->plans.CheckPresent(relation);
     if (IsTransient(status)) Close();
     return status;
   }
@@ -136,12 +144,13 @@ class PostgresDestination : public Destination {
     ASSIGN_OR_RETURN(const std::optional<DestinationTable> table, LoadTable(session, schema, name));
     const DestinationColumn* column = table ? table->Find(range.column) : nullptr;
     if (column != nullptr) {
-      std::string value = QuoteIdentifier(range.column);
+      std::string value = SqlIdentifier(range.column);
       // A user may have made the column of another type.
       if (!IsIntegerOid(column->type_oid)) value = absl::StrCat("(", value, "::text)::bigint");
       std::vector<std::string> conditions;
-      if (range.from) conditions.push_back(absl::StrCat(value, " >= '", *range.from, "'::bigint"));
-      if (range.to) conditions.push_back(absl::StrCat(value, " < '", *range.to, "'::bigint"));
+      if (range.from)
+        conditions.push_back(absl::StrCat(value, " >= ", SqlLiteral(absl::StrCat(*range.from)), "::bigint"));
+      if (range.to) conditions.push_back(absl::StrCat(value, " < ", SqlLiteral(absl::StrCat(*range.to)), "::bigint"));
       RETURN_IF_ERROR(session.Add(absl::StrCat("DELETE FROM ", QualifiedSql(schema, name),
                                                conditions.empty() ? "" : " WHERE ", absl::StrJoin(conditions, " AND ")),
                                   name));

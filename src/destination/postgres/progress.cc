@@ -1,6 +1,7 @@
 #include "destination/postgres/progress.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/stable_hash.h"
 #include "base/status.h"
 #include "destination/postgres/destination_table.h"
@@ -20,8 +21,8 @@ int32_t LockNumber(std::string_view text) {
 
 ProgressTables::ProgressTables(const DestinationConfig& config, const TableOptions& options)
     : generation_(config.generation),
-      flow_(QuoteLiteral(config.flow_id)),
-      destination_(QuoteLiteral(config.name)),
+      flow_(SqlLiteral(config.flow_id)),
+      destination_(SqlLiteral(config.name)),
       shown_(absl::StrCat("destination '", config.name, "' of flow '", config.flow_id, "'")),
       schema_(options.meta_schema),
       table_name_(options.meta_table),
@@ -38,7 +39,7 @@ absl::Status ProgressTables::Ensure(Session& session) const {
                                   {schema_, table_, parts_}));
   if (found.Bool(0, 1) && found.Bool(0, 2)) return absl::OkStatus();
   std::string sql = absl::StrCat("BEGIN; SELECT pg_advisory_xact_lock(", LockNumber(schema_), ", 0);");
-  if (!found.Bool(0, 0)) absl::StrAppend(&sql, "CREATE SCHEMA IF NOT EXISTS ", QuoteIdentifier(schema_), ";");
+  if (!found.Bool(0, 0)) absl::StrAppend(&sql, "CREATE SCHEMA IF NOT EXISTS ", SqlIdentifier(schema_), ";");
   absl::StrAppend(&sql, "CREATE TABLE IF NOT EXISTS ", table_,
                   "(flow_id text NOT NULL, destination text NOT NULL, generation bigint NOT NULL, "
                   "commit_lsn pg_lsn NOT NULL DEFAULT '0/0', end_lsn pg_lsn NOT NULL DEFAULT '0/0', "
@@ -100,24 +101,25 @@ std::string ProgressTables::FenceSql(std::string_view set) const {
 std::string ProgressTables::CommitSql(const CommitPoint& point) const {
   std::string set;
   if (point.commit.valid()) {
-    set = absl::StrCat("commit_lsn = '", point.commit.ToString(), "', end_lsn = '", point.end.ToString(), "', ");
+    set = absl::StrCat("commit_lsn = ", SqlLiteral(point.commit.ToString()),
+                       ", end_lsn = ", SqlLiteral(point.end.ToString()), ", ");
   }
   std::string sql = FenceSql(set);
   for (const std::string& part : point.finished_parts) {
     absl::StrAppend(&sql, "; INSERT INTO ", parts_, " (flow_id, destination, part) VALUES (", flow_, ", ", destination_,
-                    ", ", QuoteLiteral(part), ") ON CONFLICT DO NOTHING");
+                    ", ", SqlLiteral(part), ") ON CONFLICT DO NOTHING");
   }
   return sql;
 }
 
 std::string ProgressTables::ForgetPartsSql(std::string_view part_prefix) const {
   return absl::StrCat(FenceSql(""), "; DELETE FROM ", parts_, " WHERE flow_id = ", flow_,
-                      " AND destination = ", destination_, " AND starts_with(part, ", QuoteLiteral(part_prefix), ")");
+                      " AND destination = ", destination_, " AND starts_with(part, ", SqlLiteral(part_prefix), ")");
 }
 
 std::string ProgressTables::ForgetPartSql(std::string_view part) const {
   return absl::StrCat(FenceSql(""), "; DELETE FROM ", parts_, " WHERE flow_id = ", flow_,
-                      " AND destination = ", destination_, " AND part = ", QuoteLiteral(part));
+                      " AND destination = ", destination_, " AND part = ", SqlLiteral(part));
 }
 
 absl::StatusOr<bool> ProgressTables::IsRecorded(Session& session, const std::string& table,
@@ -128,7 +130,7 @@ absl::StatusOr<bool> ProgressTables::IsRecorded(Session& session, const std::str
                    session.Query(absl::StrCat("SELECT FROM ", changes_, " c JOIN ", table_,
                                               " p USING (flow_id, destination, commit_lsn) WHERE flow_id = ", flow_,
                                               " AND destination = ", destination_, " AND table_name = ",
-                                              QuoteLiteral(table), " AND change = ", QuoteLiteral(change)),
+                                              SqlLiteral(table), " AND change = ", SqlLiteral(change)),
                                  table));
   return rows.size() > 0;
 }
@@ -144,8 +146,8 @@ absl::Status ProgressTables::RecordChange(Session& session, const std::string& t
         changes_));
   }
   return session.Add(
-      absl::StrCat("INSERT INTO ", changes_, " SELECT flow_id, destination, ", QuoteLiteral(table), ", ",
-                   QuoteLiteral(change), ", commit_lsn FROM ", table_, " WHERE flow_id = ", flow_,
+      absl::StrCat("INSERT INTO ", changes_, " SELECT flow_id, destination, ", SqlLiteral(table), ", ",
+                   SqlLiteral(change), ", commit_lsn FROM ", table_, " WHERE flow_id = ", flow_,
                    " AND destination = ", destination_,
                    " ON CONFLICT (flow_id, destination, table_name) DO UPDATE SET change = EXCLUDED.change, "
                    "commit_lsn = EXCLUDED.commit_lsn"),

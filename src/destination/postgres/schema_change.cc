@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/postgres/column_types.h"
 #include "destination/postgres/destination_table.h"
@@ -38,7 +39,7 @@ bool Contains(const Names& names, std::string_view name) {
 }
 
 std::string QuotedList(const Names& names) {
-  return absl::StrJoin(names, ", ", [](std::string* out, const std::string& name) { *out += QuoteIdentifier(name); });
+  return absl::StrJoin(names, ", ", [](std::string* out, const std::string& name) { *out += SqlIdentifier(name); });
 }
 
 struct NamedTable {
@@ -81,7 +82,7 @@ class Plan {
   std::string Sql() const { return QualifiedSql(table_.schema, table_.name); }
   std::string Alter() const { return absl::StrCat("ALTER TABLE ", Sql(), " "); }
   std::string AlterColumn(std::string_view name) const {
-    return absl::StrCat(Alter(), "ALTER COLUMN ", QuoteIdentifier(name), " ");
+    return absl::StrCat(Alter(), "ALTER COLUMN ", SqlIdentifier(name), " ");
   }
   void Remark(std::string_view text) { statements.push_back({.sql = absl::StrCat("-- ", text)}); }
   void Run(std::string sql, std::string_view column = "", std::string_view remedy = "", std::string guard = "");
@@ -179,12 +180,12 @@ void Plan::Rename(bool schema_is_there) {
   const std::string name = options_.TargetTable(change_.after->relation);
   if (table_.schema == schema && table_.name == name) return Remark(absl::StrCat("the table stays ", Sql()));
   if (table_.schema != schema) {
-    if (!schema_is_there) Run(absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", QuoteIdentifier(schema)));
-    Run(absl::StrCat(Alter(), "SET SCHEMA ", QuoteIdentifier(schema)));
+    if (!schema_is_there) Run(absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", SqlIdentifier(schema)));
+    Run(absl::StrCat(Alter(), "SET SCHEMA ", SqlIdentifier(schema)));
     table_.schema = schema;
   }
   if (table_.name == name) return;
-  Run(absl::StrCat(Alter(), "RENAME TO ", QuoteIdentifier(name)));
+  Run(absl::StrCat(Alter(), "RENAME TO ", SqlIdentifier(name)));
   table_.name = name;
 }
 
@@ -195,14 +196,14 @@ void Plan::AddColumn(const SchemaStep& step) {
     if (append() && !PostgresTypeHolds(column->type_sql, type)) RetypeLog(type, *column);
     return;
   }
-  const std::string add = absl::StrCat(Alter(), "ADD COLUMN ", QuoteIdentifier(step.column), " ", type);
+  const std::string add = absl::StrCat(Alter(), "ADD COLUMN ", SqlIdentifier(step.column), " ", type);
   if (append() || !step.detail.fill) {
     Run(add, step.column);
     if (append() && step.detail.fill) {
       Remark(absl::StrCat(step.column, " stays null in rows that are there: the log says what was known then"));
     }
   } else {
-    Run(absl::StrCat(add, " DEFAULT ", QuoteLiteral(*step.detail.fill), "::", type), step.column);
+    Run(absl::StrCat(add, " DEFAULT ", SqlLiteral(*step.detail.fill), "::", type), step.column);
     Run(absl::StrCat(AlterColumn(step.column), "DROP DEFAULT"), step.column);
   }
   table_.table.columns.push_back({.name = step.column, .type_sql = type});
@@ -214,11 +215,11 @@ std::string Plan::IndexesInTheWay(const std::string& column) const {
   for (const UniqueIndex& index : table_.table.unique_indexes) {
     if (SameNames(index.columns, old_key_)) ours.push_back(absl::StrCat(index.oid));
   }
-  const std::string table = absl::StrCat(QuoteLiteral(Sql()), "::regclass");
+  const std::string table = absl::StrCat(SqlLiteral(Sql()), "::regclass");
   return absl::StrCat(
       "SELECT 'index ' || string_agg(i.indexrelid::regclass::text, ', ') || ' depends on the column' FROM pg_index i "
       "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = ",
-      QuoteLiteral(column), " WHERE i.indrelid = ", table, " AND i.indexrelid NOT IN (", absl::StrJoin(ours, ", "),
+      SqlLiteral(column), " WHERE i.indrelid = ", table, " AND i.indexrelid NOT IN (", absl::StrJoin(ours, ", "),
       ") AND (a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass "
       "AND d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum)) HAVING count(*) > 0");
 }
@@ -228,7 +229,7 @@ void Plan::DropColumn(const SchemaStep& step) {
     Remark(absl::StrCat("column ", step.column, " stays, with what the log says of it; new rows have null in it"));
     return DropNotNullAtTheEnd(step.column);
   }
-  Run(absl::StrCat(Alter(), "DROP COLUMN ", QuoteIdentifier(step.column)), step.column, kDependents,
+  Run(absl::StrCat(Alter(), "DROP COLUMN ", SqlIdentifier(step.column)), step.column, kDependents,
       IndexesInTheWay(step.column));
   std::erase_if(table_.table.columns, [&](const DestinationColumn& c) { return c.name == step.column; });
   std::erase_if(table_.table.unique_indexes, [&](const UniqueIndex& i) { return Contains(i.columns, step.column); });
@@ -241,9 +242,9 @@ absl::Status Plan::RenameColumn(const SchemaStep& step) {
     return absl::FailedPreconditionError(
         absl::StrCat("destination table ", Sql(), ", column ", step.old_name, ": it is now ", step.column,
                      " at the source, and the destination has a column of that name with earlier values; run ", Alter(),
-                     "RENAME COLUMN ", QuoteIdentifier(step.column), " TO another name, then apply the change again"));
+                     "RENAME COLUMN ", SqlIdentifier(step.column), " TO another name, then apply the change again"));
   }
-  Run(absl::StrCat(Alter(), "RENAME COLUMN ", QuoteIdentifier(step.old_name), " TO ", QuoteIdentifier(step.column)),
+  Run(absl::StrCat(Alter(), "RENAME COLUMN ", SqlIdentifier(step.old_name), " TO ", SqlIdentifier(step.column)),
       step.column);
   column->name = step.column;
   std::replace(old_key_.begin(), old_key_.end(), step.old_name, step.column);
@@ -273,21 +274,21 @@ void Plan::Retype(const SchemaStep& step, DestinationColumn* column) {
     Run(absl::StrCat(AlterColumn(step.column), "TYPE ", type, " USING NULL::", type), step.column, kDependents);
   } else {
     Run(absl::StrCat(AlterColumn(step.column), "TYPE ", type, " USING ",
-                     PostgresCast(QuoteIdentifier(step.column), column->type_sql, type)),
+                     PostgresCast(SqlIdentifier(step.column), column->type_sql, type)),
         step.column, "run the statement by hand with an expression that fits the values, then apply the change again");
   }
   column->type_sql = type;
 }
 
 void Plan::RetypeLog(const std::string& type, const DestinationColumn& column) {
-  const std::string name = QuoteIdentifier(column.name);
+  const std::string name = SqlIdentifier(column.name);
   const std::string cast = PostgresCast(name, column.type_sql, type);
   // By the text, as some types have no equality.
   const std::string back = PostgresCast(absl::StrCat("(", cast, ")"), type, column.type_sql);
   Run(absl::StrCat(AlterColumn(column.name), "TYPE ", type, " USING ", cast), column.name,
       absl::StrCat("keep the old values under another name: run ", Alter(), "RENAME COLUMN ", name,
                    " TO another name, then apply the change again"),
-      absl::StrCat("SELECT ", QuoteLiteral(kValuesWouldBeLost), " FROM ", Sql(), " WHERE (", back,
+      absl::StrCat("SELECT ", SqlLiteral(kValuesWouldBeLost), " FROM ", Sql(), " WHERE (", back,
                    ")::text IS DISTINCT FROM ", name, "::text LIMIT 1"));
 }
 
@@ -303,7 +304,7 @@ void Plan::Key() {
                                        [](const UniqueIndex& index) { return index.primary; });
   constexpr std::string_view kRemedy = "the rows there do not have the source's new key; copy the table again";
   if (has_primary) {
-    Run(absl::StrCat("CREATE UNIQUE INDEX ", QuoteIdentifier(absl::StrCat(kOwnIndex, table_.table.oid)), " ON ", Sql(),
+    Run(absl::StrCat("CREATE UNIQUE INDEX ", SqlIdentifier(absl::StrCat(kOwnIndex, table_.table.oid)), " ON ", Sql(),
                      " (", QuotedList(key), ")"),
         absl::StrJoin(key, ", "), kRemedy);
   } else {
@@ -365,7 +366,7 @@ NamedTable AssumedTable(const SchemaChange& change, const TableOptions& options)
     assumed.table.columns.push_back({.name = name, .type_sql = types[i], .not_null = Contains(key, name)});
   }
   if (!key.empty()) {
-    const std::string constraint = QuoteIdentifier(absl::StrCat(assumed.name, "_pkey"));
+    const std::string constraint = SqlIdentifier(absl::StrCat(assumed.name, "_pkey"));
     assumed.table.unique_indexes.push_back(
         {.name = constraint, .columns = key, .plain = true, .primary = true, .constraint = constraint});
   }
@@ -454,7 +455,7 @@ std::vector<std::string> PostgresDdl(const SchemaChange& change, const TableOpti
   const Relation after = change.after->Visible();
   const std::vector<std::string> types = DeclaredTypes(after, options);
   if (!change.before) {
-    return {absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", QuoteIdentifier(options.TargetSchema(after))),
+    return {absl::StrCat("CREATE SCHEMA IF NOT EXISTS ", SqlIdentifier(options.TargetSchema(after))),
             CreateTableSql(after, options, types)};
   }
   Plan plan(change, options, AssumedTable(change, options), ByName(after, types));

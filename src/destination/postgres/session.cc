@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/options.h"
 
@@ -108,7 +110,7 @@ absl::Status Session::BeginCopy(const std::string& sql) {
 
 std::string Session::Check(std::string_view condition, std::string_view mark, std::string_view about) {
   // count(*) keeps the failing cast out of constant folding.
-  return absl::StrCat("CASE WHEN ", condition, " THEN 0 ELSE (", QuoteLiteral(absl::StrCat(mark, " ", about)),
+  return absl::StrCat("CASE WHEN ", condition, " THEN 0 ELSE (", SqlLiteral(absl::StrCat(mark, " ", about)),
                       " || left(count(*)::text, 0))::integer END");
 }
 
@@ -137,6 +139,12 @@ absl::Status Session::Explain(const absl::Status& status, std::string_view table
     absl::StrAppend(&text, "column ", column, ": ");
   }
   absl::StrAppend(&text, message);
+  for (const char* altered : {"42703", "42804", "42P01", "42P10"}) {
+    if (!absl::StrContains(message, absl::StrCat("SQLSTATE ", altered))) continue;
+    absl::StrAppend(&text,
+                    "; somebody has altered the table: undo that and start the flow again; where values are gone, copy "
+                    "the table again with -mode backfill -tables");
+  }
   if (absl::IsInvalidArgument(status)) {
     absl::StrAppend(&text,
                     "; the destination's column type or a constraint there refuses the row: alter the table, or "

@@ -1,21 +1,11 @@
 #include "destination/postgres/sql_values.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "change/value.h"
 
 namespace wallaby {
-namespace {
-
-void AppendWithDoubledQuotes(std::string_view text, std::string* out) {
-  for (size_t quote; (quote = text.find('\'')) != text.npos; text.remove_prefix(quote + 1)) {
-    out->append(text.substr(0, quote + 1));
-    out->push_back('\'');
-  }
-  out->append(text);
-}
-
-}  // namespace
 
 void RowFields::Parse(const char* tuple) {
   fields_.clear();
@@ -42,7 +32,7 @@ absl::Status AppendLiteral(const Field& field, const Column& column, std::string
     std::string printed;  // stays empty: values that are printed from binary form have no quotes
     std::string_view text;
     RETURN_IF_ERROR(ReadText(field, column.type, &printed, &text));
-    AppendWithDoubledQuotes(text, out);
+    AppendSqlQuoted(text, out);
   }
   out->push_back('\'');
   return absl::OkStatus();

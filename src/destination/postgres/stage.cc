@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/postgres/copy_into.h"
 #include "destination/postgres/sql_values.h"
@@ -35,8 +36,7 @@ absl::Status PrepareStage(Session& session, TablePlan& plan) {
     if (!std::exchange(plan.stage_used, true)) return absl::OkStatus();
     return session.Add(absl::StrCat("TRUNCATE TABLE pg_temp.", plan.stage), plan.shown);
   }
-  ASSIGN_OR_RETURN(const PgRows oid,
-                   session.Query(absl::StrCat("SELECT ", QuoteLiteral(plan.table), "::regclass::oid")));
+  ASSIGN_OR_RETURN(const PgRows oid, session.Query(absl::StrCat("SELECT ", SqlLiteral(plan.table), "::regclass::oid")));
   plan.stage = absl::StrCat("wallaby_stage_", oid.Text(0, 0));
   plan.stage_used = true;
   std::string sql = absl::StrCat("CREATE TEMPORARY TABLE ", plan.stage, " (op integer");

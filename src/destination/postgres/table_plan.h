@@ -73,6 +73,7 @@ class TablePlans {
 
   // What Get() would refuse, and rights that are missing, without changing anything.
   absl::Status Check(const Relation& relation);
+  absl::Status CheckPresent(const Relation& relation);
 
  private:
   absl::StatusOr<TablePlan> Make(const RelationPtr& relation);

@@ -1,6 +1,7 @@
 #include "dispatch/dbos/admin.h"
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <vector>
@@ -222,6 +223,7 @@ DbosAnswer DbosAdmin::Act(const std::string& id, const std::string& action, cons
   std::optional<int64_t> start_step;
   std::string new_id, version;
   absl::Status status = ReadInt(*object, "start_step", &start_step);
+  if (status.ok() && start_step > std::numeric_limits<int>::max()) status = Wrong("start_step", "the number of a step");
   if (status.ok()) status = ReadText(*object, "new_workflow_id", &new_id);
   if (status.ok()) status = ReadText(*object, "application_version", &version);
   if (!status.ok()) return FromStatus(status);

@@ -64,7 +64,8 @@ absl::Status ParsePart(const Field& field, std::string_view part, std::bitset<si
     if (ends.size() == 1) high = by_step.size() == 2 ? field.high : low;
     if (ends.size() == 2 && (!ParseValue(field, ends[1], &high) || high < low)) return BadField(field, part);
   }
-  for (int value = low; value <= high; value += step) bits->set(value % static_cast<int>(size));
+  // A step may be as large as an int.
+  for (int64_t value = low; value <= high; value += step) bits->set(static_cast<size_t>(value) % size);
   return absl::OkStatus();
 }
 
@@ -97,6 +98,13 @@ std::string_view Expand(std::string_view text) {
   return text;
 }
 
+// The library takes a path for a zone as well, and a client that may queue work may not make the server read any file.
+bool IsZoneName(std::string_view name) {
+  return name.size() <= 64 && absl::ascii_isalpha(name[0]) && name.find("..") == name.npos &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return absl::ascii_isalnum(c) || c == '/' || c == '_' || c == '-' || c == '+'; });
+}
+
 template <size_t size>
 int FirstFrom(const std::bitset<size>& bits, int from) {
   for (int value = from; value < static_cast<int>(size); ++value) {
@@ -117,7 +125,8 @@ absl::StatusOr<CronSchedule> CronSchedule::Parse(std::string_view text, const st
     if (time_zone.empty()) schedule.time_zone_ = std::string(text.substr(begin, end - begin));
     text = absl::StripAsciiWhitespace(text.substr(end));
   }
-  if (!schedule.time_zone_.empty() && !absl::LoadTimeZone(schedule.time_zone_, &schedule.zone_)) {
+  if (!schedule.time_zone_.empty() &&
+      (!IsZoneName(schedule.time_zone_) || !absl::LoadTimeZone(schedule.time_zone_, &schedule.zone_))) {
     return absl::InvalidArgumentError(
         absl::StrCat("the time zone '", schedule.time_zone_, "' is not known; allowed: names like Europe/Berlin"));
   }

@@ -37,6 +37,7 @@ TEST(CronTest, NextTimes) {
       {"0 0 8 13 * FRI", "2026-01-05T00:00:00Z", "2026-01-09T08:00:00Z"},  // either day
       {"5/20 * * * * *", "2026-01-01T00:00:05Z", "2026-01-01T00:00:25Z"},
       {"10-14/2 0 * * * *", "2026-01-01T00:00:12Z", "2026-01-01T00:00:14Z"},
+      {"7/2147483647 * * * * *", "2026-01-01T00:00:00Z", "2026-01-01T00:00:07Z"},
       {"@hourly", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"},
       {"@weekly", "2026-01-01T00:00:00Z", "2026-01-04T00:00:00Z"},
       {"@every 90s", "2026-01-01T00:00:01Z", "2026-01-01T00:01:30Z"},
@@ -73,6 +74,10 @@ TEST(CronTest, RefusalsNameTheField) {
   EXPECT_THAT(Next("* * *", "2026-01-01T00:00:00Z"), HasSubstr("has 3 fields"));
   EXPECT_THAT(Next("@every 0s", "2026-01-01T00:00:00Z"), HasSubstr("1s or more"));
   EXPECT_THAT(Next("@daily", "2026-01-01T00:00:00Z", "Mars/Base"), HasSubstr("time zone 'Mars/Base'"));
+  // Not a way to have the server open files.
+  for (const char* zone : {"/etc/passwd", "file:/etc/passwd", "../../../etc/passwd", "Europe/../../x"}) {
+    EXPECT_THAT(Next("@daily", "2026-01-01T00:00:00Z", zone), HasSubstr("time zone")) << zone;
+  }
 }
 
 }  // namespace

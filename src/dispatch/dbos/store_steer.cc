@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "dispatch/dbos/store.h"
 
@@ -23,7 +24,7 @@ std::string EndedColumns() {
 // Back to the queue, for a claim by whoever comes first.
 std::string RequeuedColumns() {
   return absl::StrCat("status = 'ENQUEUED', owner_xid = NULL, started_at_epoch_ms = NULL, updated_at = ", kDbosNow,
-                      ", queue_name = coalesce(nullif(queue_name, ''), '", kDbosInternalQueue, "')");
+                      ", queue_name = coalesce(nullif(queue_name, ''), ", SqlLiteral(kDbosInternalQueue), ")");
 }
 
 // The ids that a statement returns.
@@ -156,15 +157,16 @@ absl::StatusOr<std::vector<std::string>> DbosStore::CancelStartedBefore(int64_t 
 }
 
 absl::StatusOr<std::vector<std::string>> DbosStore::Resume(const std::string& id) {
-  return Ids(database_,
-             absl::StrCat("UPDATE dbos.workflow_status SET status = 'ENQUEUED', queue_name = '", kDbosInternalQueue,
-                          "', recovery_attempts = 0, owner_xid = NULL, workflow_deadline_epoch_ms = NULL, "
-                          "deduplication_id = NULL, started_at_epoch_ms = NULL, completed_at = NULL, "
-                          "updated_at = ",
-                          kDbosNow,
-                          " WHERE workflow_uuid = $1 AND status NOT IN ('SUCCESS','ERROR') RETURNING "
-                          "workflow_uuid"),
-             {id});
+  return Ids(
+      database_,
+      absl::StrCat("UPDATE dbos.workflow_status SET status = 'ENQUEUED', queue_name = ", SqlLiteral(kDbosInternalQueue),
+                   ", recovery_attempts = 0, owner_xid = NULL, workflow_deadline_epoch_ms = NULL, "
+                   "deduplication_id = NULL, started_at_epoch_ms = NULL, completed_at = NULL, "
+                   "updated_at = ",
+                   kDbosNow,
+                   " WHERE workflow_uuid = $1 AND status NOT IN ('SUCCESS','ERROR') RETURNING "
+                   "workflow_uuid"),
+      {id});
 }
 
 absl::StatusOr<std::string> DbosStore::Fork(const std::string& id, int start_step, const std::string& new_id,

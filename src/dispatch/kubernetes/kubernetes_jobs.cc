@@ -130,7 +130,7 @@ bool KubernetesDispatcher::LeaseIsFree(const std::string& flow_id, absl::Duratio
   *left = absl::ZeroDuration();
   const absl::StatusOr<std::optional<Lease>> lease = store_->GetLease(flow_id);
   if (!lease.ok() || !lease->has_value()) return true;
-  *left = (*lease)->expires - absl::Now();
+  *left = (*lease)->left;
   if (*left <= absl::ZeroDuration()) return true;
   *left = std::clamp(*left, kMinLeaseWait, kMaxLeaseWait);
   return false;

@@ -45,6 +45,26 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* Secrets of `access` that the pod has as files: a list of name, secret, path and items. Workers see no key of the server. */}}
+{{- define "wallaby.accessFolders" -}}
+{{- $access := .root.Values.access -}}
+{{- $folders := list -}}
+{{- $follows := eq (.kind | default "") "Deployment" -}}
+{{- if and $access.tlsSecret (eq .component "server") -}}
+{{- $folders = append $folders (dict "name" "tls" "secret" $access.tlsSecret "path" "/etc/wallaby/tls") -}}
+{{- else if and $access.tlsSecret $follows -}}
+{{- $ca := list (dict "key" "ca.crt" "path" "ca.crt") -}}
+{{- $folders = append $folders (dict "name" "tls" "secret" $access.tlsSecret "path" "/etc/wallaby/tls" "items" $ca) -}}
+{{- end -}}
+{{- if and $access.tokensSecret (eq .component "server") -}}
+{{- $folders = append $folders (dict "name" "tokens" "secret" $access.tokensSecret "path" "/etc/wallaby/tokens") -}}
+{{- end -}}
+{{- if and $access.workerSecret $access.clientCertificates $follows -}}
+{{- $folders = append $folders (dict "name" "worker" "secret" $access.workerSecret "path" "/etc/wallaby/worker") -}}
+{{- end -}}
+{{- toYaml $folders -}}
+{{- end -}}
+
 {{/* Image, rights and environment of a container. */}}
 {{- define "wallaby.container" -}}
 image: {{ include "wallaby.image" .root | quote }}
@@ -77,6 +97,26 @@ env:
   - name: WALLABY_ENDPOINT
     value: {{ printf "%s:%d" (include "wallaby.fullname" .root) (int .root.Values.service.ports.grpc) }}
   {{- end }}
+  {{- if eq (.kind | default "") "Deployment" }}
+  {{- if .root.Values.access.tlsSecret }}
+  - name: WALLABY_ADMIN_TLS_CA
+    value: /etc/wallaby/tls/ca.crt
+  {{- end }}
+  {{- with .root.Values.access.workerSecret }}
+  - name: WALLABY_TOKEN
+    valueFrom:
+      secretKeyRef:
+        name: {{ . }}
+        key: token
+        optional: true
+  {{- if $.root.Values.access.clientCertificates }}
+  - name: WALLABY_ADMIN_TLS_CERT
+    value: /etc/wallaby/worker/tls.crt
+  - name: WALLABY_ADMIN_TLS_KEY
+    value: /etc/wallaby/worker/tls.key
+  {{- end }}
+  {{- end }}
+  {{- end }}
   {{- with .from.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -89,6 +129,11 @@ volumeMounts:
     mountPath: /var/lib/wallaby
   - name: tmp
     mountPath: /tmp
+  {{- range include "wallaby.accessFolders" . | fromYamlArray }}
+  - name: {{ .name }}
+    mountPath: {{ .path }}
+    readOnly: true
+  {{- end }}
   {{- with .from.volumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -101,6 +146,17 @@ volumeMounts:
 {{- end }}
 - name: tmp
   emptyDir: {}
+{{- range include "wallaby.accessFolders" . | fromYamlArray }}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secret }}
+    # Not for every user of the pod: the server refuses such files.
+    defaultMode: 0440
+    {{- with .items }}
+    items:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- end }}
 {{- with .from.volumes }}
 {{ toYaml . }}
 {{- end }}

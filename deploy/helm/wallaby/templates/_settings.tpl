@@ -4,7 +4,7 @@ The schema has refused unknown names before.
 */}}
 
 {{- define "wallaby.secretSettings" -}}
-postgres_dsn secret_key checkpoint_dsn k8s_token
+postgres_dsn secret_key checkpoint_dsn k8s_token tokens
 {{- end -}}
 
 {{/* Setting and the value that stands for it. */}}
@@ -12,6 +12,12 @@ postgres_dsn secret_key checkpoint_dsn k8s_token
 grpc_listen: service.ports.grpc
 admin_listen: service.ports.admin
 metrics_listen: service.ports.metrics
+tls_cert_file: access.tlsSecret
+tls_key_file: access.tlsSecret
+tls_client_ca_file: access.clientCertificates
+tokens_file: access.tokensSecret
+allow_insecure_listen: access.allowInsecureListen
+metrics_open: access.metricsOpen
 data_dir: server.volumes and server.volumeMounts at /var/lib/wallaby
 k8s_enabled: dispatch.kind
 k8s_namespace: nothing, because Jobs run in the release's namespace
@@ -57,6 +63,14 @@ k8s_job_labels: commonLabels
 {{- end -}}
 {{- if and (not $postgres) .Values.workers -}}
 {{- fail "workers needs store.kind postgres: workers in other pods do not see a SQLite file; with SQLite set dispatch.kind local" -}}
+{{- end -}}
+{{- with .Values.access -}}
+{{- if and .clientCertificates (not .tlsSecret) -}}
+{{- fail "access.clientCertificates needs access.tlsSecret, with ca.crt in it" -}}
+{{- end -}}
+{{- if not (or .allowInsecureListen (and .tlsSecret (or .tokensSecret .clientCertificates))) -}}
+{{- fail "access: other pods reach the server: set access.tlsSecret and access.tokensSecret (or access.clientCertificates), or, where networkPolicy alone is to keep others out, access.allowInsecureListen=true" -}}
+{{- end -}}
 {{- end -}}
 {{- $seen := dict -}}
 {{- range .Values.workers -}}

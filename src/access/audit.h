@@ -1,0 +1,29 @@
+// The audit log: one line for each call of somebody, among the other lines of the log, with "msg":"audit".
+#ifndef WALLABY_ACCESS_AUDIT_H_
+#define WALLABY_ACCESS_AUDIT_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace wallaby {
+
+struct AuditRecord {
+  std::string who;      // a token's name, "certificate:CN", or "anonymous"
+  std::string role;     // of them
+  std::string peer;     // "ipv4:127.0.0.1:4711"
+  std::string method;   // "/wallaby.v1.FlowService/CreateFlow", "POST /dbos-workflow-recovery"
+  std::string flow_id;  // "" where the call is about no flow
+  std::string status;   // "ok", else the code's name
+  absl::Duration took;
+  bool changes = true;  // else it only reads
+  bool denied = false;
+};
+
+// Calls that change something at level info, denied ones at warn, and reads at info when `all` is set, else not at all.
+// Holds no part of a request beyond the flow's id.
+void Audit(const AuditRecord& record, bool all);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_ACCESS_AUDIT_H_

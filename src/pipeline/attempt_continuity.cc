@@ -1,0 +1,144 @@
+// What an attempt finds at the start: whether the slot, the source and the destinations go on where the flow stands.
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "pipeline/attempt.h"
+#include "pipeline/ddl_apply.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+
+std::string Attempt::BackfillCommand() const {
+  return absl::StrCat("wallaby-worker -flow-id ", c_.flow->id, " -mode backfill");
+}
+
+absl::Status Attempt::NeedsBackfill(const std::string& what) const {
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, "; to copy every table again and go on from there, run: ", BackfillCommand()));
+}
+
+// Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
+absl::Status Attempt::LookAtSlot() {
+  ASSIGN_OR_RETURN(slot_, session_->GetSlot());
+  if (!slot_.has_value()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
+  const absl::Status usable = CheckSlotUsable(*slot_, server.database);
+  if (usable.ok()) return absl::OkStatus();
+  const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
+  if (!lost) return usable;
+  if (!CopiesEveryTable()) {
+    const std::string& reason = slot_->invalidation_reason;
+    const std::string why =
+        reason.empty() || reason == "wal_removed"
+            ? "the server has removed WAL that it needs, so the changes in it are gone (raise max_slot_wal_keep_size "
+              "to "
+              "keep more)"
+            : absl::StrCat("the server has invalidated it (", reason, "), so the changes in it are gone");
+    return NeedsBackfill(absl::StrCat("slot ", slot_->name, " is lost: ", why));
+  }
+  Log(LogLevel::kWarn, "dropping the lost slot; every table is copied again", {{"slot", slot_->name}});
+  RETURN_IF_ERROR(session_->DropSlot());
+  slot_.reset();
+  return absl::OkStatus();
+}
+
+// Nothing may be missing between what was checkpointed, what the slot still has and what the destinations hold.
+absl::Status Attempt::CheckContinuity() {
+  RETURN_IF_ERROR(CheckTimeline());
+  if (slot_->confirmed_flush > checkpoint_->lsn) {
+    return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),
+                                      " by somebody else, beyond ", checkpoint_->lsn.ToString(),
+                                      " where this flow stands; the changes between are gone"));
+  }
+  const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
+                                 [](const auto& entry) { return entry.first.starts_with("destination."); });
+  for (const OpenDestination& open : open_) {
+    if (!open.destination->capabilities().keeps_progress) continue;
+    const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
+    if (entry == checkpoint_->metadata.end()) {
+      if (!known || c_.source_options->snapshot == SnapshotMode::kNever) continue;
+      return NeedsBackfill(
+          absl::StrCat("destination ", open.name, " is new and lacks the rows before ", checkpoint_->lsn.ToString()));
+    }
+    ASSIGN_OR_RETURN(const Lsn confirmed, Lsn::Parse(entry->second));
+    if (open.progress.end < confirmed || LacksSnapshot(open)) {
+      return NeedsBackfill(absl::StrCat("destination ", open.name, " holds changes up to ",
+                                        open.progress.end.ToString(), ", but had confirmed ", confirmed.ToString(),
+                                        " before; it was replaced, emptied or restored from a backup"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A server that was promoted may never have had the last transactions of the one before it, nor has one that was
+// restored. Their positions are given out again, and streaming would leave out what comes under them.
+absl::Status Attempt::CheckTimeline() {
+  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
+  Lsn end = server.current_lsn;
+  const auto known = checkpoint_->metadata.find(kTimelineKey);
+  int timeline = 0;
+  if (known != checkpoint_->metadata.end() && absl::SimpleAtoi(known->second, &timeline) &&
+      timeline != server.timeline) {
+    ASSIGN_OR_RETURN(const std::optional<Lsn> left, session_->EndOfTimeline(timeline));
+    if (left.has_value()) end = std::min(end, *left);
+    Log(LogLevel::kInfo, "the source was promoted since the last start",
+        {{"timeline", absl::StrCat(server.timeline)}, {"before", known->second}, {"ended", end.ToString()}});
+  }
+  Lsn delivered = checkpoint_->lsn;
+  for (const OpenDestination& open : open_) delivered = std::max(delivered, open.progress.end);
+  if (delivered <= end) {
+    checkpoint_->metadata[kTimelineKey] = absl::StrCat(server.timeline);
+    return absl::OkStatus();
+  }
+  const std::string text = absl::StrCat("the source's history goes to ", end.ToString(),
+                                        ", and this flow has delivered ", delivered.ToString());
+  if (server.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
+  return absl::FailedPreconditionError(absl::StrCat(
+      text, ": it was failed over to a standby that lacked the last transactions, or restored from a backup, and the ",
+      "destinations have rows that it lost; delete the flow and its slot, and create the flow anew, which copies every "
+      "table: wallaby-admin slot drop -flow-id ",
+      c_.flow->id, "; wallaby-admin flow delete -flow-id ", c_.flow->id));
+}
+
+// A table that was copied has left the names of its parts with the rows.
+bool Attempt::LacksSnapshot(const OpenDestination& open) const {
+  return std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
+    if (sync.state != TableSyncState::kDone) return false;
+    const std::string prefix = sync.table + "/";
+    const auto part = open.progress.snapshot_parts.lower_bound(prefix);
+    return part == open.progress.snapshot_parts.end() || !part->starts_with(prefix);
+  });
+}
+
+// Writing makes what is missing, and a table that was filled and then dropped by somebody would go on without its rows.
+absl::Status Attempt::CheckTablesPresent() {
+  // A schema change that was begun may have gone further at a destination than the shape that is stored.
+  if (!CheckDdlSettled(*c_.store, c_.flow->id).ok()) return absl::OkStatus();
+  const bool streams_shapes = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply);
+  for (const PublishedTable& table : tables_) {
+    const StoredShape* stored = StreamedShape(table.relation.oid);
+    if (stored == nullptr) continue;
+    Relation relation = stored->shape.Visible();
+    const std::string name = relation.QualifiedName();
+    const auto sync =
+        std::find_if(syncs_.begin(), syncs_.end(), [&](const TableSync& known) { return known.table == name; });
+    const bool filled = sync != syncs_.end() && sync->state == TableSyncState::kDone && sync->rows_copied > 0;
+    if (!filled || (c_.options->mode == WorkerMode::kBackfill && WantsTable(relation))) continue;
+    if (!streams_shapes) relation.columns.clear();  // a new column is added with its first row
+    for (const OpenDestination& open : open_) {
+      const absl::Status status = open.destination->CheckPresent(relation);
+      if (!absl::IsFailedPrecondition(status)) {
+        RETURN_IF_ERROR(status);
+        continue;
+      }
+      return absl::FailedPreconditionError(absl::StrCat(
+          "destination ", open.name, ": ", status.message(), ", though this flow has filled it: somebody else has ",
+          "altered it; undo that, or copy the table again: ", BackfillCommand(), " -tables ", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace wallaby
