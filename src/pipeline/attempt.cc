@@ -123,7 +123,7 @@ absl::Status Attempt::OpenSource() {
 
 absl::Status Attempt::EnsureCapture() {
   if (!c_.source_options->capture_ddl.value_or(c_.ddl.gate)) return absl::OkStatus();
-  const absl::Status status = session_->EnsureDdlCapture();
+  absl::Status status = session_->EnsureDdlCapture();
   captures_ = status.ok();
   if (status.ok() || c_.source_options->capture_ddl.has_value() || !absl::IsPermissionDenied(status)) return status;
   Log(LogLevel::kWarn,

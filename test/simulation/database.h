@@ -50,7 +50,7 @@ struct WalTransaction {
 
 class Table {
  public:
-  Table(uint32_t oid) : oid(oid) {}
+  explicit Table(uint32_t table_oid) : oid(table_oid) {}
 
   struct Version {
     Lsn commit;

@@ -129,7 +129,7 @@ class FaultyStore final : public ControlStore {
   template <typename F, typename Then>
   static std::invoke_result_t<F, ControlStore&> Call(std::string_view what, F call, Then then) {
     World& world = World::Now();
-    if (const absl::Status reached = world.Reach(what); !reached.ok()) return reached;
+    if (absl::Status reached = world.Reach(what); !reached.ok()) return reached;
     auto result = [&] {
       // SQLite's own locks are no business of the simulation.
       const Scheduler::NoYield whole;
@@ -138,7 +138,7 @@ class FaultyStore final : public ControlStore {
       return done;
     }();
     if (!StatusOf(result).ok()) return result;
-    if (const absl::Status answered = world.Answer(what); !answered.ok()) return answered;
+    if (absl::Status answered = world.Answer(what); !answered.ok()) return answered;
     return result;
   }
   template <typename F>

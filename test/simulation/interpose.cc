@@ -4,15 +4,15 @@
 #include "test/simulation/interpose.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <vector>
 
@@ -330,7 +330,7 @@ std::random_device::result_type std::random_device::_M_getval() {
 
 extern "C" {
 
-int __cxa_guard_acquire(long long* guard) {
+int __cxa_guard_acquire(long long* guard) {  // NOLINT: the name is the C++ ABI's
   using Acquire = int(long long*);
   static Acquire* real = nullptr;
   if (real == nullptr) real = reinterpret_cast<Acquire*>(dlsym(RTLD_NEXT, "__cxa_guard_acquire"));
@@ -339,7 +339,7 @@ int __cxa_guard_acquire(long long* guard) {
   return to_be_made;
 }
 
-void __cxa_guard_release(long long* guard) {
+void __cxa_guard_release(long long* guard) {  // NOLINT
   using Release = void(long long*);
   static Release* real = nullptr;
   if (real == nullptr) real = reinterpret_cast<Release*>(dlsym(RTLD_NEXT, "__cxa_guard_release"));
@@ -347,7 +347,7 @@ void __cxa_guard_release(long long* guard) {
   real(guard);
 }
 
-void __cxa_guard_abort(long long* guard) {
+void __cxa_guard_abort(long long* guard) {  // NOLINT
   using Abort = void(long long*);
   static Abort* real = nullptr;
   if (real == nullptr) real = reinterpret_cast<Abort*>(dlsym(RTLD_NEXT, "__cxa_guard_abort"));

@@ -83,9 +83,8 @@ bool Parse(int argc, char** argv, Line* line) {
     } else if (name == "bug" && has_value && Bugs().contains(argv[i + 1])) {
       line->bug = argv[++i];
       deliberate_bug = Bugs().at(line->bug);
-    } else if (name == "runs" && has_value && absl::SimpleAtoi(argv[i + 1], &line->runs)) {
-      ++i;
-    } else if (name == "jobs" && has_value && absl::SimpleAtoi(argv[i + 1], &line->jobs) && line->jobs > 0) {
+    } else if ((name == "runs" || name == "jobs") && has_value &&
+               absl::SimpleAtoi(argv[i + 1], name == "runs" ? &line->runs : &line->jobs) && line->jobs > 0) {
       ++i;
     } else if ((name == "seed" || name == "replay") && has_value && absl::SimpleAtoi(argv[i + 1], &line->seed)) {
       line->replay |= name == "replay";

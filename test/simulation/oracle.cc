@@ -150,21 +150,23 @@ std::string Oracle::CompareTable(const DiskState& state, const Table& table, con
   return "";
 }
 
+// A drop that nobody told of leaves the table where it is.
+bool Oracle::WasToldOfDrop(const Table& table) const {
+  const auto& ddl = world_.database.ddl;
+  return std::any_of(ddl.rbegin(), ddl.rend(), [&](const DdlRecord& record) {
+    return record.oid == table.oid && record.captured && record.commit >= first_ && record.commit == table.now().commit;
+  });
+}
+
 std::string Oracle::CompareTables(const Disk& disk, bool whole) {
   for (const auto& [name, there] : disk.state.tables) {
-    const Table* table = world_.database.Find(there.oid);
+    const Table& table = *world_.database.Find(there.oid);
     if (CopyIsDue(name)) continue;
-    if (!table->exists()) {
-      // A drop that nobody told of leaves the table where it is.
-      const auto& ddl = world_.database.ddl;
-      const bool told = std::any_of(ddl.rbegin(), ddl.rend(), [&](const DdlRecord& record) {
-        return record.oid == there.oid && record.captured && record.commit >= first_ &&
-               record.commit == table->now().commit;
-      });
-      if (!whole || !told) continue;
+    if (!table.exists()) {
+      if (!whole || !WasToldOfDrop(table)) continue;
       return absl::StrCat(disk.name, ": table ", name, " was dropped and is there");
     }
-    std::string wrong = CompareTable(disk.state, *table, there, whole);
+    std::string wrong = CompareTable(disk.state, table, there, whole);
     if (!wrong.empty()) return absl::StrCat(disk.name, " at ", disk.state.progress.commit.ToString(), ": ", wrong);
   }
   for (const auto& table : world_.database.tables) {

@@ -63,6 +63,7 @@ class Oracle {
   // The LSN of the latest snapshot that the row with this key, or any row of the table, is from.
   Lsn Shown(const DiskState& state, uint32_t oid, int64_t key) const;
   Lsn HighestShown(const DiskState& state, uint32_t oid) const;
+  bool WasToldOfDrop(const Table& table) const;
   std::string CompareTables(const Disk& disk, bool whole);
   std::string CompareTable(const DiskState& state, const Table& table, const DiskTable& there, bool whole) const;
   std::string CompareRow(const Table& table, const DiskTable& there, int64_t key, Lsn at) const;

@@ -183,15 +183,18 @@ absl::Status SimulatedSession::CopyTablePart(
   const TableShape shape = *table.now().shape;
   const auto relation = std::make_shared<const Relation>(published.relation);
   Transaction transaction{.commit = snapshot.consistent, .end = snapshot.consistent};
-  auto batch = std::make_unique<ChangeBatch>();
+  std::unique_ptr<ChangeBatch> batch;
   uint32_t seq = 0;
-  const auto begin = [&] {
+  // Gives what was filled and begins anew.
+  const auto next = [&] {
+    auto filled = std::move(batch);
     batch = std::make_unique<ChangeBatch>();
     batch->set_snapshot_part(part.name);
     batch->AddTransaction(transaction);
     batch->AddRelation(relation);
+    return filled;
   };
-  begin();
+  next();
   std::vector<std::pair<int64_t, RowPtr>> rows;
   for (const auto& [key, versions] : table.rows) {
     if ((part.from.has_value() && key < *part.from) || (part.to.has_value() && key >= *part.to)) continue;
@@ -215,13 +218,12 @@ absl::Status SimulatedSession::CopyTablePart(
     batch->AddChange(change);
     if (!world.chance.OneIn(6)) continue;
     RETURN_IF_ERROR(Ask("copy"));
-    RETURN_IF_ERROR(emit(std::move(batch), false));
-    begin();
+    RETURN_IF_ERROR(emit(next(), false));
   }
   RETURN_IF_ERROR(Ask("end copy"));
   ++world.statistics.copies;
   world.read_parts[part.name] = snapshot.consistent;
-  return emit(std::move(batch), true);
+  return emit(next(), true);
 }
 
 class SimulatedSource final : public Source {
