@@ -197,6 +197,14 @@ Fit DecimalFromText(std::string_view text, int scale, Uint128* magnitude, bool* 
   return Fit::kYes;
 }
 
+// Whether the display scale shows all digits, as it does in every number that a server sends.
+bool ScaleShowsAll(const char* digits, int count, int weight, int scale) {
+  while (count > 0 && ReadBigEndian16(digits + 2 * (count - 1)) == 0) --count;
+  const int beyond = 4 * (count - 1 - weight) - scale;
+  if (count == 0 || beyond <= 0) return true;
+  return beyond < 4 && ReadBigEndian16(digits + 2 * (count - 1)) % static_cast<uint32_t>(kPowersOfTen.at[beyond]) == 0;
+}
+
 // numeric_send: count of base 10,000 digits, weight of the first, sign, display scale, the digits; 16 bits each.
 Fit DecimalFromBinary(std::string_view bytes, int scale, Uint128* magnitude, bool* negative) {
   if (bytes.size() < 8) return Fit::kMalformed;
@@ -206,7 +214,10 @@ Fit DecimalFromBinary(std::string_view bytes, int scale, Uint128* magnitude, boo
   const uint16_t sign = ReadBigEndian16(p + 4);
   if (bytes.size() != 8 + size_t{2} * static_cast<size_t>(count)) return Fit::kMalformed;
   if (sign == 0xC000 || sign == 0xD000 || sign == 0xF000) return Fit::kTooLong;
-  if (sign != 0 && sign != 0x4000) return Fit::kMalformed;
+  const int shown = ReadBigEndian16(p + 6);
+  if ((sign != 0 && sign != 0x4000) || shown > 0x3fff || !ScaleShowsAll(p + 8, count, weight, shown)) {
+    return Fit::kMalformed;
+  }
   *negative = sign == 0x4000;
   p += 8;
   // The last group that counts, and how many of its four digits are beyond the scale.

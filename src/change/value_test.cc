@@ -232,8 +232,21 @@ TEST(AppendText, DatesAndTimes) {
   EXPECT_EQ(Print(kTimestampTz, Big(std::numeric_limits<int64_t>::min())), "-infinity");
 }
 
+// Both forms of one value agree on what is no value.
+TEST(ReadDecimal, RefusesWhatItsTextWouldNotShow) {
+  absl::int128 value;
+  const std::string shown("\0\2\0\0\0\0\0\4\0\2\1\11", 12), hidden("\0\2\0\0\0\0\0\0\0\2\1\11", 12);
+  ASSERT_TRUE(ReadDecimal(Binary(shown), Decimal(10, 4), &value).ok());
+  EXPECT_EQ(value, 20265);
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadDecimal(Binary(hidden), Decimal(10, 4), &value)));
+}
+
 TEST(AppendText, RefusesWrongBytes) {
   EXPECT_NE(Print(kNumeric, "12345678").find("is not a numeric"), std::string::npos);
+  EXPECT_NE(Print(16, "\2").find("is not a boolean"), std::string::npos);
+  // 2.0265 that says it has no fraction: "2" would be another number.
+  EXPECT_NE(Print(kNumeric, std::string("\0\2\0\0\0\0\0\0\0\2\1\11", 12)).find("is not a numeric"), std::string::npos);
+  EXPECT_EQ(Print(kNumeric, std::string("\0\2\0\0\0\0\0\4\0\2\1\11", 12)), "2.0265");
   EXPECT_NE(Print(kTimestamp, "short").find("INVALID_ARGUMENT"), std::string::npos);
   std::string out;
   EXPECT_TRUE(absl::IsInternal(AppendText(Field{}, BuiltinType(25, -1), &out)));

@@ -352,8 +352,10 @@ bool AppendNumeric(std::string_view bytes, std::string* out) {
       put_group(group(i) % 10000);
       ++i;
     }
-    p = end;
+    while (p > end) valid &= *--p == '0';
   }
+  // Digits that the scale does not show: no server sends such, and printing the rest would change the number.
+  for (; i < count; ++i) valid &= group(i) == 0;
   out->resize(valid ? static_cast<size_t>(p - out->data()) : start);
   return valid;
 }
@@ -389,7 +391,7 @@ bool AppendBinary(Form form, std::string_view bytes, std::string* out) {
       if (size == 0 || p[0] != 1) return false;
       return out->append(bytes.substr(1)), true;
     case Form::kBool:
-      return size == 1 && (out->push_back(p[0] != 0 ? 't' : 'f'), true);
+      return size == 1 && (p[0] == 0 || p[0] == 1) && (out->push_back(p[0] == 1 ? 't' : 'f'), true);
     case Form::kInt2:
       return size == 2 && (AppendInt(static_cast<int16_t>(ReadBigEndian16(p)), out), true);
     case Form::kInt4:

@@ -128,6 +128,10 @@ absl::Status AppendInt(Appender& a, const Field& field) {
     a.As<Builder>().UnsafeAppend(value);
     return absl::OkStatus();
   }
+  if (field.kind == FieldKind::kBinary) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a binary value of ", field.bytes.size(), " bytes is not of type ", a.type->ToString()));
+  }
   int64_t wide;
   RETURN_IF_ERROR(ReadInt(field, &wide));
   if (!std::in_range<Int>(wide)) {

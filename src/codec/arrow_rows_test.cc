@@ -184,6 +184,19 @@ TEST(ArrowRows, ErrorsNameTableColumnValueAndRemedy) {
             "set option type_mappings of the destination to shop.orders.total=text");
 }
 
+// Two bytes are a number, and still no int4: the server and this program would not mean the same by the row.
+TEST(ArrowRows, BinaryIntegersOfAnotherWidthAreRefused) {
+  Relation relation;
+  relation.columns = {{.name = "n", .type = BuiltinType(23, -1)}};
+  for (const int width : {2, 8}) {
+    ArrowRows rows(relation, RowColumns(relation));
+    std::string tuple;
+    TupleBuilder builder(&tuple, 1);
+    builder.Binary(std::string(width, '\1'));
+    EXPECT_TRUE(absl::IsInvalidArgument(rows.Append(tuple.data(), {}))) << width;
+  }
+}
+
 TEST(ArrowRows, RowsOfAnotherShapeAreRefused) {
   const Relation relation = AllTypes();
   ArrowRows rows(relation, RowColumns(relation));

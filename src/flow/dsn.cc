@@ -59,7 +59,8 @@ size_t UserinfoEnd(std::string_view dsn, size_t begin) {
   const size_t slash = std::min(dsn.find('/', begin), dsn.size());
   const size_t question = std::min(dsn.find('?', slash), dsn.size());
   const size_t at = dsn.substr(0, question).rfind('@');
-  if (at != kNone && at >= begin) return at;
+  // Beyond the slash nothing tells where the password ends: at the last '@' of all.
+  if (at != kNone && at >= begin) return at < slash ? at : dsn.rfind('@');
   const size_t authority_end = std::min(slash, std::min(dsn.find('?', begin), dsn.size()));
   if (IsHostList(dsn.substr(begin, authority_end - begin))) return kNone;
   const size_t last = dsn.rfind('@');
@@ -123,17 +124,20 @@ class KeyValueScanner {
     while (at_ < dsn_.size() && absl::ascii_isspace(dsn_[at_])) ++at_;
     if (at_ == dsn_.size() || dsn_[at_] != '=') {
       // No pair. Behind a secret it is most likely the rest of a value that should have been quoted.
-      if (after_secret_) scan_.secrets.back().end = name_end;
+      if (after_secret_) {
+        scan_.secrets.back().end = name_end;
+        scan_.secrets.back().quoted = false;
+      }
       return;
     }
     ++at_;
     while (at_ < dsn_.size() && absl::ascii_isspace(dsn_[at_])) ++at_;
     const bool secret = IsSecretName(name);
     const size_t value_begin = at_;
-    Value(secret);
+    const bool quoted = Value(secret);
     after_secret_ = secret && at_ > value_begin;
     if (after_secret_) {
-      scan_.secrets.push_back({name, value_begin, at_});
+      scan_.secrets.push_back({name, value_begin, at_, quoted});
     } else if (DecidesServer(name)) {
       absl::StrAppend(&scan_.server, name, "=", dsn_.substr(value_begin, at_ - value_begin), " ");
     }
@@ -145,9 +149,9 @@ class KeyValueScanner {
     return absl::AsciiStrToLower(from == kNone ? text : text.substr(from + 1));
   }
 
-  // Moves behind the value. A quote that is never closed takes the rest. Secrets may hold semicolons; other values end
-  // there, since some drivers part their pairs so.
-  void Value(bool secret) {
+  // Moves behind the value, and says whether its closing quote ended it. A quote that is never closed takes the rest.
+  // Secrets may hold semicolons; other values end there, since some drivers part their pairs so.
+  bool Value(bool secret) {
     const bool quoted = at_ < dsn_.size() && dsn_[at_] == '\'';
     if (quoted) ++at_;
     for (; at_ < dsn_.size(); ++at_) {
@@ -156,11 +160,12 @@ class KeyValueScanner {
         ++at_;
       } else if (quoted && c == '\'') {
         ++at_;
-        return;
+        return true;
       } else if (!quoted && (absl::ascii_isspace(c) || (c == ';' && !secret))) {
-        return;
+        return false;
       }
     }
+    return false;
   }
 
   std::string_view dsn_;

@@ -14,6 +14,7 @@ struct DsnSecret {
   std::string name;  // of the parameter, lower case; "" for the password before the host of a URI
   size_t begin = 0;  // in the text; with quotes where there are any
   size_t end = 0;
+  bool quoted = false;  // a value of key=value form that ends with its quote
 };
 
 struct DsnScan {

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "flow/dsn.h"
 #include "flow/flow.h"
 #include "flow/mask.h"
@@ -21,6 +22,8 @@ std::string WithoutSecrets(std::string_view dsn, bool keep_references) {
     out.append(dsn, done, secret.begin - done);
     out.append(kSecretMask);
     done = secret.end;
+    // A closing quote also parts a value from what follows; the mask has none.
+    if (secret.quoted && secret.end < dsn.size() && !absl::ascii_isspace(dsn[secret.end])) out += ' ';
   }
   return out.append(dsn, done);
 }

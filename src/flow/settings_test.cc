@@ -99,7 +99,7 @@ TEST_F(SettingsTest, Access) {
   ASSERT_TRUE(off.ok()) << off.status();
   EXPECT_FALSE(off->access.allow_insecure_listen || off->access.metrics_open || off->access.audit_all);
   EXPECT_EQ(off->access.max_message, 16 << 20);
-  EXPECT_EQ(off->access.max_calls, 64);
+  EXPECT_EQ(off->access.max_calls, 256);
   EXPECT_EQ(off->access.max_page, 1000);
   setenv("WALLABY_TOKENS", "admin ops 0123456789abcdef", 1);
   const auto on = LoadSettings(

@@ -103,7 +103,8 @@ bool HttpConnection::StartTls(SSL_CTX* context) {
 bool HttpConnection::AwaitRequest() {
   answering_ = false;
   left_ = limits_.max_request;
-  deadline_ = absl::Now() + limits_.idle;
+  deadline_ = absl::Now() + (first_ ? limits_.timeout : limits_.idle);
+  first_ = false;
   if (begin_ == end_ && Fill() <= 0) return false;
   deadline_ = absl::Now() + limits_.timeout;
   return true;

@@ -19,7 +19,7 @@ namespace wallaby {
 struct HttpLimits {
   absl::Duration timeout;  // to send a request, and to take its answer
   size_t max_request = 0;  // bytes, headers and body
-  absl::Duration idle;     // between two requests
+  absl::Duration idle;     // between two requests of a connection
 };
 
 // Owns the socket. Of one thread.
@@ -63,6 +63,7 @@ class HttpConnection final : public httplib::Stream {
   absl::Time deadline_;
   size_t left_ = 0;  // bytes that the request may still have
   bool answering_ = false;
+  bool first_ = true;  // request of the connection
   std::array<char, 4096> buffer_;
   size_t begin_ = 0;  // of what was received and not read yet
   size_t end_ = 0;

@@ -110,7 +110,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const bool printed = AsText(tuple, &text);
     if (!status.ok()) {
       REQUIRE(absl::IsInvalidArgument(status) || absl::IsOutOfRange(status), status.message());
-      if (printed) REQUIRE(!texts.Append(text.data(), extras).ok(), "refused as sent, taken as text");
+      if (printed) REQUIRE(!texts.Append(text.data(), extras).ok(), status.message());
       return 0;
     }
     REQUIRE(printed, "a row that was taken has no text");

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!summary.ok()) {
     REQUIRE(absl::IsInvalidArgument(summary.status()) || absl::IsFailedPrecondition(summary.status()),
             summary.status().ToString());
-    REQUIRE(summary.status().message().starts_with("line "), summary.status().message());
+    REQUIRE(std::string_view(summary.status().message()).starts_with("line "), summary.status().message());
     return 0;
   }
   int64_t sum = 0;

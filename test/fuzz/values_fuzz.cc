@@ -96,6 +96,17 @@ Read ReadAny(const Field& field, const PgType& type) {
     case LogicalType::kInt16:
     case LogicalType::kInt32:
     case LogicalType::kInt64:
+      // The reader takes any width; who knows the type looks at it.
+      if (field.kind == FieldKind::kBinary && field.bytes.size() != (type.oid == 21 ? 2 : type.oid == 23 ? 4 : 8)) {
+        return {};
+      }
+      if (field.kind == FieldKind::kText) {
+        return ReadWith<int64_t>(field, ReadInt, [&](int64_t v) {
+          const int bytes = type.oid == 21 ? 2 : type.oid == 23 ? 4 : 8;
+          const bool fits = bytes == 8 || (v >= -(int64_t{1} << (8 * bytes - 1)) && v < int64_t{1} << (8 * bytes - 1));
+          return fits ? Binary(static_cast<uint64_t>(v), bytes) : std::string();
+        });
+      }
       return ReadWith<int64_t>(field, ReadInt, [](int64_t) { return std::string(); });
     case LogicalType::kUInt32:
       return ReadWith<uint32_t>(field, ReadUint32, [](uint32_t v) { return Binary(v, 4); });

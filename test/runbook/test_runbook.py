@@ -8,6 +8,7 @@ runs in a network of its own (private_network.py).
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -97,6 +98,12 @@ class RunbookTest(unittest.TestCase):
             raise AssertionError(f"{command}\nexit {result.returncode}\n{result.stdout}{result.stderr}\n"
                                  f"{self.wallaby.log()[-3000:]}")
         return result
+
+    @staticmethod
+    def listens(address):
+        host, port = address.split(":")
+        with socket.socket() as s:
+            return s.connect_ex((host, int(port))) == 0
 
     def metric(self, name, labels=""):
         with urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=10) as answer:
@@ -222,6 +229,8 @@ class RunbookTest(unittest.TestCase):
         self.wallaby.stop_flow(self.flow)
         self.wallaby.kill()
         self.wallaby.start()
+        # The server answers calls before its pages are up.
+        wait_until(lambda: self.listens(METRICS), 30, "the metrics page")
         self.assertEqual(self.metric("wallaby_ddl_gated_total"), 1)
         sql(self.source, "UPDATE orders SET place = 'there' WHERE id = 1")
         self.wallaby.admin("flow", "start", "-flow-id", self.flow)
