@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/deliberate_bug.h"
 #include "base/failpoint.h"
 #include "base/sql_text.h"
 #include "base/status.h"
@@ -212,7 +213,11 @@ absl::Status Attempt::PrepareSlot() {
     if (c_.options->max_empty_reads > 0 || backfill) return absl::FailedPreconditionError(text);
     return absl::UnavailableError(text);
   }
-  if (!checkpoint_.has_value()) return StoreFirstCheckpoint(slot_->confirmed_flush);
+  if (!checkpoint_.has_value()) {
+    // With tables marked, it is this flow that made the slot and ended before it could go on.
+    if (!syncs_.empty()) RETURN_IF_ERROR(MarkNewTables());
+    return StoreFirstCheckpoint(slot_->confirmed_flush);
+  }
   return CopiesEveryTable() ? absl::OkStatus() : CheckContinuity();
 }
 
@@ -243,7 +248,20 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   Log(LogLevel::kInfo, "slot created", {{"slot", c_.source_options->slot}, {"lsn", snapshot_->consistent.ToString()}});
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateAfter));
   RETURN_IF_ERROR(ListTablesAtSnapshot());
+  if (snapshot_all) RETURN_IF_ERROR(MarkNewTables());
   return StoreFirstCheckpoint(snapshot_->consistent);
+}
+
+// Tables that came, or got another name, while the slot was being made: the stream does not have their rows.
+absl::Status Attempt::MarkNewTables() {
+  ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  for (const PublishedTable& table : tables_) {
+    const std::string name = table.relation.QualifiedName();
+    const bool marked =
+        std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) { return sync.table == name; });
+    if (!marked) RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = name}));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
@@ -321,6 +339,7 @@ absl::Status Attempt::Stream() {
     }
     auto rule = SkipRuleOf(sync);
     if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()));
+    if (HasBug(DeliberateBug::kForgetSnapshot)) continue;
     assembler_options.skip_below[sync.table] = *std::move(rule);
   }
   assembler_options.backfill_command = BackfillCommand();

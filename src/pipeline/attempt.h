@@ -107,9 +107,11 @@ class Attempt {
   bool CopiesEveryTable() const;
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
+  absl::Status MarkNewTables();
   absl::Status PrepareSnapshot();
   // Whether the table may be copied as it is now: it is as the stream has it, or the destinations are made to follow.
   absl::StatusOr<bool> IsCopyable(const PublishedTable& table);
+  absl::Status CheckShapesAtSnapshot();
   absl::Status Snapshot();
   absl::Status StoreCopiedShapes(Lsn snapshot);
   absl::Status Stream();

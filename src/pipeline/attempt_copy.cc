@@ -43,6 +43,26 @@ absl::Status Attempt::PrepareSnapshot() {
     const std::string name =
         absl::StrFormat("%s_copy_%08x", c_.source_options->slot.substr(0, 48), std::random_device{}());
     ASSIGN_OR_RETURN(snapshot_, c_.source->TakeSnapshot(name));
+    RETURN_IF_ERROR(CheckShapesAtSnapshot());
+  }
+  return absl::OkStatus();
+}
+
+// Taking the snapshot may have waited long. A table that was altered meanwhile is not copied in the shape before: the
+// stream would be left out where it tells of the change, as older than the copy, and with it all rows behind.
+absl::Status Attempt::CheckShapesAtSnapshot() {
+  const std::map<uint32_t, TableShape> listed = source_shapes_;
+  RETURN_IF_ERROR(ListTablesAtSnapshot());
+  for (const TableToCopy& copy : to_copy_) {
+    const uint32_t oid = copy.table.relation.oid;
+    const auto now = source_shapes_.find(oid);
+    const TableShape& before = listed.at(oid);
+    if (now != source_shapes_.end() && now->second.relation.SameShape(before.relation) &&
+        now->second.details == before.details) {
+      continue;
+    }
+    return absl::AbortedError(absl::StrCat("table ", before.relation.QualifiedName(),
+                                           " was altered while its snapshot was being made; starting again"));
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/deliberate_bug.h"
 #include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/log.h"
@@ -65,6 +66,10 @@ absl::Status Checkpointer::Store(Lsn position) {
     if (durable[i].valid()) metadata_[DestinationKey(destinations_[i])] = durable[i].ToString();
   }
   checkpoint.metadata = metadata_;
+  if (HasBug(DeliberateBug::kAcknowledgeFirst)) {
+    acknowledged_ = position.value;
+    reader_->Set();
+  }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCheckpointPutBefore));
   RETURN_IF_ERROR(store_->Put(checkpoint));
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kCheckpointPutAfter));

@@ -39,6 +39,28 @@ absl::Status CheckEarlierOnes(ControlStore& store, const DdlEvent& event) {
   return absl::OkStatus();
 }
 
+// The event's change. Columns that an earlier event of the table added and that were rejected since take no part in it.
+absl::StatusOr<SchemaChange> ChangeOf(ControlStore& store, const DdlEvent& event) {
+  ASSIGN_OR_RETURN(SchemaChange change, ChangeFromPlan(event.plan));
+  if (!change.before || !change.after) return change;
+  ASSIGN_OR_RETURN(const std::vector<StoredShape> shapes, store.TableShapes(event.flow_id));
+  const auto stored = std::find_if(shapes.begin(), shapes.end(), [&](const StoredShape& one) {
+    return one.shape.relation.oid == change.before->relation.oid;
+  });
+  if (stored == shapes.end()) return change;
+  bool some = false;
+  for (TableShape* shape : {&*change.before, &*change.after}) {
+    for (const ColumnDetail& detail : stored->shape.details) {
+      const int column = detail.hidden && detail.attnum != 0 ? shape->FindAttnum(detail.attnum) : -1;
+      if (column < 0 || shape->details[column].hidden) continue;
+      shape->details[column].hidden = true;
+      some = true;
+    }
+  }
+  if (some) change.steps = CompareShapes(&*change.before, &*change.after).steps;
+  return change;
+}
+
 ControlStore::DdlSettlement Settlement(const SchemaChange& change) {
   ControlStore::DdlSettlement end;
   end.shape = change.after;
@@ -104,7 +126,7 @@ absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, in
         absl::StrCat("DDL event ", id, " is pending; approve it first: ", Command("approve", id)));
   }
   RETURN_IF_ERROR(CheckEarlierOnes(store, event));
-  ASSIGN_OR_RETURN(const SchemaChange change, ChangeFromPlan(event.plan));
+  ASSIGN_OR_RETURN(const SchemaChange change, ChangeOf(store, event));
   ASSIGN_OR_RETURN(event, store.MoveDdl(id, {DdlStatus::kApproved, DdlStatus::kFailed, DdlStatus::kApplying},
                                         DdlStatus::kApplying, ""));
   const absl::Status applied = ApplyEverywhere(store, flow, event, change, options);
@@ -121,7 +143,7 @@ absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, in
 absl::StatusOr<DdlEvent> MarkDdlEventApplied(ControlStore& store, int64_t id) {
   ASSIGN_OR_RETURN(const DdlEvent event, store.GetDdl(id));
   RETURN_IF_ERROR(CheckEarlierOnes(store, event));
-  ASSIGN_OR_RETURN(const SchemaChange change, ChangeFromPlan(event.plan));
+  ASSIGN_OR_RETURN(const SchemaChange change, ChangeOf(store, event));
   return store.SettleDdl(id, {DdlStatus::kApproved, DdlStatus::kFailed}, Settlement(change));
 }
 
@@ -129,7 +151,7 @@ absl::StatusOr<DdlEvent> RejectDdlEvent(ControlStore& store, int64_t id) {
   ASSIGN_OR_RETURN(const DdlEvent event, store.GetDdl(id));
   if (!OnlyAddsColumns(event)) return store.MoveDdl(id, {DdlStatus::kPending}, DdlStatus::kRejected, "");
   RETURN_IF_ERROR(CheckEarlierOnes(store, event));
-  ASSIGN_OR_RETURN(SchemaChange change, ChangeFromPlan(event.plan));
+  ASSIGN_OR_RETURN(SchemaChange change, ChangeOf(store, event));
   for (const SchemaStep& step : change.steps) {
     change.after->details[change.after->FindName(step.column)].hidden = true;
   }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/deliberate_bug.h"
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
 #include "postgres/ddl_capture.h"
@@ -70,6 +71,18 @@ bool NeedsCopyAfterRows(const SchemaChange& change) {
   });
 }
 
+// A column that the catalog does not have any more, or has under another name, may be an old one renamed or have had a
+// default: what the rows that were there have in it is known to nobody.
+bool AddsUnknownColumns(const SchemaChange& change) {
+  const auto has = [&](SchemaStepKind kind, bool unknown) {
+    return std::any_of(change.steps.begin(), change.steps.end(), [&](const SchemaStep& step) {
+      return step.kind == kind && (!unknown || step.detail.attnum == 0);
+    });
+  };
+  return has(SchemaStepKind::kAddColumn, true) ||
+         (has(SchemaStepKind::kAddColumn, false) && has(SchemaStepKind::kDropColumn, true));
+}
+
 std::string DescribeSteps(const SchemaChange& change) {
   return absl::StrCat(
       change.Table(), ": ",
@@ -130,6 +143,11 @@ absl::Status DdlWatch::Adopt(const TableShape& shape, Lsn lsn) {
   return absl::OkStatus();
 }
 
+void DdlWatch::Follow(const TableShape& shape, Lsn lsn) {
+  shapes_[shape.relation.oid] = {shape, lsn};
+  if (HasBug(DeliberateBug::kRememberShapeEarly)) Adopt(shape, lsn).IgnoreError();
+}
+
 // ---- events ----
 
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::Judge(int32_t ordinal, std::string ddl, SchemaChange change,
@@ -138,6 +156,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::Judge(int32_t ordinal, 
   const auto recorded = std::find_if(events->begin(), events->end(),
                                      [ordinal](const DdlEvent& event) { return event.ordinal == ordinal; });
   if (recorded != events->end() && IsSettled(*recorded)) return Verdict::kCarry;
+  if (HasBug(DeliberateBug::kGateAfterDelivery)) return Verdict::kCarry;
   const uint32_t oid = change.after ? change.after->relation.oid : change.before->relation.oid;
   if (change.before && has_rows(oid)) change.copy |= NeedsCopyAfterRows(change);
   if (change.before && change.before->relation.oid != oid) pending_[change.before->relation.oid] = std::nullopt;
@@ -165,7 +184,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   // A table that leaves the publication stays as it is where it has been carried to.
   if (!message->after && !message->tag.starts_with("DROP")) return Verdict::kCarry;
   if (!message->before && message->first_seen && !CreatesTables(message->tag)) {
-    RETURN_IF_ERROR(Adopt(*message->after, t.commit));
+    Follow(*message->after, t.commit);
     return Verdict::kCarry;
   }
   SchemaChange change =
@@ -173,13 +192,13 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   // One that comes into it from outside, by a move to a published schema, brings its rows along.
   change.copy |= !message->before && !message->first_seen;
   if (change.steps.empty()) {
-    if (known != nullptr && known->lsn < t.commit) RETURN_IF_ERROR(Adopt(*message->after, t.commit));
+    if (known != nullptr && known->lsn < t.commit) Follow(*message->after, t.commit);
     return Verdict::kCarry;
   }
   if (!options_.holds) {
     Log(LogLevel::kWarn, "DDL was seen and is not applied: the gate is off, and so is auto_apply",
         {{"change", DescribeSteps(change)}, {"lsn", t.commit.ToString()}});
-    if (message->after) RETURN_IF_ERROR(Adopt(*message->after, t.commit));
+    if (message->after) Follow(*message->after, t.commit);
     return Verdict::kCarry;
   }
   return Judge(ordinal, message->sql, std::move(change), has_rows);
@@ -189,7 +208,8 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
 
 // A replay of the transaction whose events made the shape that is known: rows before them come in an older one. They
 // are carried in the new shape; columns that are gone by its end are left out.
-absl::Status DdlWatch::MapOldShape(const Relation& announced, const StoredShape* known, pgoutput::RelationEdit* edit) {
+absl::StatusOr<bool> DdlWatch::MapOldShape(const Relation& announced, const StoredShape* known,
+                                           pgoutput::RelationEdit* edit) {
   ASSIGN_OR_RETURN(const std::vector<DdlEvent>* events, EventsHere());
   for (const DdlEvent& event : *events) {
     ASSIGN_OR_RETURN(const SchemaChange change, ChangeFromPlan(event.plan));
@@ -197,7 +217,7 @@ absl::Status DdlWatch::MapOldShape(const Relation& announced, const StoredShape*
       continue;
     if (known == nullptr) {
       edit->ignore = true;  // dropped by the transaction's end
-      return absl::OkStatus();
+      return true;
     }
     const TableShape& old_shape = *change.before;
     const TableShape& shape = known->shape;
@@ -216,13 +236,29 @@ absl::Status DdlWatch::MapOldShape(const Relation& announced, const StoredShape*
       edit->carried->columns.push_back(std::move(carried));
       edit->columns.push_back(static_cast<int>(i));
     }
-    return absl::OkStatus();
+    return true;
   }
-  return absl::OkStatus();
+  return false;
+}
+
+absl::StatusOr<int32_t> DdlWatch::OrdinalOf(const SchemaChange& change) {
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent>* events, EventsHere());
+  while (true) {
+    const int32_t ordinal = ++next_ordinal_;
+    const auto recorded = std::find_if(events->begin(), events->end(),
+                                       [ordinal](const DdlEvent& event) { return event.ordinal == ordinal; });
+    if (recorded == events->end()) return ordinal;
+    ASSIGN_OR_RETURN(const SchemaChange other, ChangeFromPlan(recorded->plan));
+    // By what was announced: the steps also rest on the catalog, which may have gone on.
+    const bool same = change.after ? other.after && other.after->relation.SameShape(change.after->relation)
+                                   : !other.after && other.Table() == change.Table();
+    if (same) return ordinal;
+  }
 }
 
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Transaction& t, const StoredShape& known,
-                                                                      const Relation& announced, HasRows has_rows) {
+                                                                      const Relation& announced, HasRows has_rows,
+                                                                      pgoutput::RelationEdit* edit) {
   ASSIGN_OR_RETURN(TableShape after, source_->ShapeFromCatalog(announced));
   KeepHidden(known.shape, &after);
   // Of what a relation message does not tell, nothing has changed as far as anybody knows.
@@ -230,6 +266,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Tran
     int column = after.details[i].attnum != 0 ? known.shape.FindAttnum(after.details[i].attnum) : -1;
     if (column < 0) column = known.shape.FindName(announced.columns[i].name);
     if (column < 0) continue;
+    if (after.details[i].attnum == 0) after.details[i].attnum = known.shape.details[column].attnum;
     after.details[i].not_null = known.shape.details[column].not_null;
     after.details[i].default_sql = known.shape.details[column].default_sql;
   }
@@ -240,14 +277,16 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Tran
     changes.push_back(CompareShapes(nullptr, &after));
   } else {
     changes.push_back(CompareShapes(&known.shape, &after));
+    changes[0].copy |= AddsUnknownColumns(changes[0]);
   }
   if (changes[0].steps.empty() || !options_.holds) {
-    RETURN_IF_ERROR(Adopt(after, Lsn{t.commit.value - 1}));
+    HideColumns(after, edit);
+    Follow(after, Lsn{t.commit.value - 1});
     return Verdict::kCarry;
   }
   Verdict verdict = Verdict::kCarry;
   for (SchemaChange& change : changes) {
-    const int32_t ordinal = ++next_ordinal_;
+    ASSIGN_OR_RETURN(const int32_t ordinal, OrdinalOf(change));
     const std::string ddl = absl::StrCat("(seen by the table's rows) ", DescribeSteps(change));
     ASSIGN_OR_RETURN(const Verdict one, Judge(ordinal, ddl, std::move(change), has_rows));
     if (one == Verdict::kHold) verdict = one;
@@ -273,11 +312,12 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnRelation(const Transa
     return Verdict::kCarry;
   }
   if (known != nullptr && known->lsn == t.commit) {
-    RETURN_IF_ERROR(MapOldShape(announced, known, edit));
-    return Verdict::kCarry;
+    ASSIGN_OR_RETURN(const bool mapped, MapOldShape(announced, known, edit));
+    if (mapped) return Verdict::kCarry;
+    return OnDifference(t, *known, announced, has_rows, edit);
   }
   if (known == nullptr) {
-    RETURN_IF_ERROR(MapOldShape(announced, nullptr, edit));
+    RETURN_IF_ERROR(MapOldShape(announced, nullptr, edit).status());
     if (edit->ignore || !found_.empty()) return Verdict::kCarry;
     known = KnownByName(announced.QualifiedName());
     if (known == nullptr || known->lsn >= t.commit) {
@@ -286,7 +326,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnRelation(const Transa
       return Verdict::kCarry;
     }
   }
-  return OnDifference(t, *known, announced, has_rows);
+  return OnDifference(t, *known, announced, has_rows, edit);
 }
 
 }  // namespace wallaby

@@ -56,11 +56,17 @@ class DdlWatch final : public pgoutput::SchemaWatch {
   const StoredShape* KnownByName(const std::string& qualified_name) const;
   absl::StatusOr<const std::vector<DdlEvent>*> EventsHere();
   absl::StatusOr<Verdict> Judge(int32_t ordinal, std::string ddl, SchemaChange change, HasRows has_rows);
-  // Takes the shape as it is, without an event.
+  // Takes the shape as it is, without an event: of a table that nobody knew.
   absl::Status Adopt(const TableShape& shape, Lsn lsn);
+  // The same for a table that is known. Not stored: rows in the shape before may not be durable yet, and after a crash
+  // they would be taken for older than a copy that has this shape. The stream tells of it again.
+  void Follow(const TableShape& shape, Lsn lsn);
   absl::StatusOr<Verdict> OnDifference(const Transaction& t, const StoredShape& known, const Relation& announced,
-                                       HasRows has_rows);
-  absl::Status MapOldShape(const Relation& announced, const StoredShape* known, pgoutput::RelationEdit* edit);
+                                       HasRows has_rows, pgoutput::RelationEdit* edit);
+  // The place of a change that no message told of; in a replay the one that it had.
+  absl::StatusOr<int32_t> OrdinalOf(const SchemaChange& change);
+  // False: the shape is none that this transaction's events have changed.
+  absl::StatusOr<bool> MapOldShape(const Relation& announced, const StoredShape* known, pgoutput::RelationEdit* edit);
 
   ControlStore* const store_;
   SourceSession* const source_;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -126,6 +127,7 @@ class PipelineTest : public testing::Test {
     options_.reader.max_empty_reads = 1;
     Pipeline pipeline({{"memory", &destination_, std::move(progress)}}, &checkpoints_, Clock::Real(), options_);
     pgoutput::Assembler assembler(&relations_, nullptr, watch_, assembler_options_);
+    running_ = &pipeline;
     const absl::Status status = pipeline.RunStream(&stream_, &assembler);
     barrier_ = pipeline.barrier();
     settled_ = pipeline.settled();
@@ -145,6 +147,7 @@ class PipelineTest : public testing::Test {
   Relations relations_;
   pgoutput::SchemaWatch* watch_ = nullptr;
   pgoutput::Assembler::Options assembler_options_;
+  Pipeline* running_ = nullptr;
   Lsn barrier_;
   bool settled_ = false;
 };
@@ -156,8 +159,10 @@ class HoldsMessages : public pgoutput::SchemaWatch {
     return Verdict::kCarry;
   }
   absl::StatusOr<Verdict> OnMessage(const Transaction&, std::string_view, std::string_view, HasRows) override {
+    if (then) then();
     return Verdict::kHold;
   }
+  std::function<void()> then;
 };
 
 TEST_F(PipelineTest, DeliversCommitsCheckpointsAndAcknowledges) {
@@ -223,6 +228,19 @@ TEST_F(PipelineTest, AHeldTransactionIsTheEnd) {
   EXPECT_TRUE(settled_);
   EXPECT_EQ(checkpoints_.last.lsn, Lsn{108});
   EXPECT_EQ(stream_.flushed, Lsn{108});
+}
+
+// The stop comes between the barrier and the last batch before it.
+TEST_F(PipelineTest, AStopAtAHeldTransactionAcknowledgesNothingThatWasNotHandedOn) {
+  HoldsMessages holds;
+  holds.then = [this] { running_->Stop(); };
+  watch_ = &holds;
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  Transaction(200, {Message()});
+  ASSERT_TRUE(Run().ok());
+  EXPECT_TRUE(destination_.committed.empty());
+  EXPECT_EQ(barrier_, Lsn{});
+  EXPECT_EQ(stream_.flushed, Lsn{});
 }
 
 // Its copy was due when the table was dropped: without the table there is no copy, and its rows must not come again.

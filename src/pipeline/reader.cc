@@ -66,6 +66,9 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
     if (!batch_->empty()) timeout = std::min({timeout, options_.batch_timeout, kLoadedAge});
     RETURN_IF_ERROR(Wait(timeout));
   }
+  // Told to stop before all in front of the barrier was handed on: that is left to the next start, which meets the
+  // barrier again. So nobody may take it for delivered.
+  if (pending_ != nullptr || !batch_->empty()) barrier_ = {};
   AckIdlePosition();
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/backoff.h"
+#include "base/deliberate_bug.h"
 #include "base/failpoint.h"
 #include "base/process_name.h"
 #include "base/status.h"
@@ -72,10 +73,10 @@ absl::Status Worker::Run() {
   Log(LogLevel::kInfo, "worker started", {{"generation", absl::StrCat(lease_.generation)}});
   PrepareInstruments(stored_.flow, options_.checkpoint_backend);
   TraceBegin();
+  const bool fenced = checkpoints_ == store_ && !HasBug(DeliberateBug::kIgnoreGeneration);
   checkpoint_store_ = std::make_unique<MeasuredCheckpointStore>(
-      std::make_unique<FlowCheckpointStore>(checkpoints_, options_.flow_id,
-                                            checkpoints_ == store_ ? lease_.generation : 0),
-      clock_, options_.checkpoint_backend);
+      std::make_unique<FlowCheckpointStore>(checkpoints_, options_.flow_id, fenced ? lease_.generation : 0), clock_,
+      options_.checkpoint_backend);
   context_.flow = &stored_.flow;
   context_.source = source_.get();
   context_.source_options = &source_options_;

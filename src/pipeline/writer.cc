@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/deliberate_bug.h"
 #include "base/failpoint.h"
 #include "base/status.h"
 #include "telemetry/trace_events.h"
@@ -30,7 +31,7 @@ Writer::Writer(int index, std::string name, Destination* destination, const Prog
     : index_(index),
       name_(std::move(name)),
       destination_(destination),
-      skip_through_(progress.commit),
+      skip_through_(HasBug(DeliberateBug::kDeliverTwice) ? Lsn{} : progress.commit),
       capabilities_(destination->capabilities()),
       queue_(queue),
       ledger_(ledger),
@@ -117,6 +118,7 @@ absl::Duration Writer::UntilDue() const {
 
 absl::Status Writer::CommitNow() {
   const absl::Duration began = clock_->Monotonic();
+  if (HasBug(DeliberateBug::kForgetLastBatch) && point_.end.valid()) ledger_->Durable(index_, point_.end);
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDestinationCommitBefore));
   RETURN_IF_ERROR(destination_->Commit(point_));
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDestinationCommitAfter));

@@ -85,6 +85,8 @@ std::string RenderSql(std::string_view sql, SqlDialect dialect);
 inline constexpr std::string_view kControlSchema = "wallaby_control";
 
 absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenSqliteDatabase(const std::string& path);
+// A database in memory, gone with the object. For the simulator.
+absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenMemoryDatabase();
 absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenPostgresDatabase(const std::string& dsn);
 
 }  // namespace wallaby

@@ -173,4 +173,10 @@ absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenSqliteDatabase(const std::strin
   return database;
 }
 
+absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenMemoryDatabase() {
+  auto database = std::make_unique<SqliteDatabase>(":memory:");
+  RETURN_IF_ERROR(database->Open());
+  return database;
+}
+
 }  // namespace wallaby

@@ -1,0 +1,152 @@
+// FaultyStore: the control store as one process reaches it: each call takes time, may fail before or after it was done.
+// The store behind it is the real one, over SQLite in memory.
+#ifndef WALLABY_TEST_SIMULATION_FAULTY_STORE_H_
+#define WALLABY_TEST_SIMULATION_FAULTY_STORE_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "store/control_store.h"
+#include "test/simulation/world.h"
+
+namespace wallaby::simulation {
+
+class FaultyStore final : public ControlStore {
+ public:
+  absl::Status CreateFlow(const Flow& flow) override {
+    return Call("create flow", [&](ControlStore& s) { return s.CreateFlow(flow); });
+  }
+  absl::Status UpdateFlow(const Flow& flow) override {
+    return Call("update flow", [&](ControlStore& s) { return s.UpdateFlow(flow); });
+  }
+  absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override {
+    return Call("get flow", [&](ControlStore& s) { return s.GetFlow(id); });
+  }
+  absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override {
+    return Call("list flows", [&](ControlStore& s) { return s.ListFlows(after_id, limit); });
+  }
+  absl::Status DeleteFlow(const std::string& id) override {
+    return Call("delete flow", [&](ControlStore& s) { return s.DeleteFlow(id); });
+  }
+  absl::Status Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
+                          const std::string& reason) override;
+  absl::Status SetLastError(const std::string& id, const std::string& error) override {
+    return Call("set last error", [&](ControlStore& s) { return s.SetLastError(id, error); });
+  }
+  absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) override {
+    return Call("state events", [&](ControlStore& s) { return s.StateEvents(id, limit); });
+  }
+  absl::StatusOr<std::vector<StateChangeTotal>> StateChangeTotals() override {
+    return Call("state totals", [&](ControlStore& s) { return s.StateChangeTotals(); });
+  }
+
+  absl::StatusOr<Lease> AcquireLease(const std::string& flow_id, const std::string& holder,
+                                     absl::Duration ttl) override;
+  absl::Status RenewLease(const Lease& lease, absl::Duration ttl) override {
+    return Call("renew lease", [&](ControlStore& s) { return s.RenewLease(lease, ttl); });
+  }
+  absl::Status ReleaseLease(const Lease& lease) override {
+    return Call("release lease", [&](ControlStore& s) { return s.ReleaseLease(lease); });
+  }
+  absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) override {
+    return Call("get lease", [&](ControlStore& s) { return s.GetLease(flow_id); });
+  }
+
+  absl::StatusOr<std::optional<Checkpoint>> GetCheckpoint(const std::string& flow_id) override {
+    return Call("get checkpoint", [&](ControlStore& s) { return s.GetCheckpoint(flow_id); });
+  }
+  absl::Status PutCheckpoint(const std::string& flow_id, const Checkpoint& checkpoint, int64_t generation) override;
+  absl::StatusOr<std::vector<std::pair<std::string, Checkpoint>>> ListCheckpoints() override {
+    return Call("list checkpoints", [&](ControlStore& s) { return s.ListCheckpoints(); });
+  }
+
+  absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) override {
+    return Call("table syncs", [&](ControlStore& s) { return s.TableSyncs(flow_id); });
+  }
+  absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) override;
+  absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) override {
+    return Call("delete table sync", [&](ControlStore& s) { return s.DeleteTableSync(flow_id, table); });
+  }
+
+  absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) override;
+  absl::StatusOr<DdlEvent> GetDdl(int64_t id) override {
+    return Call("get ddl", [&](ControlStore& s) { return s.GetDdl(id); });
+  }
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
+                                                const std::vector<DdlStatus>& statuses) override {
+    return Call("list ddl", [&](ControlStore& s) { return s.ListDdl(flow_id, statuses); });
+  }
+  absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
+                                   const std::string& error) override {
+    return Call("move ddl", [&](ControlStore& s) { return s.MoveDdl(id, from, to, error); });
+  }
+  absl::Status PutDdlReceipt(int64_t id, const std::string& destination) override {
+    return Call("put receipt", [&](ControlStore& s) { return s.PutDdlReceipt(id, destination); });
+  }
+  absl::StatusOr<DdlEvent> SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
+                                     const DdlSettlement& settlement) override;
+  absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override {
+    return Call("gated counts", [&](ControlStore& s) { return s.GatedDdlCounts(); });
+  }
+  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) override {
+    return Call("table shapes", [&](ControlStore& s) { return s.TableShapes(flow_id); });
+  }
+  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override {
+    return Call("put table shape", [&](ControlStore& s) { return s.PutTableShape(flow_id, shape); });
+  }
+
+  // What reports say is of no consequence.
+  absl::Status PutReport(const std::string&, const WorkerReport&) override { return World::Now().Reach("report"); }
+  absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override {
+    return Call("get report", [&](ControlStore& s) { return s.GetReport(flow_id); });
+  }
+  absl::StatusOr<std::map<std::string, WorkerReport>> ListReports() override {
+    return Call("list reports", [&](ControlStore& s) { return s.ListReports(); });
+  }
+  absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) override {
+    return Call("add attempt", [&](ControlStore& s) { return s.AddAttempt(attempt); });
+  }
+  absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) override {
+    return Call("end attempt", [&](ControlStore& s) { return s.EndAttempt(id, exit_code, outcome); });
+  }
+  absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() override {
+    return Call("attempts", [&](ControlStore& s) { return s.ActiveAttempts(); });
+  }
+
+ private:
+  static const absl::Status& StatusOf(const absl::Status& status) { return status; }
+  template <typename T>
+  static const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
+    return result.status();
+  }
+
+  // `then` sees the result at the moment at which it is durable.
+  template <typename F, typename Then>
+  static std::invoke_result_t<F, ControlStore&> Call(std::string_view what, F call, Then then) {
+    World& world = World::Now();
+    if (const absl::Status reached = world.Reach(what); !reached.ok()) return reached;
+    auto result = [&] {
+      // SQLite's own locks are no business of the simulation.
+      const Scheduler::NoYield whole;
+      auto done = call(*world.store);
+      then(done);
+      return done;
+    }();
+    if (!StatusOf(result).ok()) return result;
+    if (const absl::Status answered = world.Answer(what); !answered.ok()) return answered;
+    return result;
+  }
+  template <typename F>
+  static std::invoke_result_t<F, ControlStore&> Call(std::string_view what, F call) {
+    return Call(what, call, [](const auto&) {});
+  }
+};
+
+}  // namespace wallaby::simulation
+
+#endif  // WALLABY_TEST_SIMULATION_FAULTY_STORE_H_

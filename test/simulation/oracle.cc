@@ -1,0 +1,280 @@
+#include "test/simulation/oracle.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "change/schema_change.h"
+#include "test/simulation/world.h"
+
+namespace wallaby::simulation {
+namespace {
+
+constexpr Lsn kEnd{UINT64_MAX};
+
+const std::optional<std::string>& ValueAt(const Values& values, int number) {
+  static const std::optional<std::string> none;
+  const auto i = static_cast<size_t>(number) - 1;
+  return i < values.size() ? values[i] : none;
+}
+
+std::string Show(const std::optional<std::string>& value) {
+  if (!value.has_value()) return "null";
+  return value->size() <= 40 ? absl::StrCat("'", *value, "'") : absl::StrCat("'", value->substr(0, 40), "...'");
+}
+
+bool Contains(const KeyRange& range, int64_t key) {
+  return (!range.from.has_value() || key >= *range.from) && (!range.to.has_value() || key < *range.to);
+}
+
+}  // namespace
+
+// ---- what others tell ----
+
+void Oracle::KnowPart(uint32_t oid, const TablePart& part) {
+  parts_[part.name] = {oid, {part.column, part.from, part.to}};
+}
+
+void Oracle::LeaseTaken(int process, int64_t generation) {
+  generations_[process] = generation;
+  generation_ = std::max(generation_, generation);
+}
+
+void Oracle::Settled(const DdlEvent& event) {
+  const absl::StatusOr<SchemaChange> change = ChangeFromPlan(event.plan);
+  if (!change.ok()) return world_.Violated(absl::StrCat("a plan cannot be read: ", change.status().message()));
+  if (change->before) settled_.emplace_back(change->before->relation.oid, event.lsn);
+  if (change->after) settled_.emplace_back(change->after->relation.oid, event.lsn);
+  if (!change->after) return;
+  const uint32_t oid = change->after->relation.oid;
+  for (const SchemaStep& step : change->steps) {
+    if (step.kind != SchemaStepKind::kAddColumn) continue;
+    const std::pair column(oid, world_.database.column_numbers.at({oid, step.column}));
+    // Seen by its rows when the catalog had it under another name: under that name nobody knows it again.
+    if (change->after->details[change->after->FindName(step.column)].attnum == 0) {
+      unsure_.insert(column);
+    } else if (event.status == DdlStatus::kRejected) {
+      rejected_.insert(column);
+      once_rejected_.insert(column);
+    } else {
+      rejected_.erase(column);  // renamed while nobody looked, it was asked for again
+    }
+  }
+}
+
+void Oracle::SlotMade(Lsn consistent) {
+  first_ = consistent;
+}
+
+// ---- snapshots ----
+
+bool Oracle::CopyIsDue(const std::string& table) {
+  if (!syncs_known_) {
+    const Scheduler::NoYield whole;
+    auto syncs = world_.store->TableSyncs(kFlow);
+    if (!syncs.ok()) {
+      world_.Violated(absl::StrCat("the store does not answer: ", syncs.status().message()));
+      return true;
+    }
+    syncs_ = *std::move(syncs);
+    syncs_known_ = true;
+  }
+  return std::any_of(syncs_.begin(), syncs_.end(),
+                     [&](const TableSync& sync) { return sync.table == table && sync.state != TableSyncState::kDone; });
+}
+
+bool Oracle::CopyIsDue(const Table& table) {
+  return std::any_of(table.shapes.begin(), table.shapes.end(), [&](const Table::Shaped& shaped) {
+    return shaped.shape != nullptr && CopyIsDue(shaped.shape->relation.QualifiedName());
+  });
+}
+
+Lsn Oracle::Shown(const DiskState& state, uint32_t oid, int64_t key) const {
+  Lsn shown;
+  for (const auto& [name, lsn] : state.parts) {
+    const auto part = parts_.find(name);
+    if (part == parts_.end() || part->second.oid != oid || !Contains(part->second.range, key)) continue;
+    shown = std::max(shown, lsn);
+  }
+  return shown;
+}
+
+Lsn Oracle::HighestShown(const DiskState& state, uint32_t oid) const {
+  Lsn shown;
+  for (const auto& [name, lsn] : state.parts) {
+    const auto part = parts_.find(name);
+    if (part != parts_.end() && part->second.oid == oid) shown = std::max(shown, lsn);
+  }
+  return shown;
+}
+
+// ---- rows ----
+
+std::string Oracle::CompareRow(const Table& table, const DiskTable& there, int64_t key, Lsn at) const {
+  const RowPtr expected = table.RowBefore(key, at);
+  const auto found = there.rows.find(key);
+  const std::string where = absl::StrCat("table ", there.oid, " key ", key, " as of ", at.ToString(), ": ");
+  if (expected == nullptr) return found == there.rows.end() ? "" : absl::StrCat(where, "a row that is not there");
+  if (found == there.rows.end()) return absl::StrCat(where, "the row is missing");
+  const ShapePtr shape = table.ShapeBefore(at).shape;
+  for (const auto& [name, number] : there.columns) {
+    // The destination may be ahead by a change that was applied and whose transaction is still to come.
+    if (shape == nullptr || shape->FindAttnum(number) < 0) continue;
+    const auto& want = ValueAt(*expected, number);
+    const auto& have = ValueAt(*found->second, number);
+    if (want != have) return absl::StrCat(where, name, " is ", Show(have), " instead of ", Show(want));
+  }
+  return "";
+}
+
+std::string Oracle::CompareTable(const DiskState& state, const Table& table, const DiskTable& there, bool whole) const {
+  const Lsn after{state.progress.commit.value + 1};
+  std::set<int64_t> keys;
+  for (const auto& [key, versions] : table.rows) keys.insert(key);
+  for (const auto& [key, row] : there.rows) keys.insert(key);
+  for (const int64_t key : keys) {
+    std::string wrong = CompareRow(table, there, key, whole ? kEnd : std::max(after, Shown(state, table.oid, key)));
+    if (!wrong.empty()) return wrong;
+  }
+  if (!whole) return "";
+  const TableShape& shape = *table.now().shape;
+  for (size_t i = 0; i < shape.details.size(); ++i) {
+    const std::string& name = shape.relation.columns[i].name;
+    if (unsure_.contains({table.oid, shape.details[i].attnum})) continue;
+    if (rejected_.contains({table.oid, shape.details[i].attnum}) == there.columns.contains(name)) {
+      return absl::StrCat("table ", table.name(), ": column ", name,
+                          there.columns.contains(name) ? " was rejected and is there" : " is missing");
+    }
+  }
+  return "";
+}
+
+std::string Oracle::CompareTables(const Disk& disk, bool whole) {
+  for (const auto& [name, there] : disk.state.tables) {
+    const Table* table = world_.database.Find(there.oid);
+    if (CopyIsDue(name)) continue;
+    if (!table->exists()) {
+      // A drop that nobody told of leaves the table where it is.
+      const auto& ddl = world_.database.ddl;
+      const bool told = std::any_of(ddl.rbegin(), ddl.rend(), [&](const DdlRecord& record) {
+        return record.oid == there.oid && record.captured && record.commit >= first_ &&
+               record.commit == table->now().commit;
+      });
+      if (!whole || !told) continue;
+      return absl::StrCat(disk.name, ": table ", name, " was dropped and is there");
+    }
+    std::string wrong = CompareTable(disk.state, *table, there, whole);
+    if (!wrong.empty()) return absl::StrCat(disk.name, " at ", disk.state.progress.commit.ToString(), ": ", wrong);
+  }
+  for (const auto& table : world_.database.tables) {
+    if (!whole || !table->exists() || table->Keys().empty() || disk.state.Find(table->oid) != nullptr) continue;
+    return absl::StrCat(disk.name, ": table ", table->name(), " is missing");
+  }
+  return "";
+}
+
+// ---- what must hold ----
+
+bool Oracle::IsSettled(const DdlRecord& ddl, Lsn to) const {
+  if (once_rejected_.contains({ddl.oid, ddl.column})) return true;
+  return std::any_of(settled_.begin(), settled_.end(), [&](const auto& settled) {
+    return settled.first == ddl.oid && settled.second >= ddl.commit && settled.second <= to;
+  });
+}
+
+void Oracle::OnChange(const Disk& disk, const DiskState& state, uint32_t oid, Position position) {
+  for (const DdlRecord& ddl : world_.database.ddl) {
+    if (!ddl.captured || ddl.oid != oid || ddl.commit > position.commit || ddl.commit < first_) continue;
+    if (ddl.commit < HighestShown(state, oid) || IsSettled(ddl, position.commit)) continue;
+    return world_.Violated(absl::StrCat(disk.name, ": change ", position.ToString(), " of table ", oid,
+                                        " is delivered, and nobody has decided on the DDL at ", ddl.commit.ToString()));
+  }
+}
+
+void Oracle::OnCommit(const Disk& disk, int64_t generation) {
+  if (generation < disk.generation) {
+    return world_.Violated(absl::StrCat(disk.name, " takes a commit of generation ", generation));
+  }
+  const DiskState& state = disk.state;
+  for (const DdlRecord& ddl : world_.database.ddl) {
+    if (!ddl.captured || ddl.commit > state.progress.commit || ddl.commit < first_) continue;
+    const DiskTable* there = state.Find(ddl.oid);
+    if (there == nullptr || CopyIsDue(*world_.database.Find(ddl.oid)) || ddl.commit < HighestShown(state, ddl.oid))
+      continue;
+    if (IsSettled(ddl, ddl.commit)) continue;
+    return world_.Violated(absl::StrCat(disk.name, " has gone to ", state.progress.commit.ToString(),
+                                        ", and nobody has decided on the DDL at ", ddl.commit.ToString()));
+  }
+  // Without transactions, it may have seen more than it has confirmed.
+  if (state.last.commit > state.progress.commit) return;
+  if (const std::string wrong = CompareTables(disk, /*whole=*/false); !wrong.empty()) world_.Violated(wrong);
+}
+
+bool Oracle::IsDurable(const Disk& disk, const WalTransaction& t) {
+  if (disk.state.progress.commit >= t.commit) return true;
+  return std::all_of(t.ops.begin(), t.ops.end(), [&](const WalOp& op) {
+    if (op.kind == WalOp::Kind::kMessage) return true;
+    const Table* table = world_.database.Find(op.oid);
+    if (!table->exists()) return true;
+    return CopyIsDue(*table) || t.commit < HighestShown(disk.state, op.oid);
+  });
+}
+
+void Oracle::OnCheckpoint(const Checkpoint& checkpoint, int process) {
+  if (generations_[process] < generation_) {
+    return world_.Violated(absl::StrCat("a worker of generation ", generations_[process],
+                                        " stores a checkpoint, and generation ", generation_, " has taken over"));
+  }
+  if (checkpoint.lsn < checkpoint_) {
+    return world_.Violated(
+        absl::StrCat("the checkpoint goes back from ", checkpoint_.ToString(), " to ", checkpoint.lsn.ToString()));
+  }
+  checkpoint_ = checkpoint.lsn;
+  const auto& wal = world_.database.wal;
+  for (; verified_ < wal.size() && wal[verified_].end <= checkpoint.lsn; ++verified_) {
+    if (wal[verified_].commit < first_) continue;
+    for (const auto& [name, disk] : world_.disks) {
+      if (IsDurable(disk, wal[verified_])) continue;
+      return world_.Violated(absl::StrCat("checkpoint ", checkpoint.lsn.ToString(), " is stored, and ", name,
+                                          " does not have the transaction at ", wal[verified_].commit.ToString()));
+    }
+  }
+}
+
+void Oracle::OnAcknowledge(Lsn flushed) {
+  if (flushed <= checkpoint_) return;
+  world_.Violated(absl::StrCat(flushed.ToString(), " is acknowledged, and the checkpoint is ", checkpoint_.ToString()));
+}
+
+void Oracle::OnFailed(const std::string& reason) {
+  const bool lost = absl::StrContains(reason, "is lost") || absl::StrContains(reason, "is gone, and with it");
+  if (lost && world_.statistics.slot_losses > 0) return;
+  // It was lost between the look at it and its use, or a backfill that made another ended before its first checkpoint.
+  for (const char* text : {"can no longer get changes", "the slot does not exist", "was moved to"}) {
+    if (world_.statistics.slot_losses > 0 && absl::StrContains(reason, text)) return;
+  }
+  if (absl::StrContains(reason, "its snapshot was interrupted and went on under a later one")) return;
+  world_.Violated(absl::StrCat("the flow failed, and nothing had happened that it may fail for: ", reason));
+}
+
+std::string Oracle::NotThereYet() {
+  for (const auto& table : world_.database.tables) {
+    if (table->exists() && CopyIsDue(table->name())) return absl::StrCat("the copy of ", table->name(), " is due");
+  }
+  if (!world_.database.slot.exists || world_.database.wal.back().end > world_.database.slot.confirmed) {
+    return absl::StrCat("acknowledged is ", world_.database.slot.confirmed.ToString(), " of ",
+                        world_.database.wal.back().end.ToString());
+  }
+  return "";
+}
+
+std::string Oracle::Difference() {
+  for (const auto& [name, disk] : world_.disks) {
+    std::string wrong = CompareTables(disk, /*whole=*/true);
+    if (!wrong.empty()) return wrong;
+  }
+  return "";
+}
+
+}  // namespace wallaby::simulation
