@@ -123,6 +123,7 @@ absl::Status Copier::CopyTasks() {
           const auto rows = static_cast<int64_t>(batch->change_count());
           part_rows += rows;
           if (last) PartIsRead(task, part_rows);
+          if (last) RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSnapshotPartRead));
           RETURN_IF_ERROR(pipeline_.PushSnapshot(std::move(batch), last));
           task.copy->rows += rows;
           return absl::OkStatus();

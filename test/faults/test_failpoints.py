@@ -151,7 +151,7 @@ class FailpointsTest(FaultTest):
                     since = len(self.wallaby.log())
                     self.restart()
                     columns += 1
-                    sql(self.source, f"UPDATE accounts SET balance = balance + 1 WHERE id < 50; ALTER TABLE accounts ADD COLUMN c{columns} int; "
+                    sql(self.source, f"UPDATE accounts SET balance = balance + 1 WHERE id < 50; ALTER TABLE accounts ADD COLUMN c{columns} bigint; "
                                      f"UPDATE accounts SET c{columns} = id WHERE id % 7 = 0; INSERT INTO ledger (account, amount) VALUES (1, 1)")
                     self.fired(setting, since)
                     if "internal" in setting:
@@ -177,7 +177,7 @@ class FailpointsTest(FaultTest):
             else:
                 self.arm_worker(setting)
             self.restart()
-            sql(self.source, f"ALTER TABLE accounts ADD COLUMN g{number} int; UPDATE accounts SET g{number} = id WHERE id % 7 = 0")
+            sql(self.source, f"ALTER TABLE accounts ADD COLUMN g{number} bigint; UPDATE accounts SET g{number} = id WHERE id % 7 = 0")
             if not in_server:
                 self.fired(setting, since)
             wait_until(lambda: "PAUSED" in self.wallaby.get(self.flow_id)["state"], 60, "the pause")
