@@ -56,8 +56,8 @@ class SlotTest(FaultTest):
             lost = f"SELECT wal_status FROM pg_replication_slots WHERE slot_name = '{self.slot}'"
 
             def fill():
-                sql(self.source, "CREATE TEMP TABLE filler AS SELECT 1; INSERT INTO ledger (account, amount) SELECT n, n FROM generate_series(1, 30000) n;"
-                                 "DELETE FROM ledger WHERE account = amount; SELECT pg_switch_wal(); CHECKPOINT")
+                sql(self.source, "CREATE TEMP TABLE filler AS SELECT 1; INSERT INTO ledger (account, amount) SELECT -n, n FROM generate_series(1, 30000) n;"
+                                 "DELETE FROM ledger WHERE account < 0; SELECT pg_switch_wal(); CHECKPOINT")
                 return sql(self.source, lost) == [["lost"]]
 
             wait_until(fill, 120, "a lost slot")
