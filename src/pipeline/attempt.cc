@@ -218,7 +218,9 @@ absl::Status Attempt::PrepareSlot() {
     if (!syncs_.empty()) RETURN_IF_ERROR(MarkNewTables());
     return StoreFirstCheckpoint(slot_->confirmed_flush);
   }
-  return CopiesEveryTable() ? absl::OkStatus() : CheckContinuity();
+  if (CopiesEveryTable()) return absl::OkStatus();
+  RETURN_IF_ERROR(MarkRenamedTables());
+  return CheckContinuity();
 }
 
 absl::Status Attempt::MarkBackfill() {
@@ -255,11 +257,31 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
 // Tables that came, or got another name, while the slot was being made: the stream does not have their rows.
 absl::Status Attempt::MarkNewTables() {
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  for (const PublishedTable& table : tables_) RETURN_IF_ERROR(MarkIfNew(table));
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::MarkIfNew(const PublishedTable& table) {
+  const std::string name = table.relation.QualifiedName();
+  const bool marked =
+      std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) { return sync.table == name; });
+  return marked ? absl::OkStatus() : c_.store->PutTableSync(c_.flow->id, {.table = name});
+}
+
+// A table whose copy is due and that is gone may have got another name, which no message tells of without the event
+// trigger: then those that nobody knows are copied too.
+absl::Status Attempt::MarkRenamedTables() {
+  if (captures_) return absl::OkStatus();
+  const auto published = [this](const std::string& name) {
+    return std::any_of(tables_.begin(), tables_.end(),
+                       [&](const PublishedTable& table) { return table.relation.QualifiedName() == name; });
+  };
+  const bool gone = std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
+    return sync.state != TableSyncState::kDone && !published(sync.table);
+  });
+  if (!gone) return absl::OkStatus();
   for (const PublishedTable& table : tables_) {
-    const std::string name = table.relation.QualifiedName();
-    const bool marked =
-        std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) { return sync.table == name; });
-    if (!marked) RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = name}));
+    if (StreamedShape(table.relation.oid) == nullptr) RETURN_IF_ERROR(MarkIfNew(table));
   }
   return absl::OkStatus();
 }

@@ -108,6 +108,8 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status MarkNewTables();
+  absl::Status MarkRenamedTables();
+  absl::Status MarkIfNew(const PublishedTable& table);
   absl::Status PrepareSnapshot();
   // Whether the table may be copied as it is now: it is as the stream has it, or the destinations are made to follow.
   absl::StatusOr<bool> IsCopyable(const PublishedTable& table);
