@@ -8,28 +8,13 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "flow/setting_values.h"
 
 namespace wallaby {
 namespace {
 
 constexpr int64_t kKiB = 1 << 10;
 constexpr int64_t kMiB = 1 << 20;
-
-absl::Status Refuse(std::string_view value, std::string_view allowed) {
-  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: ", allowed));
-}
-
-template <std::string AccessSettings::*member>
-absl::Status SetText(const std::string& value, AccessSettings* settings) {
-  settings->*member = value;
-  return absl::OkStatus();
-}
-
-template <bool AccessSettings::*member>
-absl::Status SetFlag(const std::string& value, AccessSettings* settings) {
-  ASSIGN_OR_RETURN(settings->*member, ParseBool(value));
-  return absl::OkStatus();
-}
 
 template <int64_t AccessSettings::*member, int64_t least, int64_t most>
 absl::Status SetNumber(const std::string& value, AccessSettings* settings) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "flow/setting_values.h"
 #include "nlohmann/json.hpp"
 
 namespace wallaby {
@@ -51,22 +52,6 @@ bool IsQualifiedName(std::string_view key) {
   if (slash != std::string_view::npos && !IsDnsName(key.substr(0, slash), kMaxDnsName, true)) return false;
   const std::string_view name = slash == std::string_view::npos ? key : key.substr(slash + 1);
   return !name.empty() && IsLabelValue(name);
-}
-
-absl::Status Refuse(std::string_view value, std::string_view allowed) {
-  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: ", allowed));
-}
-
-template <std::string KubernetesSettings::*member>
-absl::Status SetText(const std::string& value, KubernetesSettings* settings) {
-  settings->*member = value;
-  return absl::OkStatus();
-}
-
-template <bool KubernetesSettings::*member>
-absl::Status SetFlag(const std::string& value, KubernetesSettings* settings) {
-  ASSIGN_OR_RETURN(settings->*member, ParseBool(value));
-  return absl::OkStatus();
 }
 
 template <int64_t KubernetesSettings::*member>

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "flow/setting_values.h"
 #include "yaml-cpp/yaml.h"
 
 namespace wallaby {
@@ -28,18 +29,6 @@ struct Setting {
   std::string_view name;
   absl::Status (*set)(const std::string& value, Settings* settings);
 };
-
-template <std::string Settings::*member>
-absl::Status SetText(const std::string& value, Settings* settings) {
-  settings->*member = value;
-  return absl::OkStatus();
-}
-
-template <bool Settings::*member>
-absl::Status SetFlag(const std::string& value, Settings* settings) {
-  ASSIGN_OR_RETURN(settings->*member, ParseBool(value));
-  return absl::OkStatus();
-}
 
 template <std::optional<bool> DdlPolicy::*member>
 absl::Status SetDdl(const std::string& value, Settings* settings) {
@@ -57,7 +46,7 @@ absl::Status OneOf(const std::string& value, std::initializer_list<std::string_v
     }
     absl::StrAppend(&names, names.empty() ? "" : ", ", name);
   }
-  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: ", names));
+  return Refuse(value, names);
 }
 
 template <std::string Settings::*member>
@@ -65,8 +54,7 @@ absl::Status SetListen(const std::string& value, Settings* settings) {
   const size_t colon = value.rfind(':');
   int port = -1;
   if (colon == std::string::npos || !absl::SimpleAtoi(value.substr(colon + 1), &port) || port < 0 || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("got '", value, "'; allowed: host:port, or :port for all interfaces"));
+    return Refuse(value, "host:port, or :port for all interfaces");
   }
   settings->*member = value;
   return absl::OkStatus();
@@ -75,7 +63,7 @@ absl::Status SetListen(const std::string& value, Settings* settings) {
 absl::Status SetMemory(const std::string& value, Settings* settings) {
   ASSIGN_OR_RETURN(settings->memory_limit, ParseBytes(value));
   if (settings->memory_limit >= kMinMemory) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: 16MiB or more"));
+  return Refuse(value, "16MiB or more");
 }
 
 absl::Status SetOtelInterval(const std::string& value, Settings* settings) {
@@ -84,14 +72,14 @@ absl::Status SetOtelInterval(const std::string& value, Settings* settings) {
     settings->otel_metrics_interval = *interval;
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: from 100ms to 1h, like 15s"));
+  return Refuse(value, "from 100ms to 1h, like 15s");
 }
 
 absl::Status SetDbosRetries(const std::string& value, Settings* settings) {
   if (absl::SimpleAtoi(value, &settings->dbos_max_retries) && settings->dbos_max_retries >= 0) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("got '", value, "'; allowed: a whole number, 0 for no limit"));
+  return Refuse(value, "a whole number, 0 for no limit");
 }
 
 // A port alone is for this machine: the endpoints ask for no password.
