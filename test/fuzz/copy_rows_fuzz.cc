@@ -21,11 +21,9 @@ Rows Feed(bool binary, int columns, std::string_view bytes, size_t piece) {
   Rows rows;
   CopyRows parser(binary, columns);
   while (!bytes.empty() && rows.good) {
-    const std::string_view now = bytes.substr(0, piece);
-    const std::unique_ptr<char[]> copy(new char[now.size()]);
-    std::copy(now.begin(), now.end(), copy.get());
-    rows.good = parser.Feed({copy.get(), now.size()}, &rows.arena, &rows.at).ok();
-    bytes.remove_prefix(now.size());
+    const fuzz::Exact now(bytes.substr(0, piece));
+    rows.good = parser.Feed(now.view(), &rows.arena, &rows.at).ok();
+    bytes.remove_prefix(now.view().size());
   }
   rows.good = rows.good && parser.Finish().ok();
   return rows;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -58,6 +59,19 @@ class Input {
 
  private:
   std::string_view rest_;
+};
+
+// The bytes on the heap in their own size, so that reading beyond them is seen.
+class Exact {
+ public:
+  explicit Exact(std::string_view bytes) : bytes_(new char[bytes.size()]), size_(bytes.size()) {
+    std::copy(bytes.begin(), bytes.end(), bytes_.get());
+  }
+  std::string_view view() const { return {bytes_.get(), size_}; }
+
+ private:
+  const std::unique_ptr<char[]> bytes_;
+  const size_t size_;
 };
 
 }  // namespace wallaby::fuzz

@@ -119,12 +119,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Assembler assembler(&source, (parts & 4) != 0 ? &filler : nullptr, (parts & 8) != 0 ? &watch : nullptr, options);
   auto batch = std::make_unique<ChangeBatch>();
   while (!in.empty()) {
-    const std::string_view block = in.Block();
-    // On the heap in its own size, so that reading beyond a message is seen.
-    const std::unique_ptr<char[]> bytes(new char[block.size()]);
-    std::copy(block.begin(), block.end(), bytes.get());
-    const std::string_view message(bytes.get(), block.size());
-    const auto outcome = assembler.Add(message, batch.get());
+    const fuzz::Exact message(in.Block());
+    const auto outcome = assembler.Add(message.view(), batch.get());
     if (!outcome.ok()) {
       REQUIRE(outcome.status().code() != absl::StatusCode::kInternal, outcome.status().message());
       // As an attempt ends: what the batch has is thrown away, and the stream begins again.

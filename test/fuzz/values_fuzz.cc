@@ -201,9 +201,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const PgType type = kind.oid == 999999 ? EnumType(999999, "mood") : BuiltinType(kind.oid, kind.typmod);
   const FieldKind form = in.Byte() % 2 == 0 ? FieldKind::kText : FieldKind::kBinary;
   const std::string_view rest = in.Rest();
-  const std::unique_ptr<char[]> copy(new char[rest.size()]);
-  std::copy(rest.begin(), rest.end(), copy.get());
-  const Field field{form, {copy.get(), rest.size()}};
+  const fuzz::Exact copy(rest);
+  const Field field{form, copy.view()};
 
   const Read read = ReadAny(field, type);
   std::string text;
