@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "access/tokens.h"
+#include "base/freer.h"
 #include "base/status.h"
 #include "telemetry/log.h"
 
@@ -21,13 +22,6 @@ namespace {
 
 constexpr absl::Duration kLookInterval = absl::Seconds(1);
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using CertificatePtr = std::unique_ptr<X509, Freer<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using StorePtr = std::unique_ptr<X509_STORE, Freer<X509_STORE_free>>;

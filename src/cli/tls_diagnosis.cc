@@ -12,19 +12,13 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "base/freer.h"
 
 namespace wallaby {
 namespace {
 
 constexpr time_t kLimitSeconds = 3;
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using Context = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
 using Session = std::unique_ptr<SSL, Freer<SSL_free>>;
 

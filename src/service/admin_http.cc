@@ -15,6 +15,7 @@
 #include "access/audit.h"
 #include "access/method_roles.h"
 #include "access/tls_files.h"
+#include "base/freer.h"
 #include "base/status.h"
 #include "httplib.h"
 #include "nlohmann/json.hpp"
@@ -58,10 +59,7 @@ class LimitedServer final : public httplib::Server {
   SSL_CTX* const tls_;  // null: plain
 };
 
-struct TlsContextFreer {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-using TlsContext = std::unique_ptr<SSL_CTX, TlsContextFreer>;
+using TlsContext = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
 
 Credentials CredentialsOf(const httplib::Request& request) {
   Credentials credentials;

@@ -38,10 +38,6 @@ void Address(socket_t socket, GetName get_name, std::string* ip, int* port) {
 
 }  // namespace
 
-void HttpConnection::SslFreer::operator()(SSL* ssl) const {
-  SSL_free(ssl);
-}
-
 HttpConnection::HttpConnection(socket_t socket, const HttpLimits& limits) : socket_(socket), limits_(limits) {
   fcntl(socket_, F_SETFL, fcntl(socket_, F_GETFL, 0) | O_NONBLOCK);
   deadline_ = absl::Now() + limits_.timeout;

@@ -4,7 +4,7 @@
 #ifndef WALLABY_SERVICE_HTTP_CONNECTION_H_
 #define WALLABY_SERVICE_HTTP_CONNECTION_H_
 
-#include <openssl/types.h>
+#include <openssl/ssl.h>
 
 #include <array>
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "base/freer.h"
 #include "httplib.h"
 
 namespace wallaby {
@@ -45,10 +46,6 @@ class HttpConnection final : public httplib::Stream {
   socket_t socket() const override { return socket_; }
 
  private:
-  struct SslFreer {
-    void operator()(SSL* ssl) const;
-  };
-
   void LetAnswerArrive();
   // Waits for the socket, at the latest until the deadline.
   bool Await(short events) const;
@@ -59,7 +56,7 @@ class HttpConnection final : public httplib::Stream {
 
   const socket_t socket_;
   const HttpLimits limits_;
-  std::unique_ptr<SSL, SslFreer> ssl_;
+  std::unique_ptr<SSL, Freer<SSL_free>> ssl_;
   absl::Time deadline_;
   size_t left_ = 0;  // bytes that the request may still have
   bool answering_ = false;

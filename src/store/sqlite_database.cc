@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/failpoint.h"
+#include "base/freer.h"
 #include "base/status.h"
 #include "store/sql_database.h"
 #include "store/sqlite_file.h"
@@ -21,13 +22,7 @@ namespace {
 
 constexpr int kBusyTimeoutMillis = 10000;
 
-struct CloseDatabase {
-  void operator()(sqlite3* db) const { sqlite3_close_v2(db); }
-};
-struct FinalizeStatement {
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using StatementPtr = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
+using StatementPtr = std::unique_ptr<sqlite3_stmt, Freer<sqlite3_finalize>>;
 
 void Now(sqlite3_context* context, int, sqlite3_value**) {
   sqlite3_result_int64(context, absl::GetCurrentTimeNanos() / 1000);
@@ -159,7 +154,7 @@ class SqliteDatabase final : public SqlDatabase, private SqlSession {
   const std::string path_;
   // Held for a whole transaction; the private members below it are used only then.
   std::mutex mutex_;
-  std::unique_ptr<sqlite3, CloseDatabase> db_;
+  std::unique_ptr<sqlite3, Freer<sqlite3_close_v2>> db_;
   std::unordered_map<std::string, StatementPtr> statements_;  // goes before db_
 };
 

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/freer.h"
 
 namespace wallaby {
 namespace {
@@ -15,17 +16,8 @@ constexpr size_t kMaxBody = 64 << 20;
 constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 constexpr int kPollMs = 1000;
 
-struct EasyDeleter {
-  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
-};
-struct MultiDeleter {
-  void operator()(CURLM* handle) const { curl_multi_cleanup(handle); }
-};
-struct ListDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using Easy = std::unique_ptr<CURL, EasyDeleter>;
-using List = std::unique_ptr<curl_slist, ListDeleter>;
+using Easy = std::unique_ptr<CURL, Freer<curl_easy_cleanup>>;
+using List = std::unique_ptr<curl_slist, Freer<curl_slist_free_all>>;
 
 struct Transfer {
   const HttpRequest* request = nullptr;
@@ -126,7 +118,7 @@ absl::Status ToStatus(CURLcode code, std::string_view detail) {
 }  // namespace
 
 struct HttpClient::Handles {
-  std::unique_ptr<CURLM, MultiDeleter> multi{curl_multi_init()};
+  std::unique_ptr<CURLM, Freer<curl_multi_cleanup>> multi{curl_multi_init()};
 };
 
 HttpClient::HttpClient() {
