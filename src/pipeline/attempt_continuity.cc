@@ -33,8 +33,7 @@ absl::Status Attempt::LookAtSlot() {
     const std::string why =
         reason.empty() || reason == "wal_removed"
             ? "the server has removed WAL that it needs, so the changes in it are gone (raise max_slot_wal_keep_size "
-              "to "
-              "keep more)"
+              "to keep more)"
             : absl::StrCat("the server has invalidated it (", reason, "), so the changes in it are gone");
     return NeedsBackfill(absl::StrCat("slot ", slot_->name, " is lost: ", why));
   }
