@@ -54,4 +54,13 @@ absl::StatusOr<bool> ParseBool(std::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a truth value; write true or false"));
 }
 
+std::string BytesText(int64_t bytes) {
+  constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB", "TiB"};
+  if (bytes < 1024) return absl::StrCat(bytes, bytes == 1 ? " byte" : " bytes");
+  double size = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < std::size(kUnits); ++unit) size /= 1024;
+  return absl::StrFormat(size < 10 ? "%.1f %s" : "%.0f %s", size, kUnits[unit]);
+}
+
 }  // namespace wallaby

@@ -9,6 +9,7 @@
 #include "flow/access_settings.h"
 #include "flow/flow.h"
 #include "flow/kubernetes_settings.h"
+#include "postgres/source_options.h"
 
 namespace wallaby {
 
@@ -26,6 +27,10 @@ struct Settings {
   std::string metrics_listen;                  // WALLABY_METRICS_LISTEN; empty: off
   std::string admin_listen;                    // WALLABY_ADMIN_LISTEN; empty: off
   std::string trace_path;                      // WALLABY_TRACE_PATH; empty: off
+  std::string spool_dir;                          // WALLABY_SPOOL_DIR; empty: no spool
+  int64_t spool_limit = 0;                        // WALLABY_SPOOL_LIMIT: bytes of all spools in spool_dir; 0: none
+  SpoolPolicy spool_policy = SpoolPolicy::kHold;  // WALLABY_SPOOL_POLICY; a flow's own wins
+  std::string spool_key;                          // WALLABY_SPOOL_KEY: 32 bytes; empty: the spool is not encrypted
   // WALLABY_OTEL_METRICS_INTERVAL; 0: as OTEL_METRIC_EXPORT_INTERVAL says.
   absl::Duration otel_metrics_interval;
   DdlPolicy ddl;                       // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins

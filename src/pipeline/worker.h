@@ -39,6 +39,10 @@ class Worker {
 
  private:
   absl::Status FollowReferences();
+  void MakeSpooler(Spooler::Failed failed);
+  // Mode kSpool: until the flow is neither paused nor failed.
+  absl::Status KeepSpooling();
+  void FailSpooling(const absl::Status& failure);
   void TraceBegin();
   absl::Status RunAttempts();
   absl::Status RunAttempt();
@@ -73,6 +77,7 @@ class Worker {
   AttemptContext context_;
   std::unique_ptr<CheckpointStore> checkpoint_store_;
   std::unique_ptr<SourceSession> monitor_;  // of the pulse
+  std::unique_ptr<Spooler> spooler_;        // with a spool
 
   Event stop_event_;  // set by Stop(); never cleared
   Event pulse_end_;

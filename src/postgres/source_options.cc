@@ -57,6 +57,8 @@ constexpr SourceOptionSpec kSpecs[] = {
     {"failover", false, kBool},
     {"binary", false, kBool},
     {"catch_up", false, "a size such as 32MiB, or off"},
+    {"spool_limit", false, kBytes},
+    {"spool_policy", false, "hold or fail"},
     {"aws_rds_iam", false, "false"},
     {"aws_region", false, "not set"},
     {"aws_profile", false, "not set"},
@@ -216,6 +218,8 @@ constexpr std::array<std::pair<std::string_view, PublicationMode>, 2> kPublicati
     {{"add", PublicationMode::kAdd}, {"sync", PublicationMode::kSync}}};
 constexpr std::array<std::pair<std::string_view, SnapshotMode>, 2> kSnapshotMode = {
     {{"initial", SnapshotMode::kInitial}, {"never", SnapshotMode::kNever}}};
+constexpr std::array<std::pair<std::string_view, SpoolPolicy>, 2> kSpoolPolicy = {
+    {{"hold", SpoolPolicy::kHold}, {"fail", SpoolPolicy::kFail}}};
 constexpr std::array<std::pair<std::string_view, int>, 5> kFormats = {
     {{"arrow", 0}, {"parquet", 0}, {"avro", 0}, {"proto", 0}, {"json", 0}}};
 
@@ -265,6 +269,12 @@ void ParseBehaviour(Parser& parser, SourceOptions* out) {
     out->catch_up = 0;
   } else {
     parser.Bytes("catch_up", &out->catch_up);
+  }
+  parser.Bytes("spool_limit", &out->spool_limit);
+  if (parser.Get("spool_policy") != nullptr) {
+    SpoolPolicy policy = SpoolPolicy::kHold;
+    parser.Choice("spool_policy", kSpoolPolicy, &policy);
+    out->spool_policy = policy;
   }
 }
 

@@ -17,6 +17,8 @@ namespace wallaby {
 enum class ToastFetch { kOff, kSource, kFull, kCache };
 enum class PublicationMode { kAdd, kSync };
 enum class SnapshotMode { kInitial, kNever };
+// What happens when the spool may grow no further: the slot is not read on, or the flow that holds most of it fails.
+enum class SpoolPolicy { kHold, kFail };
 
 struct SourceOptions {
   std::string dsn;
@@ -51,6 +53,9 @@ struct SourceOptions {
   bool binary = true;     // ours: false forces text transfer
   // ours: from this much WAL behind on, changes are read through SQL (postgres/catch_up_stream.h); 0: never
   int64_t catch_up = 32 << 20;
+  // ours: what the flow may hold of the spool (pipeline/spooler.h); 0: as much as there is
+  int64_t spool_limit = 0;
+  std::optional<SpoolPolicy> spool_policy;  // ours; unset: as WALLABY_SPOOL_POLICY says
 };
 
 struct SourceOptionSpec {
