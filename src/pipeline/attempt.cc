@@ -135,11 +135,10 @@ absl::Status Attempt::EnsureCapture() {
   return absl::OkStatus();
 }
 
-// The published tables without our own, and without columns that were rejected.
+// The published tables that the flow carries, without columns that were rejected.
 absl::Status Attempt::ListTables(SourceSession& session) {
   ASSIGN_OR_RETURN(tables_, session.PublishedTables());
-  const std::string own = absl::StrCat(c_.source_options->state_schema, ".", c_.source_options->state_table);
-  std::erase_if(tables_, [&](const PublishedTable& table) { return table.relation.QualifiedName() == own; });
+  std::erase_if(tables_, [&](const PublishedTable& table) { return !Carries(table.relation); });
   source_shapes_.clear();
   for (PublishedTable& table : tables_) {
     TableShape& shape = source_shapes_[table.relation.oid] = {.relation = table.relation, .details = table.details};
@@ -152,6 +151,12 @@ absl::Status Attempt::ListTables(SourceSession& session) {
     table.relation = shape.Visible();
   }
   return absl::OkStatus();
+}
+
+bool Attempt::Carries(const Relation& relation) const {
+  const SourceOptions& options = *c_.source_options;
+  const bool own = relation.schema == options.state_schema && relation.name == options.state_table;
+  return !own && CarriesTable(options, relation.schema, relation.name);
 }
 
 const StoredShape* Attempt::StreamedShape(uint32_t oid) const {
@@ -380,7 +385,7 @@ absl::Status Attempt::Stream() {
                  {.flow_id = c_.flow->id,
                   .publication = c_.source_options->publication,
                   .message_prefix = c_.source_options->ddl_message_prefix,
-                  .state_table = absl::StrCat(c_.source_options->state_schema, ".", c_.source_options->state_table),
+                  .carries = [this](const Relation& relation) { return Carries(relation); },
                   .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply)});
   pgoutput::Assembler assembler(session_.get(), filler.get(), &watch, std::move(assembler_options));
   const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);

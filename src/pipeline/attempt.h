@@ -101,6 +101,7 @@ class Attempt {
   absl::Status EnsureCapture();
   absl::Status ListTables(SourceSession& session);
   absl::Status ListTablesAtSnapshot();
+  bool Carries(const Relation& relation) const;
   // Null: nothing is stored for the table.
   const StoredShape* StreamedShape(uint32_t oid) const;
   absl::Status CheckTables();

@@ -33,6 +33,8 @@ constexpr SourceOptionSpec kSpecs[] = {
     {"ensure_publication", false, kBool},
     {"publication_tables", false, kTables},
     {"publication_schemas", false, "names separated by commas"},
+    {"tables", false, kTables},
+    {"schemas", false, "names separated by commas"},
     {"sync_publication", false, kBool},
     {"sync_publication_mode", false, "add or sync"},
     {"validate_replication", false, kBool},
@@ -231,6 +233,9 @@ void ParseNames(Parser& parser, SourceOptions* out) {
   parser.List("publication_tables", &out->publication_tables);
   Qualify(&out->publication_tables);
   parser.List("publication_schemas", &out->publication_schemas);
+  parser.List("tables", &out->tables);
+  Qualify(&out->tables);
+  parser.List("schemas", &out->schemas);
   parser.Name("state_schema", &out->state_schema);
   parser.Name("state_table", &out->state_table);
   parser.Text("flow_id", &out->flow_id);
@@ -279,6 +284,13 @@ void ParseBehaviour(Parser& parser, SourceOptions* out) {
 }
 
 }  // namespace
+
+bool CarriesTable(const SourceOptions& options, std::string_view schema, std::string_view name) {
+  if (options.tables.empty() && options.schemas.empty()) return true;
+  return std::find(options.schemas.begin(), options.schemas.end(), schema) != options.schemas.end() ||
+         std::find(options.tables.begin(), options.tables.end(), absl::StrCat(schema, ".", name)) !=
+             options.tables.end();
+}
 
 std::span<const SourceOptionSpec> SourceOptionSpecs() {
   return kSpecs;

@@ -28,6 +28,8 @@ struct SourceOptions {
   bool ensure_publication = true;
   std::vector<std::string> publication_tables;  // "schema.table"; a bare name means schema public
   std::vector<std::string> publication_schemas;
+  std::vector<std::string> tables;   // ours: of the published tables only these,
+  std::vector<std::string> schemas;  // and those in these schemas; both empty: all
   bool sync_publication = false;
   PublicationMode sync_publication_mode = PublicationMode::kAdd;
   bool validate_replication = true;
@@ -57,6 +59,9 @@ struct SourceOptions {
   int64_t spool_limit = 0;
   std::optional<SpoolPolicy> spool_policy;  // ours; unset: as WALLABY_SPOOL_POLICY says
 };
+
+// Whether a flow with these options carries the table.
+bool CarriesTable(const SourceOptions& options, std::string_view schema, std::string_view name);
 
 struct SourceOptionSpec {
   std::string_view name;
