@@ -2,8 +2,9 @@
 // what keeps two workers apart; the dispatcher only starts, stops and restarts them.
 //
 // The control store says what should be: a flow in `running` gets a worker again whatever ended the last one; a flow in
-// `stopping` becomes `stopped` when its worker is gone. With a spool a flow in `paused` or `failed` has one that delivers
-// nothing and keeps the source from holding its WAL for it (wallaby-worker -mode spool). All others are left alone.
+// `stopping` becomes `stopped` when its worker is gone. With a spool a flow in `paused` or `failed` has one that
+// delivers nothing and keeps the source from holding its WAL for it (wallaby-worker -mode spool). All others are left
+// alone.
 #ifndef WALLABY_DISPATCH_DISPATCHER_H_
 #define WALLABY_DISPATCH_DISPATCHER_H_
 

@@ -62,9 +62,10 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
   flags.String("flow-id", &line->options.flow_id, "ID", "the flow to run");
   flags.Require("flow-id");
   flags.String("config", &line->config, "FILE", "settings file (YAML); the environment wins over it");
-  flags.String("mode", &line->mode, "cdc|backfill|spool",
-               "cdc: copy what is due, then stream; backfill: copy tables again, then end; spool: deliver nothing, only "
-               "read the slot into the spool while the flow is paused or failed");
+  flags.String(
+      "mode", &line->mode, "cdc|backfill|spool",
+      "cdc: copy what is due, then stream; backfill: copy tables again, then end; spool: deliver nothing, only "
+      "read the slot into the spool while the flow is paused or failed");
   flags.Int("max-empty-reads", &line->options.max_empty_reads, "N",
             "end after N polls in a row that brought nothing; 1: deliver what is waiting, then end; 0: never");
   flags.List("tables", &line->options.tables, "TABLE,...", "backfill: only these tables (schema.table)");
@@ -85,7 +86,8 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
   } else if (line->mode != "cdc") {
     return flags.UsageError("-mode is '" + line->mode + "'; allowed: cdc, backfill or spool");
   }
-  if (line->options.mode != WorkerMode::kBackfill && (!line->options.tables.empty() || !line->options.schemas.empty())) {
+  if (line->options.mode != WorkerMode::kBackfill &&
+      (!line->options.tables.empty() || !line->options.schemas.empty())) {
     return flags.UsageError("-tables and -schemas go with -mode backfill");
   }
   if (line->options.max_empty_reads < 0 || line->options.snapshot_workers < 0 || line->options.partition.count < 0) {

@@ -79,7 +79,8 @@ absl::Status Attempt::CheckSlotPosition() const {
                                       SpoolFolder(*c_.options->spool, spool_name_)));
   }
   if (spool != checkpoint_->metadata.end()) {
-    return absl::FailedPreconditionError(absl::StrCat("what this flow has not delivered is in the spool ", spool->second,
+    return absl::FailedPreconditionError(absl::StrCat("what this flow has not delivered is in the spool ",
+                                                      spool->second,
                                                       "; set WALLABY_SPOOL_DIR as it was and start the flow again"));
   }
   return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),

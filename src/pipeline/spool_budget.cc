@@ -25,10 +25,10 @@ absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer) {
     ASSIGN_OR_RETURN(const bool room, writer.HasRoom());
     if (over == holders.end() && room) return true;
     const Holder& full = over != holders.end() ? *over : holders.front();
-    why_full_ = absl::StrCat("flow ", full.flow_id, " holds ", BytesText(full.bytes), " of the spool, and ",
-                             over != holders.end() ? absl::StrCat("its spool_limit is ", BytesText(full.limit))
+    why_full_ = absl::StrCat("flow ", full.flow_id, " holds ", SizeText(full.bytes), " of the spool, and ",
+                             over != holders.end() ? absl::StrCat("its spool_limit is ", SizeText(full.limit))
                                                    : absl::StrCat("all spools together may have ",
-                                                                  BytesText(options_.limit), " (WALLABY_SPOOL_LIMIT)"));
+                                                                  SizeText(options_.limit), " (WALLABY_SPOOL_LIMIT)"));
     // When others fill the folder, nothing is won by failing one that holds next to nothing.
     if (full.policy == SpoolPolicy::kHold || full.bytes < options_.segment_bytes) return false;
     RETURN_IF_ERROR(GiveUp(full, why_full_));
@@ -61,9 +61,11 @@ absl::StatusOr<std::vector<SpoolBudget::Holder>> SpoolBudget::Holders() const {
 
 // First the state, so that a crash in between leaves a flow that fails once more.
 absl::Status SpoolBudget::GiveUp(const Holder& holder, const std::string& why) {
-  const std::string reason = absl::StrCat(
-      "the spool is full: ", why, "; as spool_policy is fail, what this flow had not delivered was dropped. To copy "
-      "every table again and go on from there, run: wallaby-worker -flow-id ", holder.flow_id, " -mode backfill");
+  const std::string reason =
+      absl::StrCat("the spool is full: ", why,
+                   "; as spool_policy is fail, what this flow had not delivered was dropped. To copy "
+                   "every table again and go on from there, run: wallaby-worker -flow-id ",
+                   holder.flow_id, " -mode backfill");
   Log(LogLevel::kError, "flow failed", {{"flow", holder.flow_id}, {"reason", reason}});
   const absl::Status failed =
       store_->Transition(holder.flow_id, {FlowState::kRunning, FlowState::kPaused}, FlowState::kFailed, reason);

@@ -1,9 +1,9 @@
 // SpoolBudget: whether a spool may grow, and who has to go when it may not.
 //
-// A flow holds what lies between its cursor and the spool's end. It may hold as much as its option spool_limit says, and
-// all spools together may hold WALLABY_SPOOL_LIMIT. Where one of the two is used up, the policy of the flow that holds
-// most decides: `hold` stops the reading of the slot, and the source keeps its WAL; `fail` fails the flow, whose tables
-// must be copied again, and all others go on.
+// A flow holds what lies between its cursor and the spool's end. It may hold as much as its option spool_limit says,
+// and all spools together may hold WALLABY_SPOOL_LIMIT. Where one of the two is used up, the policy of the flow that
+// holds most decides: `hold` stops the reading of the slot, and the source keeps its WAL; `fail` fails the flow, whose
+// tables must be copied again, and all others go on.
 #ifndef WALLABY_PIPELINE_SPOOL_BUDGET_H_
 #define WALLABY_PIPELINE_SPOOL_BUDGET_H_
 

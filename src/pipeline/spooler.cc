@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/failpoint.h"
 #include "base/status.h"
+#include "pgoutput/messages.h"
 #include "spool/spool_cursor.h"
 #include "telemetry/log.h"
 
@@ -60,6 +61,11 @@ std::string Spooler::trouble() const {
   return trouble_;
 }
 
+std::optional<SpoolName> Spooler::name() const {
+  std::lock_guard lock(mutex_);
+  return name_;
+}
+
 void Spooler::SetTrouble(std::string trouble) {
   std::lock_guard lock(mutex_);
   trouble_ = std::move(trouble);
@@ -101,6 +107,10 @@ absl::Status Spooler::Open(Try& t) {
   ASSIGN_OR_RETURN(t.session, source_->Connect());
   ASSIGN_OR_RETURN(const ServerInfo server, t.session->GetServerInfo());
   const SpoolName name{server.system_identifier, source_options_->slot};
+  {
+    std::lock_guard lock(mutex_);
+    name_ = name;
+  }
   ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool_, name));
   if (cursors.empty()) return NotYet("no flow has begun to read the slot");
   ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, t.session->GetSlot());
@@ -124,8 +134,11 @@ absl::Status Spooler::Open(Try& t) {
   }
   t.budget = std::make_unique<SpoolBudget>(store_, spool_, name, policy_);
   RETURN_IF_ERROR(LookForRoom(t));
+  t.had_end = t.writer->end();
+  if (t.writer->last_commit() >= slot->confirmed_flush) t.had_commit = t.writer->last_commit();
   StreamOptions options;
-  options.start = t.writer->end();
+  // Not where the spool ends: what comes again proves that the server still has the history that the spool has.
+  options.start = slot->confirmed_flush;
   options.messages = true;
   options.on_switch = [](std::string_view what) { Log(LogLevel::kInfo, what, {{"by", "spool"}}); };
   ASSIGN_OR_RETURN(t.stream, t.session->StartReplication(options));
@@ -179,6 +192,9 @@ absl::StatusOr<bool> Spooler::Drain(Try& t) {
       case Packet::Kind::kNone:
         return false;
       case Packet::Kind::kData:
+        if (packet.payload.starts_with(static_cast<char>(pgoutput::MessageType::kBegin))) {
+          RETURN_IF_ERROR(CheckHistory(t, packet.payload));
+        }
         RETURN_IF_ERROR(t.writer->Append(packet.payload));
         t.dirty = true;
         t.unsynced += static_cast<int64_t>(packet.payload.size());
@@ -191,6 +207,25 @@ absl::StatusOr<bool> Spooler::Drain(Try& t) {
     }
   }
   return true;
+}
+
+// Positions are given out again by a server that was restored from a backup, or promoted without the last transactions.
+absl::Status Spooler::CheckHistory(Try& t, std::string_view begin_message) const {
+  pgoutput::Begin begin;
+  RETURN_IF_ERROR(pgoutput::ParseBegin(begin_message, &begin));
+  if (begin.commit == t.had_commit) {
+    t.had_commit = {};
+    return absl::OkStatus();
+  }
+  const bool known = t.had_commit.valid() ? begin.commit < t.had_commit : begin.commit <= t.writer->last_commit();
+  if (known || (begin.commit >= t.had_end && !t.had_commit.valid())) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("the source's history is another one than before: it now has a transaction at ",
+                   begin.commit.ToString(), ", and the spool, which goes to ", t.had_end.ToString(),
+                   ", has not; the source was restored from a backup, or failed over to a standby that lacked the last "
+                   "transactions, "
+                   "and the destinations may have rows that it lost. Delete the flows of slot ",
+                   source_options_->slot, " and the slot, and create them anew, which copies every table"));
 }
 
 // WAL without changes for us moves the flows and the slot on, too.

@@ -1,5 +1,5 @@
-// Spooler: reads a slot into its spool, so that the source may forget what flows have not delivered yet: because they are
-// gated or paused, or their destinations are slow or down.
+// Spooler: reads a slot into its spool, so that the source may forget what flows have not delivered yet: because they
+// are gated or paused, or their destinations are slow or down.
 //
 // Every worker of a flow with a spool has one. Of the flows that share a slot, the one that takes the spool first reads
 // it; the others wait to follow. A thread of its own; what fails is tried again, with backoff, for as long as it lives.
@@ -9,15 +9,17 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/status/status.h"
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/lsn.h"
-#include "pipeline/spool_budget.h"
 #include "pipeline/source.h"
+#include "pipeline/spool_budget.h"
 #include "spool/spool.h"
 #include "spool/spool_writer.h"
 #include "store/control_store.h"
@@ -29,8 +31,8 @@ class Spooler {
   // Told of what no further try will mend; the thread has ended then.
   using Failed = std::function<void(const absl::Status&)>;
 
-  // All pointers outlive the object. Begins at once, if one of the slot's flows has a cursor. `policy`: of flows that do
-  // not say.
+  // All pointers outlive the object. Begins at once, if one of the slot's flows has a cursor. `policy`: of flows that
+  // do not say.
   Spooler(Source* source, const SourceOptions* source_options, ControlStore* store, Clock* clock, SpoolOptions spool,
           SpoolPolicy policy, Failed failed);
   // Ends the thread; whole transactions that were read are durable then.
@@ -40,6 +42,8 @@ class Spooler {
 
   // The slot or a cursor may be there now, or somebody waits for news of how far the server is. Any thread.
   void Poke();
+  // Which spool it is, once the source has told.
+  std::optional<SpoolName> name() const;
   // Why the slot is not being read by anybody, for people; "" when it is.
   std::string trouble() const;
 
@@ -51,16 +55,19 @@ class Spooler {
     std::unique_ptr<SpoolBudget> budget;
     std::unique_ptr<ReplicationStream> stream;
     Lsn received;
-    Lsn told;                    // what the server last heard to be durable
-    Lsn idle;                    // the server has sent everything up to here
-    bool dirty = false;          // appended since the last flush
+    Lsn told;  // what the server last heard to be durable
+    Lsn idle;  // the server has sent everything up to here
+    // What the spool had when it was opened, and the server sends again, must come as it came before.
+    Lsn had_commit;  // the last transaction's; 0/0 once it has come, or where it does not come again
+    Lsn had_end;
+    bool dirty = false;  // appended since the last flush
     bool reply_requested = false;
     bool poked = false;
     bool room = true;
     absl::Duration synced_at;
     absl::Duration told_at;
-    absl::Duration looked_at;    // for room
-    int64_t unsynced = 0;        // bytes
+    absl::Duration looked_at;  // for room
+    int64_t unsynced = 0;      // bytes
   };
 
   void Run();
@@ -70,6 +77,7 @@ class Spooler {
   absl::Status Step(Try& t);
   // True when the stream had more.
   absl::StatusOr<bool> Drain(Try& t);
+  absl::Status CheckHistory(Try& t, std::string_view begin_message) const;
   absl::Status TakeIdle(Try& t);
   absl::Status LookForRoom(Try& t);
   absl::Status Tell(Try& t, bool request_reply);
@@ -87,6 +95,7 @@ class Spooler {
   Event end_;
   Event wake_;
   mutable std::mutex mutex_;  // guards all below
+  std::optional<SpoolName> name_;
   std::string trouble_ = "starting";
   bool poked_ = false;
 

@@ -112,6 +112,7 @@ void Worker::WriteReport() {
       }
     }
   }
+  if (options_.spool) MeasureSpool(current.acknowledged);
   report.metrics = EncodeMetrics(MetricRegistry::Process().Collect());
   store_->PutReport(options_.flow_id, report).IgnoreError();
 }

@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "pipeline/worker.h"
 #include "telemetry/log.h"
+#include "telemetry/metric_table.h"
 
 namespace wallaby {
 namespace {
@@ -16,6 +17,7 @@ void Worker::MakeSpooler(Spooler::Failed failed) {
   spooler_ = std::make_unique<Spooler>(source_.get(), &source_options_, store_, clock_, *options_.spool,
                                        options_.spool_policy, std::move(failed));
   context_.spooler = spooler_.get();
+  spool_meter_ = std::make_unique<SpoolMeter>(*options_.spool, source_options_.spool_limit);
 }
 
 // Without the flow's lease, which an apply, or a worker that delivers, may take at any time.
@@ -37,6 +39,24 @@ absl::Status Worker::KeepSpooling() {
   }
   spooler_.reset();
   return absl::OkStatus();
+}
+
+void Worker::MeasureSpool(Lsn cursor) {
+  MetricRegistry& metrics = MetricRegistry::Process();
+  const Labels labels = {{"slot", source_options_.slot}};
+  Gauge& size = metrics.GetGauge(kSpoolSize, labels);
+  Gauge& limit = metrics.GetGauge(kSpoolLimit, labels);
+  Gauge& behind = metrics.GetGauge(kSpoolBehind, labels);
+  Gauge& full_in = metrics.GetGauge(kSpoolFullIn, labels);
+  for (Gauge* gauge : {&size, &limit, &behind, &full_in}) gauge->SetUnknown();
+  const std::optional<SpoolName> name = spooler_ == nullptr ? std::nullopt : spooler_->name();
+  if (!name) return;
+  const auto figures = spool_meter_->Measure(*name, cursor, clock_->Monotonic());
+  if (!figures.ok()) return;
+  size.Set(static_cast<double>(figures->size));
+  limit.Set(static_cast<double>(figures->limit));
+  behind.Set(static_cast<double>(figures->behind));
+  if (figures->full_in) full_in.Set(absl::ToDoubleSeconds(*figures->full_in));
 }
 
 // The worker stays: to be started again would not mend it, and somebody must see to it first.
