@@ -1,0 +1,60 @@
+#include "spool/spool.h"
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "spool/file.h"
+#include "spool/lock.h"
+#include "spool/segment.h"
+
+namespace wallaby {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What is being removed: a name that no spool has.
+constexpr std::string_view kRemoved = ".removed";
+
+absl::Status RemoveAll(const std::string& folder) {
+  std::error_code error;
+  fs::remove_all(folder, error);
+  return error ? spool::FileError("remove", folder, error.value()) : absl::OkStatus();
+}
+
+}  // namespace
+
+std::string SpoolFolder(const SpoolOptions& options, const SpoolName& name) {
+  return absl::StrCat(options.root, "/", spool::FileName(name.system_identifier), "-", spool::FileName(name.slot));
+}
+
+bool SpoolExists(const SpoolOptions& options, const SpoolName& name) {
+  const auto segments = spool::ListSegments(SpoolFolder(options, name));
+  return segments.ok() && !segments->empty();
+}
+
+absl::StatusOr<int64_t> SpoolBytes(const std::string& root) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code gone;  // a segment that was removed meanwhile takes no room
+    const auto size = entry->is_regular_file(gone) ? entry->file_size(gone) : 0;
+    if (!gone) bytes += static_cast<int64_t>(size);
+  }
+  if (error && error.value() != ENOENT) return spool::FileError("list", root, error.value());
+  return bytes;
+}
+
+absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name) {
+  const std::string folder = SpoolFolder(options, name);
+  const std::string removed = absl::StrCat(folder, kRemoved);
+  RETURN_IF_ERROR(RemoveAll(removed));  // a removal that was cut off
+  if (!spool::Exists(folder)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const spool::File lock, spool::LockSpool(folder));
+  RETURN_IF_ERROR(spool::RenameFile(folder, removed));
+  return RemoveAll(removed);
+}
+
+}  // namespace wallaby
