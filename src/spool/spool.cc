@@ -47,6 +47,22 @@ absl::StatusOr<int64_t> SpoolBytes(const std::string& root) {
   return bytes;
 }
 
+absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions& options, const SpoolName& name, Lsn from) {
+  const std::string folder = SpoolFolder(options, name);
+  const auto segments = spool::ListSegments(folder);
+  if (absl::IsNotFound(segments.status())) return 0;
+  RETURN_IF_ERROR(segments.status());
+  int64_t bytes = 0;
+  for (size_t i = 0; i < segments->size(); ++i) {
+    const bool last = i + 1 == segments->size();
+    if (!last && (*segments)[i + 1] <= from) continue;
+    std::error_code gone;
+    const auto size = fs::file_size(spool::SegmentPath(folder, (*segments)[i]), gone);
+    if (!gone) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
+}
+
 absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name) {
   const std::string folder = SpoolFolder(options, name);
   const std::string removed = absl::StrCat(folder, kRemoved);

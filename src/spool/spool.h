@@ -40,7 +40,7 @@ std::string SpoolFolder(const SpoolOptions& options, const SpoolName& name);
 bool SpoolExists(const SpoolOptions& options, const SpoolName& name);
 // Bytes on the disk of all spools in `root`; 0 when there is none.
 absl::StatusOr<int64_t> SpoolBytes(const std::string& root);
-// About how much of it lies behind `from`: what a flow that is there holds. 0 when there is no spool.
+// The size of the segments that a flow needs which is at `from`; 0 when there is no spool.
 absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions& options, const SpoolName& name, Lsn from);
 // Removes a spool that nobody writes, with all that is in it. UNAVAILABLE while somebody does.
 absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name);
