@@ -72,15 +72,20 @@ bool NeedsCopyAfterRows(const SchemaChange& change) {
 }
 
 // A column that the catalog does not have any more, or has under another name, may be an old one renamed or have had a
-// default: what the rows that were there have in it is known to nobody.
+// default: what the rows that were there have in it is known to nobody. The old one may have been rejected, so that no
+// step tells of its end.
 bool AddsUnknownColumns(const SchemaChange& change) {
-  const auto has = [&](SchemaStepKind kind, bool unknown) {
+  const auto adds = [&](bool unknown) {
     return std::any_of(change.steps.begin(), change.steps.end(), [&](const SchemaStep& step) {
-      return step.kind == kind && (!unknown || step.detail.attnum == 0);
+      return step.kind == SchemaStepKind::kAddColumn && (!unknown || step.detail.attnum == 0);
     });
   };
-  return has(SchemaStepKind::kAddColumn, true) ||
-         (has(SchemaStepKind::kAddColumn, false) && has(SchemaStepKind::kDropColumn, true));
+  const TableShape& before = *change.before;
+  bool loses = false;
+  for (size_t i = 0; i < before.details.size(); ++i) {
+    loses |= before.details[i].attnum == 0 && change.after->FindName(before.relation.columns[i].name) < 0;
+  }
+  return adds(true) || (adds(false) && loses);
 }
 
 std::string DescribeSteps(const SchemaChange& change) {

@@ -78,6 +78,7 @@ class Worker {
   SourceOptions source_options_;
   std::unique_ptr<Source> source_;
   Lease lease_;
+  std::unique_ptr<ControlStore> fenced_;  // store_ by the right of the lease: for all that is written
   AttemptContext context_;
   std::unique_ptr<CheckpointStore> checkpoint_store_;
   std::unique_ptr<SourceSession> monitor_;  // of the pulse

@@ -46,7 +46,7 @@ void Worker::PulseOnce() {
     return Finish(renewed);
   }
   if (!renewed.ok()) {
-    // Destinations and checkpoints check the generation themselves, so going on is safe while the store is away.
+    // Destinations and the store check the generation themselves, so going on is safe while the store is away.
     Log(LogLevel::kWarn, "the lease could not be renewed", {{"error", std::string(renewed.message())}});
   }
   auto now = store_->GetFlow(options_.flow_id);
@@ -114,7 +114,7 @@ void Worker::WriteReport() {
   }
   if (options_.spool) MeasureSpool(current.acknowledged);
   report.metrics = EncodeMetrics(MetricRegistry::Process().Collect());
-  store_->PutReport(options_.flow_id, report).IgnoreError();
+  fenced_->PutReport(options_.flow_id, report).IgnoreError();
 }
 
 }  // namespace wallaby

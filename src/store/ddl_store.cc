@@ -102,7 +102,7 @@ absl::Status MarkCopy(SqlSession& session, const std::string& flow_id, const Con
 
 absl::StatusOr<std::vector<ControlStore::RecordedDdl>> SqlStore::RecordDdl(const std::vector<DdlEvent>& events) {
   std::vector<RecordedDdl> recorded;
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     recorded.clear();
     for (const DdlEvent& event : events) {
       RETURN_IF_ERROR(RequireFlow(session, event.flow_id));
@@ -170,7 +170,7 @@ absl::StatusOr<std::vector<DdlEvent>> SqlStore::ListDdl(const std::string& flow_
 absl::StatusOr<DdlEvent> SqlStore::MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                            const std::string& error) {
   DdlEvent event;
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(event, Move(session, id, from, to, error));
     return absl::OkStatus();
   }));
@@ -178,7 +178,7 @@ absl::StatusOr<DdlEvent> SqlStore::MoveDdl(int64_t id, const std::vector<DdlStat
 }
 
 absl::Status SqlStore::PutDdlReceipt(int64_t id, const std::string& destination) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(LoadEvent(session, id, /*lock=*/false).status());
     return session
         .Query(
@@ -192,7 +192,7 @@ absl::Status SqlStore::PutDdlReceipt(int64_t id, const std::string& destination)
 absl::StatusOr<DdlEvent> SqlStore::SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
                                              const DdlSettlement& settlement) {
   DdlEvent event;
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(event, Move(session, id, from, settlement.status, ""));
     ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(event.lsn));
     if (settlement.shape) RETURN_IF_ERROR(PutShape(session, event.flow_id, *settlement.shape, lsn));
@@ -236,7 +236,7 @@ absl::StatusOr<std::vector<StoredShape>> SqlStore::TableShapes(const std::string
 
 absl::Status SqlStore::PutTableShape(const std::string& flow_id, const StoredShape& shape) {
   ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(shape.lsn));
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     return PutShape(session, flow_id, shape.shape, lsn);
   });

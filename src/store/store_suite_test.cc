@@ -199,6 +199,62 @@ TEST_P(StoreTest, CheckpointsOfWorkersAreFencedAndNeverGoBack) {
   EXPECT_EQ((*store->GetCheckpoint("a"))->lsn, Lsn{1});
 }
 
+TEST_P(StoreTest, WhoWasOvertakenChangesNothing) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  const auto old = store->AcquireLease("a", "w1", absl::ZeroDuration());
+  ASSERT_TRUE(old.ok()) << old.status();
+  const auto overtaken = store->FencedBy(*old);
+  DdlEvent event;
+  event.flow_id = "a";
+  event.lsn = Lsn{7};
+  event.plan = "{}";
+  const auto recorded = overtaken->RecordDdl({event});
+  ASSERT_TRUE(recorded.ok()) << recorded.status();
+  const int64_t id = recorded->front().event.id;
+  ASSERT_STATUS_OK(overtaken->PutTableSync("a", {.table = "public.t", .state = TableSyncState::kCopying}));
+
+  const auto now = store->AcquireLease("a", "w2", absl::Minutes(1));
+  ASSERT_TRUE(now.ok()) << now.status();
+  const auto holder = store->FencedBy(*now);
+  ASSERT_STATUS_OK(holder->PutTableSync("a", {.table = "public.t", .state = TableSyncState::kDone}));
+  const absl::Status refused[] = {
+      overtaken->PutTableSync("a", {.table = "public.t", .state = TableSyncState::kCopying}),
+      overtaken->DeleteTableSync("a", "public.t"),
+      overtaken->PutTableShape("a", {}),
+      overtaken->RecordDdl({event}).status(),
+      overtaken->MoveDdl(id, {DdlStatus::kPending}, DdlStatus::kApplying, "").status(),
+      overtaken->PutDdlReceipt(id, "lake"),
+      overtaken->SettleDdl(id, {DdlStatus::kPending}, {}).status(),
+      overtaken->Transition("a", {}, FlowState::kFailed, "old news"),
+      overtaken->SetLastError("a", "old news"),
+      overtaken->PutReport("a", {.slot = "s"}),
+      overtaken->PutCheckpoint("a", {Lsn{9}}, old->generation),
+  };
+  for (const absl::Status& status : refused) {
+    EXPECT_FAILS(status, kFailedPrecondition, "fenced");
+    EXPECT_THAT(std::string(status.message()), HasSubstr("held by w2"));
+  }
+  ASSERT_EQ(overtaken->TableSyncs("a")->size(), 1u);  // reading is free
+  EXPECT_EQ(overtaken->TableSyncs("a")->front().state, TableSyncState::kDone);
+  EXPECT_TRUE(store->TableShapes("a")->empty());
+  EXPECT_EQ(store->GetDdl(id)->status, DdlStatus::kPending);
+  EXPECT_TRUE(store->GetDdl(id)->receipts.empty());
+  EXPECT_EQ(store->GetFlow("a")->state, FlowState::kCreated);
+  EXPECT_EQ(store->GetFlow("a")->last_error, "");
+  EXPECT_EQ(*store->GetReport("a"), std::nullopt);
+  EXPECT_EQ(*store->GetCheckpoint("a"), std::nullopt);
+
+  // Who holds the lease goes on, also when the time is over and nobody has taken it, and so does an operator.
+  ASSERT_STATUS_OK(holder->RenewLease(*now, absl::ZeroDuration()));
+  ASSERT_STATUS_OK(holder->SetLastError("a", "news"));
+  ASSERT_STATUS_OK(store->Transition("a", {}, FlowState::kPaused, "operator"));
+  // A flow that was deleted has no worker any more.
+  ASSERT_STATUS_OK(store->DeleteFlow("a"));
+  EXPECT_FAILS(holder->SetLastError("a", "news"), kFailedPrecondition, "fenced");
+}
+
 TEST_P(StoreTest, TableSyncs) {
   const auto store = Open();
   ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));

@@ -54,7 +54,7 @@ absl::StatusOr<std::vector<TableSync>> SqlStore::TableSyncs(const std::string& f
 absl::Status SqlStore::PutTableSync(const std::string& flow_id, const TableSync& sync) {
   ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(sync.snapshot_lsn));
   const std::string state(kStateNames[static_cast<size_t>(sync.state)]);
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     return session
         .Query(kPut, {flow_id, sync.table, state, lsn, sync.parts_total, sync.parts_done, sync.rows_copied,
@@ -64,7 +64,7 @@ absl::Status SqlStore::PutTableSync(const std::string& flow_id, const TableSync&
 }
 
 absl::Status SqlStore::DeleteTableSync(const std::string& flow_id, const std::string& table) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) {
+  return Write([&](SqlSession& session) {
     return session.Query("DELETE FROM @table_syncs WHERE flow_id = $1 AND table_name = $2", {flow_id, table}).status();
   });
 }

@@ -223,11 +223,14 @@ bool Oracle::IsDurable(const Disk& disk, const WalTransaction& t) {
   });
 }
 
-void Oracle::OnCheckpoint(const Checkpoint& checkpoint, int process) {
-  if (generations_[process] < generation_) {
-    return world_.Violated(absl::StrCat("a worker of generation ", generations_[process],
-                                        " stores a checkpoint, and generation ", generation_, " has taken over"));
-  }
+// An operator may, whoever runs the flow; what one does with a lease, it does with that lease's own view of the store.
+void Oracle::OnWrite(std::string_view what, int process) {
+  if (!world_.running.contains(process) || generations_[process] == generation_) return;
+  world_.Violated(absl::StrCat("a worker of generation ", generations_[process], " does: ", what, ", and generation ",
+                               generation_, " has taken over"));
+}
+
+void Oracle::OnCheckpoint(const Checkpoint& checkpoint) {
   if (checkpoint.lsn < checkpoint_) {
     return world_.Violated(
         absl::StrCat("the checkpoint goes back from ", checkpoint_.ToString(), " to ", checkpoint.lsn.ToString()));

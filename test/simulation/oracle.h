@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,9 @@ class Oracle {
   // A streamed change of the table is written to the destination.
   void OnChange(const Disk& disk, const DiskState& state, uint32_t oid, Position position);
   void OnCommit(const Disk& disk, int64_t generation);
-  void OnCheckpoint(const Checkpoint& checkpoint, int process);
+  // A process has changed what the store has of the flow.
+  void OnWrite(std::string_view what, int process);
+  void OnCheckpoint(const Checkpoint& checkpoint);
   void OnAcknowledge(Lsn flushed);
   void OnFailed(const std::string& reason);
 
