@@ -106,7 +106,7 @@ absl::Status Worker::Run() {
     std::lock_guard lock(mutex_);
     if (!end_.ok()) status = end_;
   }
-  WriteReport();
+  WriteReport(*fenced_);
   TraceEvent(spec::kStop, status.ok() ? "Stopped" : "Failed", {});
   if (status.ok()) {
     SettleEnd();

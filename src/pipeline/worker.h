@@ -63,7 +63,7 @@ class Worker {
   // The pulse: a thread that renews the lease, watches the flow's state and writes reports.
   void Pulse();
   void PulseOnce();
-  void WriteReport();
+  void WriteReport(ControlStore& store);
   void Finish(const absl::Status& why);  // ends the current attempt and lets no other begin
 
   ControlStore* const store_;

@@ -62,10 +62,10 @@ void Worker::PulseOnce() {
   }
   // A flow that was started while its probe runs: from now on its requests count.
   if (now.ok() && now->state == FlowState::kRunning) stored_.state = FlowState::kRunning;
-  WriteReport();
+  WriteReport(*fenced_);
 }
 
-void Worker::WriteReport() {
+void Worker::WriteReport(ControlStore& store) {
   WorkerReport report;
   report.slot = source_options_.slot;
   report.at = clock_->Now();
@@ -114,7 +114,7 @@ void Worker::WriteReport() {
   }
   if (options_.spool) MeasureSpool(current.acknowledged);
   report.metrics = EncodeMetrics(MetricRegistry::Process().Collect());
-  fenced_->PutReport(options_.flow_id, report).IgnoreError();
+  store.PutReport(options_.flow_id, report).IgnoreError();
 }
 
 }  // namespace wallaby

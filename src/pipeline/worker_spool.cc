@@ -35,7 +35,7 @@ absl::Status Worker::KeepSpooling() {
     const auto flow = store_->GetFlow(options_.flow_id);
     const bool wanted = flow.ok() && (flow->state == FlowState::kPaused || flow->state == FlowState::kFailed);
     if (absl::IsNotFound(flow.status()) || (flow.ok() && !wanted)) break;
-    WriteReport();
+    WriteReport(*store_);
   }
   spooler_.reset();
   return absl::OkStatus();
