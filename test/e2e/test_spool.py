@@ -3,9 +3,11 @@
 import glob
 import json
 import os
+import random
 import shutil
 import signal
 import tempfile
+import time
 
 from e2e.harness import Postgres, PostgresTest, Wallaby, source_endpoint, sql, wait_until
 
@@ -169,6 +171,35 @@ class SpoolTest(PostgresTest):
         self.same("three", tables=["users"])
         self.approve_all("two")
         self.same("two")
+
+    def test_kills(self):
+        """Workers die at any moment: while they deliver, while they only spool, while one takes the spool from another."""
+        self.serve(WALLABY_SPOOL_LIMIT="1GiB")
+        self.begin("one")
+        self.begin("two", tables="public.orders")
+        seed = int(os.environ.get("WALLABY_SEED") or 0) or time.time_ns() % 100000
+        chance = random.Random(seed)
+        print(f"WALLABY_SEED={seed}", flush=True)
+        for n in range(int(os.environ.get("WALLABY_KILLS") or 15)):
+            if n % 5 == 1:
+                self.wallaby.admin("flow", "pause", "-flow-id", "one")
+            if n % 5 == 4:
+                self.wallaby.admin("flow", "resume", "-flow-id", "one")
+            self.fill(int(os.environ.get("WALLABY_FILL") or 1), 10000 + 100000 * n)
+            sql(self.source, f"UPDATE orders SET note = 'round {n}' WHERE id % 10 = {n % 10} AND id > {10000 + 100000 * n}")
+            if n % 3 == 0:
+                sql(self.source, "CHECKPOINT")
+            time.sleep(chance.uniform(0, 1.5))
+            for pid in self.wallaby.worker_pids():
+                if chance.random() < 0.7:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+        if self.wallaby.get("one")["state"].lower().endswith("paused"):
+            self.wallaby.admin("flow", "resume", "-flow-id", "one")
+        self.same("one")
+        self.same("two", tables=["orders"])
 
     def test_full_holds_the_slot(self):
         self.serve(WALLABY_SPOOL_LIMIT="16MiB")
