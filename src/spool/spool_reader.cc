@@ -26,11 +26,12 @@ using spool::SegmentReader;
 // What a session has been told of relations.
 class Announcements {
  public:
-  // The newest message of its relation; `told`: the reader's user has it.
+  // The newest message of its relation; `told`: the reader's user has it. The preamble of a segment repeats what is
+  // known from the one before.
   void Keep(std::string_view message, bool told) {
     Known& known = relations_[spool::RelationOid(message)];
+    known.told = told || (known.told && known.message == message);
     known.message = message;
-    known.told = told;
   }
   // A relation message that must come before this one; empty when there is none (any more).
   std::string_view Before(std::string_view message) {
