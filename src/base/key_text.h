@@ -1,4 +1,4 @@
-// Keys as people write them into a setting.
+// A key of 32 bytes as people write it into a setting.
 #ifndef WALLABY_BASE_KEY_TEXT_H_
 #define WALLABY_BASE_KEY_TEXT_H_
 
@@ -9,9 +9,9 @@
 
 namespace wallaby {
 
-// 32 bytes as 64 hexadecimal digits or as base64 (standard or URL alphabet). The error never shows the key, nor says
-// where it came from.
-absl::StatusOr<std::string> ParseKeyText(std::string_view text);
+// The 32 bytes out of 64 hexadecimal digits or base64 (standard or URL alphabet). INVALID_ARGUMENT names the setting
+// and never shows the key.
+absl::StatusOr<std::string> ParseKeyText(std::string_view setting, std::string_view text);
 
 }  // namespace wallaby
 

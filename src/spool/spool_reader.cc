@@ -1,16 +1,15 @@
 #include "spool/spool_reader.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "pgoutput/messages.h"
 #include "spool/about.h"
+#include "spool/announcements.h"
 #include "spool/group_reader.h"
 #include "spool/lsn_file.h"
 #include "spool/notice.h"
@@ -22,51 +21,6 @@ namespace {
 using pgoutput::MessageType;
 using spool::GroupReader;
 using spool::SegmentReader;
-
-// What a session has been told of relations.
-class Announcements {
- public:
-  // The newest message of its relation; `told`: the reader's user has it.
-  void Keep(std::string_view message, bool told) {
-    Known& known = relations_[spool::RelationOid(message)];
-    known.message = message;
-    known.told = told;
-  }
-  // A relation message that must come before this one; empty when there is none (any more).
-  std::string_view Before(std::string_view message) {
-    switch (static_cast<MessageType>(message[0])) {
-      case MessageType::kInsert:
-      case MessageType::kUpdate:
-      case MessageType::kDelete:
-        return Tell(spool::RelationOid(message));
-      case MessageType::kTruncate:
-        // Type, number of relations (4 bytes), options (1), oids.
-        for (size_t at = 6; at + 4 <= message.size(); at += 4) {
-          if (const auto relation = Tell(spool::RelationOid(message.substr(at - 1))); !relation.empty()) {
-            return relation;
-          }
-        }
-        return {};
-      default:
-        return {};
-    }
-  }
-
- private:
-  struct Known {
-    std::string message;
-    bool told = false;
-  };
-
-  std::string_view Tell(uint32_t oid) {
-    const auto found = relations_.find(oid);
-    if (found == relations_.end() || found->second.told) return {};
-    found->second.told = true;
-    return found->second.message;
-  }
-
-  absl::flat_hash_map<uint32_t, Known> relations_;
-};
 
 class SegmentSpoolReader : public SpoolReader {
  public:
@@ -185,7 +139,7 @@ class SegmentSpoolReader : public SpoolReader {
   std::string_view rest_;  // of the block's payload
   bool skip_ = false;      // the transaction begins before from_
   Lsn idle_;               // last that was told
-  Announcements announcements_;
+  spool::Announcements announcements_;
   absl::Status malformed_;
 };
 

@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 #include <memory>
+#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/freer.h"
@@ -43,9 +43,8 @@ absl::Status CannotOpen() {
 }  // namespace
 
 absl::StatusOr<SecretBox> SecretBox::FromKeyText(std::string_view key) {
-  auto bytes = ParseKeyText(key);
-  if (!bytes.ok()) return Annotate(bytes.status(), "WALLABY_SECRET_KEY");
-  return SecretBox(*std::move(bytes));
+  ASSIGN_OR_RETURN(std::string bytes, ParseKeyText("WALLABY_SECRET_KEY", key));
+  return SecretBox(std::move(bytes));
 }
 
 absl::StatusOr<std::optional<SecretBox>> SecretBox::FromEnvironment() {
