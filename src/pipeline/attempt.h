@@ -108,8 +108,8 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status MarkNewTables();
-  absl::Status MarkRenamedTables();
-  absl::Status MarkIfNew(const PublishedTable& table);
+  absl::Status FollowRenames();
+  absl::Status MarkToCopy(const Relation& relation);
   absl::Status PrepareSnapshot();
   // Whether the table may be copied as it is now: it is as the stream has it, or the destinations are made to follow.
   absl::StatusOr<bool> IsCopyable(const PublishedTable& table);
@@ -137,6 +137,7 @@ class Attempt {
   std::map<uint32_t, TableShape> source_shapes_;  // of tables_, by oid, with rejected columns marked
   bool captures_ = false;                         // DDL messages are in the stream
   std::optional<SlotInfo> slot_;                  // as it was when the attempt began
+  ServerInfo server_;                             // as it was then; only with a slot
   std::unique_ptr<SourceSnapshot> snapshot_;
   std::optional<Checkpoint> checkpoint_;
 
