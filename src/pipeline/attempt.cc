@@ -269,11 +269,12 @@ absl::Status Attempt::MarkNewTables() {
   return absl::OkStatus();
 }
 
-// A table whose copy is due may have got another name, which nobody tells of without the event trigger.
+// A table may get another name before its first copy, which nobody tells of without the event trigger. Later its rows
+// tell, and the destinations follow.
 absl::Status Attempt::FollowRenames() {
   if (captures_) return absl::OkStatus();
   for (const TableSync& sync : syncs_) {
-    if (sync.state == TableSyncState::kDone) continue;
+    if (sync.state == TableSyncState::kDone || StreamedShape(sync.oid) != nullptr) continue;
     for (const PublishedTable& table : tables_) {
       if (table.relation.oid != sync.oid || table.relation.QualifiedName() == sync.table) continue;
       RETURN_IF_ERROR(MarkToCopy(table.relation));
