@@ -4,7 +4,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 
 namespace wallaby {
 namespace {
@@ -13,7 +12,7 @@ constexpr size_t kKeyBytes = 32;
 
 }  // namespace
 
-absl::StatusOr<std::string> ParseKeyText(std::string_view setting, std::string_view text) {
+absl::StatusOr<std::string> ParseKeyText(std::string_view text) {
   text = absl::StripAsciiWhitespace(text);
   if (text.size() == 2 * kKeyBytes && text.find_first_not_of("0123456789abcdefABCDEF") == text.npos) {
     return absl::HexStringToBytes(text);
@@ -22,10 +21,8 @@ absl::StatusOr<std::string> ParseKeyText(std::string_view setting, std::string_v
   if ((absl::Base64Unescape(text, &bytes) || absl::WebSafeBase64Unescape(text, &bytes)) && bytes.size() == kKeyBytes) {
     return bytes;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      setting,
-      ": is not a key; allowed: 32 bytes as 64 hexadecimal digits or as base64, for example from 'openssl rand "
-      "-hex 32'"));
+  return absl::InvalidArgumentError(
+      "is not a key; allowed: 32 bytes as 64 hexadecimal digits or as base64, for example from 'openssl rand -hex 32'");
 }
 
 }  // namespace wallaby

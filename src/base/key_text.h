@@ -9,9 +9,9 @@
 
 namespace wallaby {
 
-// The 32 bytes out of 64 hexadecimal digits or base64 (standard or URL alphabet). INVALID_ARGUMENT names the setting
-// and never shows the key.
-absl::StatusOr<std::string> ParseKeyText(std::string_view setting, std::string_view text);
+// The 32 bytes out of 64 hexadecimal digits or base64 (standard or URL alphabet). INVALID_ARGUMENT never
+// shows the key.
+absl::StatusOr<std::string> ParseKeyText(std::string_view text);
 
 }  // namespace wallaby
 

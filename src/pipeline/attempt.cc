@@ -229,14 +229,18 @@ absl::Status Attempt::PrepareSlot() {
     return StoreFirstCheckpoint(slot_->confirmed_flush);
   }
   if (CopiesEveryTable()) return absl::OkStatus();
-  RETURN_IF_ERROR(MarkRenamedTables());
+  RETURN_IF_ERROR(FollowRenames());
   return CheckContinuity();
+}
+
+// What the table's entry says does not matter any more: all of it is to be copied.
+absl::Status Attempt::MarkToCopy(const Relation& relation) {
+  return c_.store->PutTableSync(c_.flow->id, {.table = relation.QualifiedName(), .oid = relation.oid});
 }
 
 absl::Status Attempt::MarkBackfill() {
   for (const PublishedTable& table : tables_) {
-    if (!WantsTable(table.relation)) continue;
-    RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
+    if (WantsTable(table.relation)) RETURN_IF_ERROR(MarkToCopy(table.relation));
   }
   return absl::OkStatus();
 }
@@ -250,9 +254,7 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   }
   // Marked before the slot exists: after a crash in between, the copy is still due.
   if (snapshot_all) {
-    for (const PublishedTable& table : tables_) {
-      RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
-    }
+    for (const PublishedTable& table : tables_) RETURN_IF_ERROR(MarkToCopy(table.relation));
   }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateBefore));
   SetDetail("creating the slot (waits for open transactions on the source)");
@@ -266,32 +268,28 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
 
 // Tables that came, or got another name, while the slot was being made: the stream does not have their rows.
 absl::Status Attempt::MarkNewTables() {
+  RETURN_IF_ERROR(FollowRenames());
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
-  for (const PublishedTable& table : tables_) RETURN_IF_ERROR(MarkIfNew(table));
+  for (const PublishedTable& table : tables_) {
+    const bool marked = std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
+      return sync.table == table.relation.QualifiedName();
+    });
+    if (!marked) RETURN_IF_ERROR(MarkToCopy(table.relation));
+  }
   return absl::OkStatus();
 }
 
-absl::Status Attempt::MarkIfNew(const PublishedTable& table) {
-  const std::string name = table.relation.QualifiedName();
-  const bool marked =
-      std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) { return sync.table == name; });
-  return marked ? absl::OkStatus() : c_.store->PutTableSync(c_.flow->id, {.table = name});
-}
-
-// A table whose copy is due and that is gone may have got another name, which no message tells of without the event
-// trigger: then those that nobody knows are copied too.
-absl::Status Attempt::MarkRenamedTables() {
+// A table may get another name before its first copy, which nobody tells of without the event trigger. Later its rows
+// tell, and the destinations follow.
+absl::Status Attempt::FollowRenames() {
   if (captures_) return absl::OkStatus();
-  const auto published = [this](const std::string& name) {
-    return std::any_of(tables_.begin(), tables_.end(),
-                       [&](const PublishedTable& table) { return table.relation.QualifiedName() == name; });
-  };
-  const bool gone = std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
-    return sync.state != TableSyncState::kDone && !published(sync.table);
-  });
-  if (!gone) return absl::OkStatus();
-  for (const PublishedTable& table : tables_) {
-    if (StreamedShape(table.relation.oid) == nullptr) RETURN_IF_ERROR(MarkIfNew(table));
+  for (const TableSync& sync : syncs_) {
+    if (sync.state == TableSyncState::kDone || StreamedShape(sync.oid) != nullptr) continue;
+    for (const PublishedTable& table : tables_) {
+      if (table.relation.oid != sync.oid || table.relation.QualifiedName() == sync.table) continue;
+      RETURN_IF_ERROR(MarkToCopy(table.relation));
+      RETURN_IF_ERROR(c_.store->DeleteTableSync(c_.flow->id, sync.table));
+    }
   }
   return absl::OkStatus();
 }
@@ -369,15 +367,16 @@ absl::Status Attempt::Stream() {
   pgoutput::Assembler::Options assembler_options;
   assembler_options.binary = options.binary;
   for (const TableSync& sync : syncs_) {
-    // A copy that waits for the stream to come as far as the source: it will show all that comes until then.
-    if (sync.state != TableSyncState::kDone) {
-      assembler_options.skip_below[sync.table] = Lsn{UINT64_MAX};
-      continue;
+    // A copy that waits for the stream to come as far as the source will show all that comes until then.
+    pgoutput::SkipRule rule = Lsn{UINT64_MAX};
+    if (sync.state == TableSyncState::kDone) {
+      if (HasBug(DeliberateBug::kForgetSnapshot)) continue;
+      auto stored = SkipRuleOf(sync);
+      if (!stored.ok()) return NeedsBackfill(std::string(stored.status().message()));
+      rule = *std::move(stored);
     }
-    auto rule = SkipRuleOf(sync);
-    if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()));
-    if (HasBug(DeliberateBug::kForgetSnapshot)) continue;
-    assembler_options.skip_below[sync.table] = *std::move(rule);
+    if (sync.oid != 0) assembler_options.skip_below_by_oid[sync.oid] = rule;
+    assembler_options.skip_below[sync.table] = std::move(rule);
   }
   assembler_options.backfill_command = BackfillCommand();
   const auto filler = session_->MakeFiller();

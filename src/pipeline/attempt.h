@@ -120,8 +120,8 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status MarkNewTables();
-  absl::Status MarkRenamedTables();
-  absl::Status MarkIfNew(const PublishedTable& table);
+  absl::Status FollowRenames();
+  absl::Status MarkToCopy(const Relation& relation);
   absl::Status PrepareSnapshot();
   // Whether the table may be copied as it is now: it is as the stream has it, or the destinations are made to follow.
   absl::StatusOr<bool> IsCopyable(const PublishedTable& table);
@@ -152,6 +152,7 @@ class Attempt {
   std::optional<SlotInfo> slot_;                  // as it was when the attempt began
   SpoolName spool_name_;                          // these two with a spool only
   std::unique_ptr<SpoolCursor> cursor_;
+  ServerInfo server_;  // as it was then
   std::unique_ptr<SourceSnapshot> snapshot_;
   std::optional<Checkpoint> checkpoint_;
 

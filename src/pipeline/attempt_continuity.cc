@@ -22,9 +22,9 @@ absl::Status Attempt::NeedsBackfill(const std::string& what) const {
 // Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
 absl::Status Attempt::LookAtSlot() {
   ASSIGN_OR_RETURN(slot_, session_->GetSlot());
+  ASSIGN_OR_RETURN(server_, session_->GetServerInfo());
   if (!slot_.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  const absl::Status usable = CheckSlotUsable(*slot_, server.database);
+  const absl::Status usable = CheckSlotUsable(*slot_, server_.database);
   if (usable.ok()) return absl::OkStatus();
   const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
   if (!lost) return usable;
@@ -92,8 +92,7 @@ absl::Status Attempt::CheckSlotPosition() const {
 absl::Status Attempt::JoinSpool() {
   if (!c_.options->spool) return absl::OkStatus();
   const SpoolOptions& spool = *c_.options->spool;
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  spool_name_ = {server.system_identifier, c_.source_options->slot};
+  spool_name_ = {server_.system_identifier, c_.source_options->slot};
   // Of a slot that is gone.
   if (!slot_.has_value() && SpoolExists(spool, spool_name_)) RETURN_IF_ERROR(RemoveSpool(spool, spool_name_));
   ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool, spool_name_));
@@ -107,26 +106,25 @@ absl::Status Attempt::JoinSpool() {
 // A server that was promoted may never have had the last transactions of the one before it, nor has one that was
 // restored. Their positions are given out again, and streaming would leave out what comes under them.
 absl::Status Attempt::CheckTimeline() {
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  Lsn end = server.current_lsn;
+  Lsn end = server_.current_lsn;
   const auto known = checkpoint_->metadata.find(kTimelineKey);
   int timeline = 0;
   if (known != checkpoint_->metadata.end() && absl::SimpleAtoi(known->second, &timeline) &&
-      timeline != server.timeline) {
+      timeline != server_.timeline) {
     ASSIGN_OR_RETURN(const std::optional<Lsn> left, session_->EndOfTimeline(timeline));
     if (left.has_value()) end = std::min(end, *left);
     Log(LogLevel::kInfo, "the source was promoted since the last start",
-        {{"timeline", absl::StrCat(server.timeline)}, {"before", known->second}, {"ended", end.ToString()}});
+        {{"timeline", absl::StrCat(server_.timeline)}, {"before", known->second}, {"ended", end.ToString()}});
   }
   Lsn delivered = checkpoint_->lsn;
   for (const OpenDestination& open : open_) delivered = std::max(delivered, open.progress.end);
   if (delivered <= end) {
-    checkpoint_->metadata[kTimelineKey] = absl::StrCat(server.timeline);
+    checkpoint_->metadata[kTimelineKey] = absl::StrCat(server_.timeline);
     return absl::OkStatus();
   }
   const std::string text = absl::StrCat("the source's history goes to ", end.ToString(),
                                         ", and this flow has delivered ", delivered.ToString());
-  if (server.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
+  if (server_.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
   return absl::FailedPreconditionError(absl::StrCat(
       text, ": it was failed over to a standby that lacked the last transactions, or restored from a backup, and the ",
       "destinations have rows that it lost; delete the flow and its slot, and create the flow anew, which copies every "

@@ -118,7 +118,7 @@ absl::Status Spooler::Open(Try& t) {
   if (!slot.has_value()) return NotYet("there is no slot");
   RETURN_IF_ERROR(CheckSlotUsable(*slot, server.database));
   auto writer = SpoolWriter::Open(spool_, name, source_options_->publication, slot->confirmed_flush);
-  if (absl::IsUnavailable(writer.status())) {
+  if (absl::IsAborted(writer.status())) {
     SetTrouble("");
     return NotYet(writer.status().message());
   }

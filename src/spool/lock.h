@@ -9,7 +9,7 @@
 
 namespace wallaby::spool {
 
-// Held as long as the file is open. UNAVAILABLE with the pid of who has it.
+// Held as long as the file is open. ABORTED with the pid of who has it.
 absl::StatusOr<File> LockSpool(const std::string& folder);
 
 }  // namespace wallaby::spool

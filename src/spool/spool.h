@@ -42,7 +42,7 @@ bool SpoolExists(const SpoolOptions& options, const SpoolName& name);
 absl::StatusOr<int64_t> SpoolBytes(const std::string& root);
 // The size of the segments that a flow needs which is at `from`; 0 when there is no spool.
 absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions& options, const SpoolName& name, Lsn from);
-// Removes a spool that nobody writes, with all that is in it. UNAVAILABLE while somebody does.
+// Removes a spool that nobody writes, with all that is in it. ABORTED while somebody does.
 absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name);
 
 }  // namespace wallaby

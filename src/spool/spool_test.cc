@@ -278,9 +278,9 @@ TEST_F(SpoolTest, OneWriterAtATime) {
   auto writer = Writer();
   EXPECT_TRUE(SpoolExists(options_, name_));
   const auto second = SpoolWriter::Open(options_, name_, "pub", Lsn{100});
-  EXPECT_TRUE(absl::IsUnavailable(second.status())) << second.status();
+  EXPECT_TRUE(absl::IsAborted(second.status())) << second.status();
   EXPECT_NE(second.status().message().find(absl::StrCat("pid ", getpid())), std::string_view::npos) << second.status();
-  EXPECT_TRUE(absl::IsUnavailable(RemoveSpool(options_, name_)));
+  EXPECT_TRUE(absl::IsAborted(RemoveSpool(options_, name_)));
   writer.reset();
   EXPECT_TRUE(absl::IsFailedPrecondition(SpoolWriter::Open(options_, name_, "other", Lsn{100}).status()));
   ASSERT_TRUE(RemoveSpool(options_, name_).ok());

@@ -17,7 +17,7 @@ namespace wallaby {
 class SpoolWriter {
  public:
   // Takes the spool for this process, and makes it when there is none: it then begins at `begin`, where the slot
-  // stands. A torn tail is cut at the last whole transaction. UNAVAILABLE, with the pid, while another process has it;
+  // stands. A torn tail is cut at the last whole transaction. ABORTED, with the pid, while another process has it;
   // DATA_LOSS names a damaged segment; FAILED_PRECONDITION: another publication, another key or none.
   static absl::StatusOr<std::unique_ptr<SpoolWriter>> Open(const SpoolOptions& options, const SpoolName& name,
                                                            const std::string& publication, Lsn begin);

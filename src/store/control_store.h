@@ -73,6 +73,8 @@ struct TableSync {
   // How the copy is cut, with the LSN of each part's snapshot (pipeline/snapshot_plan.h); "": the table is copied
   // whole.
   std::string plan = {};
+  // The table's at the source, by which it is known when it has got another name; 0: not known.
+  uint32_t oid = 0;
 };
 
 // What a running worker tells about itself, for `flow get`; overwritten every few seconds.

@@ -91,10 +91,10 @@ absl::Status MarkCopy(SqlSession& session, const std::string& flow_id, const Con
   return session
       .Query(
           "INSERT INTO @table_syncs (flow_id, table_name, state, snapshot_lsn, parts_total, parts_done, "
-          "rows_copied, rows_estimated, plan) VALUES ($1, $2, 'pending', 0, 0, 0, 0, 0, '') "
+          "rows_copied, rows_estimated, plan, oid) VALUES ($1, $2, 'pending', 0, 0, 0, 0, 0, '', $3) "
           "ON CONFLICT (flow_id, table_name) DO UPDATE SET state = 'pending', snapshot_lsn = 0, "
-          "parts_total = 0, parts_done = 0, rows_copied = 0, rows_estimated = 0, plan = ''",
-          {flow_id, end.new_table})
+          "parts_total = 0, parts_done = 0, rows_copied = 0, rows_estimated = 0, plan = '', oid = excluded.oid",
+          {flow_id, end.new_table, static_cast<int64_t>(end.shape ? end.shape->relation.oid : 0)})
       .status();
 }
 

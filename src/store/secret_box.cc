@@ -43,8 +43,9 @@ absl::Status CannotOpen() {
 }  // namespace
 
 absl::StatusOr<SecretBox> SecretBox::FromKeyText(std::string_view key) {
-  ASSIGN_OR_RETURN(std::string bytes, ParseKeyText("WALLABY_SECRET_KEY", key));
-  return SecretBox(std::move(bytes));
+  auto bytes = ParseKeyText(key);
+  if (!bytes.ok()) return Annotate(bytes.status(), "WALLABY_SECRET_KEY");
+  return SecretBox(*std::move(bytes));
 }
 
 absl::StatusOr<std::optional<SecretBox>> SecretBox::FromEnvironment() {

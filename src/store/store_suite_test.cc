@@ -264,6 +264,7 @@ TEST_P(StoreTest, TableSyncs) {
   sync.state = TableSyncState::kDone;
   sync.parts_done = 10;
   sync.plan = R"({"column":"id"})";
+  sync.oid = 4294967295;
   ASSERT_STATUS_OK(store->PutTableSync("a", sync));
   const auto syncs = store->TableSyncs("a");
   ASSERT_TRUE(syncs.ok()) << syncs.status();
@@ -277,7 +278,9 @@ TEST_P(StoreTest, TableSyncs) {
   EXPECT_EQ((*syncs)[1].rows_copied, 5000);
   EXPECT_EQ((*syncs)[1].rows_estimated, 20000);
   EXPECT_EQ((*syncs)[1].plan, sync.plan);
+  EXPECT_EQ((*syncs)[1].oid, sync.oid);
   EXPECT_EQ((*syncs)[0].plan, "");
+  EXPECT_EQ((*syncs)[0].oid, 0);
   ASSERT_STATUS_OK(store->DeleteTableSync("a", "public.orders"));
   ASSERT_STATUS_OK(store->DeleteTableSync("a", "public.orders"));
   EXPECT_EQ(store->TableSyncs("a")->size(), 1u);
