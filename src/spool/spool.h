@@ -27,8 +27,8 @@ struct SpoolOptions {
   // Bytes of all spools in `root`; 0: as much as there is. A transaction that has begun is written whole.
   int64_t limit = 0;
   std::string key;  // 32 bytes (AES-256-GCM); empty: not encrypted
-  int64_t segment_bytes =
-      64 << 20;  // a segment ends behind the first transaction that reaches it, or an eighth of `limit`
+  // A segment ends behind the first transaction that reaches this, or an eighth of `limit`.
+  int64_t segment_bytes = 64 << 20;
 };
 
 // Which spool.
