@@ -23,6 +23,7 @@ class GroupReader {
 
   std::string_view payload() const { return segment_.payload(); }  // valid until the next call
   bool preamble() const { return block_.preamble(); }              // of the block
+  uint64_t end() const { return end_; }                            // of the last group found
   Lsn position() const { return position_; }                       // at the end of the last group found
   uint64_t block_offset() const { return block_offset_; }          // where it begins
   uint64_t next_offset() const { return ahead_; }                  // where FindGroup() found none

@@ -9,6 +9,7 @@
 //   WALLABY_SPOOL_DIR/SYSTEM_IDENTIFIER-SLOT/
 //     LOCK                 flock of the writer; its pid is in it
 //     about.json           format version, slot, publication, whether it is encrypted, and with which key
+//     DURABLE              how far it was made durable: tells a torn tail from damage
 //     cursors/FLOW_ID      how far a flow is
 //     START_LSN.segment    blocks (block.h); the name is where it begins, in 16 hexadecimal digits
 #ifndef WALLABY_SPOOL_SPOOL_H_
@@ -24,10 +25,12 @@
 namespace wallaby {
 
 struct SpoolOptions {
-  std::string root;                  // WALLABY_SPOOL_DIR
-  int64_t limit = 0;                 // bytes of all spools in `root`; a transaction that has begun is written whole
-  std::string key;                   // 32 bytes (AES-256-GCM); empty: not encrypted
-  int64_t segment_bytes = 64 << 20;  // a segment ends behind the first transaction that reaches this size
+  std::string root;  // WALLABY_SPOOL_DIR
+  // Bytes of all spools in `root`; 0: as much as there is. A transaction that has begun is written whole.
+  int64_t limit = 0;
+  std::string key;  // 32 bytes (AES-256-GCM); empty: not encrypted
+  // A segment ends behind the first transaction that reaches this, or an eighth of `limit`.
+  int64_t segment_bytes = 64 << 20;
 };
 
 // Which spool.

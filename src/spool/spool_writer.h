@@ -25,16 +25,18 @@ class SpoolWriter {
 
   // One pgoutput message, in the order of the stream. A transaction whose commit LSN is at or below last_commit() is
   // left out: the server sends again what it does not know to be durable. RESOURCE_EXHAUSTED when the disk is full: the
-  // open transaction must then be dropped and read again.
+  // open transaction must then be dropped and read again. After an error every call gives that error until DropOpen().
+  // Messages of no use to a flow are left out: types, and logical messages that belong to no transaction.
   virtual absl::Status Append(std::string_view message) = 0;
-  // The server has sent everything that ends at or before `wal_end`. Between transactions only.
+  // The server has sent everything that ends at or before `wal_end`. Between transactions only. Takes 64 bytes with the
+  // next Flush() or Sync() when nothing else moves the end.
   virtual absl::Status AppendIdle(Lsn wal_end) = 0;
   // Forgets the open transaction: the stream was cut.
   virtual absl::Status DropOpen() = 0;
 
   // Makes whole transactions so far visible to readers in all processes; not durable yet.
   virtual absl::Status Flush() = 0;
-  // Flush(), and makes them durable. Then durable() is end().
+  // Flush(), and makes them durable. Then durable() is end(). After an error it may be called again.
   virtual absl::Status Sync() = 0;
 
   // What is in it: everything that ends behind begin() and at or before end(). Of whole transactions.
@@ -47,7 +49,8 @@ class SpoolWriter {
 
   // Room for another transaction: all spools together are below the limit. Looks at the other spools now and then.
   virtual absl::StatusOr<bool> HasRoom() = 0;
-  // Removes the segments that end at or before `lsn`; begin() moves. Never the last one.
+  // Removes the segments that end at or before `lsn`; begin() moves. Never the last one; but when all its transactions
+  // are delivered and its room matters, a new one is begun between transactions, so that a later call can remove it.
   virtual absl::Status RemoveBelow(Lsn lsn) = 0;
 };
 

@@ -57,7 +57,7 @@ uint64_t Follow() {
   Announcements announcements;
   while (true) {
     const auto found = groups.FindGroup();
-    if (!found.ok() || !*found) return groups.next_offset();
+    if (!found.ok() || !*found) return groups.end();
     while (true) {
       const auto block = groups.NextBlock();
       if (!block.ok() || !*block) break;
