@@ -2,7 +2,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -38,10 +37,7 @@ void OnSignal(int) {
 
 std::optional<SpoolOptions> SpoolOf(const Settings& settings) {
   if (settings.spool_dir.empty()) return std::nullopt;
-  SpoolOptions spool{.root = settings.spool_dir, .limit = settings.spool_limit, .key = settings.spool_key};
-  // A segment goes as a whole, so that several must fit.
-  if (spool.limit > 0) spool.segment_bytes = std::clamp<int64_t>(spool.limit / 16, 1 << 20, spool.segment_bytes);
-  return spool;
+  return SpoolOptions{.root = settings.spool_dir, .limit = settings.spool_limit, .key = settings.spool_key};
 }
 
 int Fail(const absl::Status& status) {

@@ -30,7 +30,7 @@ absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer) {
                                                    : absl::StrCat("all spools together may have ",
                                                                   SizeText(options_.limit), " (WALLABY_SPOOL_LIMIT)"));
     // When others fill the folder, nothing is won by failing one that holds next to nothing.
-    if (full.policy == SpoolPolicy::kHold || full.bytes < options_.segment_bytes) return false;
+    if (full.policy == SpoolPolicy::kHold || full.bytes < SpoolSegmentBytes(options_)) return false;
     RETURN_IF_ERROR(GiveUp(full, why_full_));
   }
 }

@@ -32,7 +32,7 @@ absl::StatusOr<File> LockSpool(const std::string& folder) {
     if (errno != EWOULDBLOCK) return FileError("lock", path, errno);
     const auto pid = ReadFile(path);
     return absl::AbortedError(absl::StrCat("spool: ", folder, " is written by another process, pid ",
-                                               pid.ok() ? absl::StripAsciiWhitespace(*pid) : "unknown"));
+                                           pid.ok() ? absl::StripAsciiWhitespace(*pid) : "unknown"));
   }
   if (!IsAt(file, path)) {
     return absl::UnavailableError(absl::StrCat("spool: ", folder, " was removed just now; try again"));

@@ -1,5 +1,6 @@
 #include "spool/spool.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -18,6 +19,9 @@ namespace fs = std::filesystem;
 // What is being removed: a name that no spool has.
 constexpr std::string_view kRemoved = ".removed";
 
+constexpr int64_t kSegmentsInLimit = 8;
+constexpr int64_t kSmallestSegment = 64 << 10;
+
 absl::Status RemoveAll(const std::string& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
@@ -25,6 +29,11 @@ absl::Status RemoveAll(const std::string& folder) {
 }
 
 }  // namespace
+
+int64_t SpoolSegmentBytes(const SpoolOptions& options) {
+  if (options.limit <= 0) return options.segment_bytes;
+  return std::min(options.segment_bytes, std::max(options.limit / kSegmentsInLimit, kSmallestSegment));
+}
 
 std::string SpoolFolder(const SpoolOptions& options, const SpoolName& name) {
   return absl::StrCat(options.root, "/", spool::FileName(name.system_identifier), "-", spool::FileName(name.slot));
@@ -64,7 +73,10 @@ absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions& options, const Spoo
 }
 
 absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name) {
-  const std::string folder = SpoolFolder(options, name);
+  return RemoveSpoolFolder(SpoolFolder(options, name));
+}
+
+absl::Status RemoveSpoolFolder(const std::string& folder) {
   const std::string removed = absl::StrCat(folder, kRemoved);
   RETURN_IF_ERROR(RemoveAll(removed));  // a removal that was cut off
   if (!spool::Exists(folder)) return absl::OkStatus();

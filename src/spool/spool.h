@@ -39,6 +39,8 @@ struct SpoolName {
   std::string slot;
 };
 
+// How large a segment gets. A limit has room for several, so that what is delivered makes room for what comes.
+int64_t SpoolSegmentBytes(const SpoolOptions& options);
 std::string SpoolFolder(const SpoolOptions& options, const SpoolName& name);
 bool SpoolExists(const SpoolOptions& options, const SpoolName& name);
 // Bytes on the disk of all spools in `root`; 0 when there is none.
@@ -47,6 +49,7 @@ absl::StatusOr<int64_t> SpoolBytes(const std::string& root);
 absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions& options, const SpoolName& name, Lsn from);
 // Removes a spool that nobody writes, with all that is in it. ABORTED while somebody does.
 absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name);
+absl::Status RemoveSpoolFolder(const std::string& folder);
 
 }  // namespace wallaby
 

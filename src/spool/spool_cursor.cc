@@ -80,6 +80,24 @@ absl::StatusOr<std::map<std::string, Lsn>> SpoolCursors(const SpoolOptions& opti
   return cursors;
 }
 
+absl::Status ForgetFlowInSpools(const std::string& root, const std::string& flow_id) {
+  std::error_code error;
+  for (fs::directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string folder = entry->path().string();
+    const std::string cursors = folder + "/cursors";
+    const std::string path = absl::StrCat(cursors, "/", spool::FileName(flow_id));
+    if (::unlink(path.c_str()) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) continue;
+      return spool::FileError("remove", path, errno);
+    }
+    RETURN_IF_ERROR(spool::SyncFolder(cursors));
+    if (!fs::is_empty(cursors, error)) continue;
+    const absl::Status removed = RemoveSpoolFolder(folder);
+    if (!removed.ok() && !absl::IsAborted(removed)) return removed;
+  }
+  return error && error.value() != ENOENT ? spool::FileError("list", root, error.value()) : absl::OkStatus();
+}
+
 absl::Status ForgetSpoolCursor(const SpoolOptions& options, const SpoolName& name, const std::string& flow_id) {
   const std::string path = CursorPath(options, name, flow_id);
   if (::unlink(path.c_str()) != 0) {

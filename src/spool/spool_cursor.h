@@ -26,6 +26,9 @@ class SpoolCursor {
 
 // By flow id.
 absl::StatusOr<std::map<std::string, Lsn>> SpoolCursors(const SpoolOptions& options, const SpoolName& name);
+// Of a flow that is no more: its cursors in all spools below `root`. A spool that no flow has a cursor in is removed,
+// unless somebody writes it.
+absl::Status ForgetFlowInSpools(const std::string& root, const std::string& flow_id);
 // OK when there is none.
 absl::Status ForgetSpoolCursor(const SpoolOptions& options, const SpoolName& name, const std::string& flow_id);
 

@@ -30,14 +30,8 @@ using spool::BlockBuffer;
 using spool::SegmentWriter;
 
 constexpr std::chrono::seconds kLookAtOthers(1);
-// A limit has room for several segments, so that what is delivered makes room for what comes.
-constexpr int64_t kSegmentsInLimit = 8;
-constexpr int64_t kSmallestSegment = 64 << 10;
-
-int64_t SegmentBytes(const SpoolOptions& options) {
-  if (options.limit <= 0) return options.segment_bytes;
-  return std::min(options.segment_bytes, std::max(options.limit / kSegmentsInLimit, kSmallestSegment));
-}
+// A last segment that is delivered is left once it has this part of a full one's size.
+constexpr int64_t kWorthLeaving = 8;
 
 // A segment that is full.
 struct FullSegment {
@@ -210,7 +204,7 @@ class SegmentSpoolWriter : public SpoolWriter {
 
   absl::Status BeginSegmentWhenFull() {
     const int64_t bytes = static_cast<int64_t>(segment_.end() + buffer_.size());
-    return bytes < SegmentBytes(options_) ? absl::OkStatus() : BeginSegment();
+    return bytes < SpoolSegmentBytes(options_) ? absl::OkStatus() : BeginSegment();
   }
 
   // Between transactions only.
@@ -231,7 +225,7 @@ class SegmentSpoolWriter : public SpoolWriter {
   // and this one can be removed as soon as all are past its end.
   absl::StatusOr<bool> IsWorthLeaving(Lsn delivered) {
     if (in_transaction_ || !last_end_.valid() || delivered < last_end_) return false;
-    if (static_cast<int64_t>(segment_.end()) >= SegmentBytes(options_) / kSegmentsInLimit) return true;
+    if (static_cast<int64_t>(segment_.end()) >= SpoolSegmentBytes(options_) / kWorthLeaving) return true;
     ASSIGN_OR_RETURN(const bool room, HasRoom());
     return !room;
   }
