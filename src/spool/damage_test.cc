@@ -180,6 +180,19 @@ TEST_P(DamageTest, AnEarlierSegmentIsRefusedByTheReader) {
   EXPECT_EQ(Read(308)[0], "B 400");
 }
 
+// A block that is written over the torn one fits before those that were whole behind it.
+TEST_P(DamageTest, WhatWasCutDoesNotComeBack) {
+  Write(1);
+  std::string changed = bytes_;
+  changed[ends_[1] + kHeaderBytes] ^= 1;
+  Restore(changed);
+  const auto writer = Writer();
+  ExpectTransactions(2);
+  Append(*writer, Transaction(400, {RelationMessage(1, "v"), InsertMessage(1, "row 400")}));
+  ASSERT_TRUE(writer->Flush().ok());
+  ExpectTransactions(3);
+}
+
 // Whole blocks from another place are no blocks.
 TEST_P(DamageTest, ABlockIsValidInItsPlaceOnly) {
   Write(1);
