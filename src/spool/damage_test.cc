@@ -72,7 +72,7 @@ class DamageTest : public SpoolTest, public testing::WithParamInterface<bool> {
     SCOPED_TRACE(what);
     const auto writer = SpoolWriter::Open(options_, name_, "pub", Lsn{100});
     ASSERT_TRUE(writer.ok()) << writer.status();
-    EXPECT_EQ((*writer)->end(), Lsn(count == 0 ? 100u : 108u + 100u * count));
+    EXPECT_EQ((*writer)->end(), (Lsn{count == 0 ? 100u : 108u + 100u * count}));
     EXPECT_EQ((*writer)->durable(), (*writer)->end());
     EXPECT_EQ((*writer)->bytes(), count == 0 ? ends_[0] : ends_[count - 1]);
     for (int i = count; i < 4; ++i) {
