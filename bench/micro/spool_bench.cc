@@ -1,8 +1,8 @@
 // The spool: appending what a slot sends and making it durable, and reading it again. Not in memory only: it writes to
 // TMPDIR or /tmp, so its figures are those of that disk too.
 #include <benchmark/benchmark.h>
-#include <stdlib.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 

@@ -72,7 +72,7 @@ class DamageTest : public SpoolTest, public testing::WithParamInterface<bool> {
     SCOPED_TRACE(what);
     const auto writer = SpoolWriter::Open(options_, name_, "pub", Lsn{100});
     ASSERT_TRUE(writer.ok()) << writer.status();
-    EXPECT_EQ((*writer)->end(), Lsn(count == 0 ? 100u : 108u + 100u * count));
+    EXPECT_EQ((*writer)->end(), (Lsn{count == 0 ? 100u : 108u + 100u * count}));
     EXPECT_EQ((*writer)->durable(), (*writer)->end());
     EXPECT_EQ((*writer)->bytes(), count == 0 ? ends_[0] : ends_[count - 1]);
     for (int i = count; i < 4; ++i) {
@@ -178,6 +178,19 @@ TEST_P(DamageTest, AnEarlierSegmentIsRefusedByTheReader) {
   std::filesystem::remove(path);
   EXPECT_EQ(Read(100).back(), "DATA_LOSS");
   EXPECT_EQ(Read(308)[0], "B 400");
+}
+
+// A block that is written over the torn one fits before those that were whole behind it.
+TEST_P(DamageTest, WhatWasCutDoesNotComeBack) {
+  Write(1);
+  std::string changed = bytes_;
+  changed[ends_[1] + kHeaderBytes] ^= 1;
+  Restore(changed);
+  const auto writer = Writer();
+  ExpectTransactions(2);
+  Append(*writer, Transaction(400, {RelationMessage(1, "v"), InsertMessage(1, "row 400")}));
+  ASSERT_TRUE(writer->Flush().ok());
+  ExpectTransactions(3);
 }
 
 // Whole blocks from another place are no blocks.

@@ -1,7 +1,7 @@
 // The spool's files: a segment of any bytes; blocks with right checksums and anything in them, in any order; names;
 // about.json. First byte: which of these.
-#include <stdlib.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
