@@ -288,7 +288,6 @@ absl::Status Attempt::FollowRenames() {
     for (const PublishedTable& table : tables_) {
       if (table.relation.oid != sync.oid || table.relation.QualifiedName() == sync.table) continue;
       RETURN_IF_ERROR(MarkToCopy(table.relation));
-      RETURN_IF_ERROR(c_.store->DeleteTableSync(c_.flow->id, sync.table));
     }
   }
   return absl::OkStatus();

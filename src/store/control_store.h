@@ -157,6 +157,7 @@ class ControlStore {
 
   // ---- snapshots ----
   virtual absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) = 0;
+  // In the place of what is stored under the table's name, and of what is stored under another name for its oid.
   virtual absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) = 0;
   virtual absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) = 0;
 

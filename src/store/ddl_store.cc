@@ -88,14 +88,7 @@ absl::Status MarkCopy(SqlSession& session, const std::string& flow_id, const Con
     due |= !gone.empty() && gone.Text(0, 0) != "done";
   }
   if (!due || end.new_table.empty()) return absl::OkStatus();
-  return session
-      .Query(
-          "INSERT INTO @table_syncs (flow_id, table_name, state, snapshot_lsn, parts_total, parts_done, "
-          "rows_copied, rows_estimated, plan, oid) VALUES ($1, $2, 'pending', 0, 0, 0, 0, 0, '', $3) "
-          "ON CONFLICT (flow_id, table_name) DO UPDATE SET state = 'pending', snapshot_lsn = 0, "
-          "parts_total = 0, parts_done = 0, rows_copied = 0, rows_estimated = 0, plan = '', oid = excluded.oid",
-          {flow_id, end.new_table, static_cast<int64_t>(end.shape ? end.shape->relation.oid : 0)})
-      .status();
+  return WriteTableSync(session, flow_id, {.table = end.new_table, .oid = end.shape ? end.shape->relation.oid : 0});
 }
 
 }  // namespace

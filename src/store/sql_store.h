@@ -98,6 +98,9 @@ absl::Status RequireFlow(SqlSession& session, const std::string& id);
 absl::Status CheckGeneration(SqlSession& session, const std::string& flow_id, int64_t generation);
 absl::Status FencedGeneration(const std::string& flow_id, int64_t generation, int64_t newer, const std::string& holder);
 
+// See ControlStore::PutTableSync.
+absl::Status WriteTableSync(SqlSession& session, const std::string& flow_id, const TableSync& sync);
+
 // Times as the store keeps them. A time that nobody set (1970) becomes the time now.
 int64_t StoredMicros(absl::Time time);
 absl::Time TimeFromMicros(int64_t micros);

@@ -281,6 +281,14 @@ TEST_P(StoreTest, TableSyncs) {
   EXPECT_EQ((*syncs)[1].oid, sync.oid);
   EXPECT_EQ((*syncs)[0].plan, "");
   EXPECT_EQ((*syncs)[0].oid, 0);
+  // A table has one entry, under its last name.
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  ASSERT_STATUS_OK(store->PutTableSync("b", sync));
+  ASSERT_STATUS_OK(store->PutTableSync("a", {.table = "public.renamed", .oid = sync.oid}));
+  EXPECT_EQ(store->TableSyncs("a")->size(), 2u);
+  EXPECT_EQ(store->TableSyncs("a")->back().table, "public.renamed");
+  EXPECT_EQ(store->TableSyncs("b")->size(), 1u);
+  ASSERT_STATUS_OK(store->PutTableSync("a", sync));
   ASSERT_STATUS_OK(store->DeleteTableSync("a", "public.orders"));
   ASSERT_STATUS_OK(store->DeleteTableSync("a", "public.orders"));
   EXPECT_EQ(store->TableSyncs("a")->size(), 1u);

@@ -53,15 +53,26 @@ absl::StatusOr<std::vector<TableSync>> SqlStore::TableSyncs(const std::string& f
   return syncs;
 }
 
-absl::Status SqlStore::PutTableSync(const std::string& flow_id, const TableSync& sync) {
+absl::Status WriteTableSync(SqlSession& session, const std::string& flow_id, const TableSync& sync) {
   ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(sync.snapshot_lsn));
   const std::string state(kStateNames[static_cast<size_t>(sync.state)]);
+  const auto oid = static_cast<int64_t>(sync.oid);
+  if (oid != 0) {
+    RETURN_IF_ERROR(session
+                        .Query("DELETE FROM @table_syncs WHERE flow_id = $1 AND oid = $2 AND table_name <> $3",
+                               {flow_id, oid, sync.table})
+                        .status());
+  }
+  return session
+      .Query(kPut, {flow_id, sync.table, state, lsn, sync.parts_total, sync.parts_done, sync.rows_copied,
+                    sync.rows_estimated, sync.plan, oid})
+      .status();
+}
+
+absl::Status SqlStore::PutTableSync(const std::string& flow_id, const TableSync& sync) {
   return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
-    return session
-        .Query(kPut, {flow_id, sync.table, state, lsn, sync.parts_total, sync.parts_done, sync.rows_copied,
-                      sync.rows_estimated, sync.plan, static_cast<int64_t>(sync.oid)})
-        .status();
+    return WriteTableSync(session, flow_id, sync);
   });
 }
 
