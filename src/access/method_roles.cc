@@ -44,6 +44,9 @@ constexpr Rpc kRpcs[] = {
     {"/wallaby.v1.SourceService/ListSlots", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/GetSlot", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/ListPublicationTables", Role::kViewer, kReads},
+    {"/wallaby.v1.SourceService/DiagnoseFlow", Role::kViewer, kReads},
+    // As ValidateFlow.
+    {"/wallaby.v1.SourceService/DiagnoseDefinition", Role::kAdmin, kReads},
     {"/wallaby.v1.SourceService/DropSlot", Role::kAdmin, kChanges},
     {"/wallaby.v1.SourceService/SyncPublication", Role::kAdmin, kChanges},
 

@@ -245,6 +245,24 @@ PgType BuiltinType(uint32_t oid, int32_t typmod) {
   return type;
 }
 
+TypeKept WhereKept(const PgType& type) {
+  constexpr uint32_t kChar = 18, kName = 19, kTextOid = 25, kBpchar = 1042, kVarchar = 1043;
+  if (type.logical != LogicalType::kText) return TypeKept::kEverywhere;
+  switch (type.oid) {
+    case kChar:
+    case kName:
+    case kTextOid:
+    case kBpchar:
+    case kVarchar:
+      return TypeKept::kEverywhere;
+    default:
+      break;
+  }
+  const bool is_enum = !IsBuiltinOid(type.oid) && type.binary;
+  if (is_enum) return TypeKept::kEverywhere;
+  return type.sql_name == "text" ? TypeKept::kNowhere : TypeKept::kPostgresOnly;
+}
+
 PgType EnumType(uint32_t oid, std::string source_name) {
   PgType type;
   type.oid = oid;

@@ -59,6 +59,14 @@ constexpr bool IsBuiltinOid(uint32_t oid) {
 // An enum: its label as text; the binary form is the label too.
 PgType EnumType(uint32_t oid, std::string source_name);
 
+// Where a column of this type keeps it; elsewhere it is text, which loses no value (docs/types.md).
+enum class TypeKept {
+  kEverywhere,    // text and enums, whose labels are text, among them
+  kPostgresOnly,  // intervals, arrays, numeric without a precision, ...
+  kNowhere,       // composites, types of extensions
+};
+TypeKept WhereKept(const PgType& type);
+
 }  // namespace wallaby
 
 #endif  // WALLABY_CHANGE_TYPE_H_

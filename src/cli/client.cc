@@ -293,6 +293,16 @@ absl::StatusOr<v1::ListPublicationTablesResponse> Client::Call(const v1::ListPub
                            v1::SourceService::NewStub(connection_->channel), request, kLongLimit);
 }
 
+absl::StatusOr<v1::DoctorReport> Client::Call(const v1::DiagnoseFlowRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::DiagnoseFlow, v1::SourceService::NewStub(connection_->channel),
+                           request, kLongLimit);
+}
+
+absl::StatusOr<v1::DoctorReport> Client::Call(const v1::DiagnoseDefinitionRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::DiagnoseDefinition,
+                           v1::SourceService::NewStub(connection_->channel), request, kLongLimit);
+}
+
 absl::StatusOr<v1::SyncPublicationResponse> Client::Call(const v1::SyncPublicationRequest& request) {
   return connection_->Call(&v1::SourceService::Stub::SyncPublication, v1::SourceService::NewStub(connection_->channel),
                            request, kLongLimit);

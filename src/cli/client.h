@@ -64,6 +64,8 @@ class Client {
   absl::StatusOr<v1::SlotStatus> Call(const v1::GetSlotRequest& request);
   absl::StatusOr<v1::DropSlotResponse> Call(const v1::DropSlotRequest& request);
   absl::StatusOr<v1::ListPublicationTablesResponse> Call(const v1::ListPublicationTablesRequest& request);
+  absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseFlowRequest& request);
+  absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseDefinitionRequest& request);
   absl::StatusOr<v1::SyncPublicationResponse> Call(const v1::SyncPublicationRequest& request);
 
   // All pages.

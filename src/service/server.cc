@@ -50,7 +50,7 @@ class GrpcControlServer final : public ControlServer {
         guard_(access, settings.access),
         flows_(store, checkpoints, dispatcher, settings),
         checkpoints_(store, checkpoints, dispatcher),
-        sources_(store, dispatcher),
+        sources_(store, dispatcher, settings.ddl),
         ddl_(store) {
     AddMethods();
   }
@@ -124,6 +124,8 @@ class GrpcControlServer final : public ControlServer {
     guarded_sources_.Add("DropSlot", &SourceServiceImpl::DropSlot);
     guarded_sources_.Add("ListPublicationTables", &SourceServiceImpl::ListPublicationTables);
     guarded_sources_.Add("SyncPublication", &SourceServiceImpl::SyncPublication);
+    guarded_sources_.Add("DiagnoseFlow", &SourceServiceImpl::DiagnoseFlow);
+    guarded_sources_.Add("DiagnoseDefinition", &SourceServiceImpl::DiagnoseDefinition);
     guarded_ddl_.Add("ListPendingDDL", &DdlServiceImpl::ListPendingDDL);
     guarded_ddl_.Add("ListDDL", &DdlServiceImpl::ListDDL);
     guarded_ddl_.Add("GetDDL", &DdlServiceImpl::GetDDL);
