@@ -17,7 +17,7 @@ namespace wallaby {
 void CheckPlacesLeft(const ServerInfo& server, const std::vector<SlotInfo>& slots, std::vector<Finding>* findings);
 // The connection leads to another process than it says.
 absl::Status CheckPooler(PgConnection& sql, std::vector<Finding>* findings);
-// output_plugin_libraries, which the minor releases of 2026 brought.
+// output_plugin_libraries, which 16.15, 17.11 and 18.6 brought.
 absl::Status CheckOutputPlugins(PgConnection& sql, std::vector<Finding>* findings);
 // Whether such a setting's value names pgoutput.
 bool NamesPgoutput(std::string_view libraries);
