@@ -18,6 +18,7 @@ constexpr bool kChanges = true;
 constexpr Rpc kRpcs[] = {
     {"/wallaby.v1.FlowService/GetFlow", Role::kViewer, kReads},
     {"/wallaby.v1.FlowService/ListFlows", Role::kViewer, kReads},
+    {"/wallaby.v1.FlowService/ExplainLag", Role::kViewer, kReads},
     {"/wallaby.v1.FlowService/StartFlow", Role::kOperator, kChanges},
     {"/wallaby.v1.FlowService/StopFlow", Role::kOperator, kChanges},
     {"/wallaby.v1.FlowService/ResumeFlow", Role::kOperator, kChanges},

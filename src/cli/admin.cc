@@ -138,7 +138,7 @@ int Run(int argc, const char* const* argv) {
   }
   const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(),         CheckpointCommands(),
                                             SlotCommands(), PublicationCommands(), TraceCommands()};
-  const std::vector<Command> commands = {DoctorCommand()};
+  const std::vector<Command> commands = {DoctorCommand(), WhyCommand()};
   if (words.words.empty()) {
     if (!WantsHelp(words.others)) return UsageError(kProgram, "which command?");
     std::fputs(HelpPage(absl::StrCat(kProgram, " GROUP COMMAND [flags]"),

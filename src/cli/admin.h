@@ -35,6 +35,7 @@ CommandGroup CheckpointCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();
 CommandGroup TraceCommands();
+Command WhyCommand();
 
 // The whole program; gives its exit status. Nothing that was printed is lost unnoticed: a full disk behind stdout is 1.
 int RunAdmin(int argc, const char* const* argv);

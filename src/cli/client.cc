@@ -233,6 +233,11 @@ absl::StatusOr<v1::ValidateFlowResponse> Client::Call(const v1::ValidateFlowRequ
                            request, kLongLimit);
 }
 
+absl::StatusOr<v1::LagExplanation> Client::Call(const v1::ExplainLagRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::ExplainLag, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
 absl::StatusOr<v1::ListDDLResponse> Client::Call(const v1::ListDDLRequest& request) {
   return connection_->Call(&v1::DDLService::Stub::ListDDL, v1::DDLService::NewStub(connection_->channel), request,
                            kLimit);

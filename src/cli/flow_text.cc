@@ -32,6 +32,35 @@ std::string RetainedText(const v1::SlotStatus& slot) {
   return text;
 }
 
+// The retained WAL's rate, and how much more of it the source bears.
+std::string LimitText(const v1::SlotStatus& slot) {
+  if (!slot.error().empty() || !slot.exists() || slot.keep_limit_bytes() == 0) return "";
+  std::string text = slot.keep_limit_bytes() < 0 ? std::string("none")
+                                                 : absl::StrCat(SizeText(slot.keep_limit_bytes()), ", ",
+                                                                SizeText(slot.safe_wal_bytes()), " left");
+  if (slot.has_growth())
+    absl::StrAppend(&text, slot.growth() < 0
+                               ? ", shrinking"
+                               : absl::StrCat(", growing by ", SizeText(static_cast<int64_t>(slot.growth())), "/s"));
+  if (slot.seconds_to_limit() >= 0) absl::StrAppend(&text, ", reached in ", SecondsText(slot.seconds_to_limit()));
+  return absl::StrCat(text, "; ", slot.disk());
+}
+
+// What else decides over the slot, where there is something to tell.
+void AddSlotOutlook(const v1::Flow& flow, Fields* fields) {
+  constexpr int64_t kSegment = 16 << 20;  // less than that is kept in any case
+  const v1::SlotStatus& slot = flow.slot();
+  if (const std::string limit = LimitText(slot); !limit.empty()) fields->Add("WAL limit", limit);
+  const bool held = slot.retained_bytes() - std::max<int64_t>(flow.lag().bytes(), 0) >= kSegment;
+  if (held && !slot.holders().empty()) fields->Add("held by", slot.holders(0).sentence());
+  if (slot.failover()) fields->Add("failover slot", slot.synced() ? "yes, a standby's copy" : "yes");
+  if (slot.idle_timeout_seconds() > 0) {
+    fields->Add("idle limit",
+                absl::StrCat(SecondsText(slot.idle_timeout_seconds()), slot.idle_seconds() < 0 ? "" : ", idle for ",
+                             slot.idle_seconds() < 0 ? "" : SecondsText(slot.idle_seconds())));
+  }
+}
+
 std::string LagText(const v1::Flow& flow) {
   if (!flow.has_lag() || (flow.lag().bytes() < 0 && flow.lag().seconds() < 0)) return std::string(kNothing);
   if (flow.lag().seconds() < 0) return SizeText(flow.lag().bytes());
@@ -94,6 +123,7 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   fields.Add("slot name", flow.slot().name());
   fields.Add("slot active", flow.has_slot() ? ActiveText(flow.slot()) : "");
   fields.Add("retained WAL", RetainedText(flow.slot()));
+  AddSlotOutlook(flow, &fields);
   fields.Add("lag", LagText(flow));
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
   fields.Add("activity", flow.activity());

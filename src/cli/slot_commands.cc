@@ -10,6 +10,7 @@
 #include "cli/render.h"
 #include "postgres/connection.h"
 #include "postgres/slot.h"
+#include "service/slot_convert.h"
 
 namespace wallaby {
 namespace {
@@ -46,22 +47,6 @@ absl::StatusOr<std::unique_ptr<PgConnection>> ConnectToServer(const std::string&
   options.application_name = "wallaby-admin";
   options.settings["statement_timeout"] = "30s";
   return PgConnection::Connect(dsn, options);
-}
-
-v1::SlotStatus FromSource(const SlotInfo& slot) {
-  v1::SlotStatus status;
-  status.set_name(slot.name);
-  status.set_exists(true);
-  status.set_active(slot.active);
-  status.set_active_pid(slot.active_pid);
-  if (slot.confirmed_flush.valid()) status.set_confirmed_flush_lsn(slot.confirmed_flush.ToString());
-  if (slot.restart.valid()) status.set_restart_lsn(slot.restart.ToString());
-  status.set_retained_bytes(slot.retained_bytes);
-  status.set_wal_status(slot.wal_status);
-  status.set_invalidation_reason(slot.invalidation_reason);
-  status.set_plugin(slot.plugin);
-  status.set_database(slot.database);
-  return status;
 }
 
 // ---- what people read ----
@@ -110,7 +95,7 @@ absl::StatusOr<v1::ListSlotsResponse> AskForSlots(CommandLine& line, const SlotO
   ASSIGN_OR_RETURN(const auto sql, ConnectToServer(options.dsn));
   ASSIGN_OR_RETURN(const std::vector<SlotInfo> slots, ListSlots(*sql));
   v1::ListSlotsResponse list;
-  for (const SlotInfo& slot : slots) *list.add_slots() = FromSource(slot);
+  for (const SlotInfo& slot : slots) *list.add_slots() = SlotToProto(slot);
   return list;
 }
 
@@ -126,7 +111,7 @@ absl::StatusOr<v1::SlotStatus> AskForSlot(CommandLine& line, const SlotOptions& 
   }
   ASSIGN_OR_RETURN(const auto sql, ConnectToServer(options.dsn));
   ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, GetSlot(*sql, options.slot));
-  if (slot) return FromSource(*slot);
+  if (slot) return SlotToProto(*slot);
   return absl::NotFoundError(
       absl::StrCat("slot ", options.slot, " does not exist; `wallaby-admin slot list` shows those that do"));
 }

@@ -13,6 +13,7 @@
 #include "service/flow_service.h"
 #include "service/flow_view.h"
 #include "service/rpc_status.h"
+#include "service/slot_convert.h"
 #include "service/source_access.h"
 #include "telemetry/log.h"
 
