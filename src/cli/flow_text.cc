@@ -43,7 +43,7 @@ std::string LimitText(const v1::SlotStatus& slot) {
                                ? ", shrinking"
                                : absl::StrCat(", growing by ", SizeText(static_cast<int64_t>(slot.growth())), "/s"));
   if (slot.seconds_to_limit() >= 0) absl::StrAppend(&text, ", reached in ", SecondsText(slot.seconds_to_limit()));
-  return absl::StrCat(text, "; ", slot.disk());
+  return text;
 }
 
 // What else decides over the slot, where there is something to tell.
@@ -51,6 +51,7 @@ void AddSlotOutlook(const v1::Flow& flow, Fields* fields) {
   constexpr int64_t kSegment = 16 << 20;  // less than that is kept in any case
   const v1::SlotStatus& slot = flow.slot();
   if (const std::string limit = LimitText(slot); !limit.empty()) fields->Add("WAL limit", limit);
+  if (!slot.disk().empty()) fields->Add("source's disk", slot.disk());
   const bool held = slot.retained_bytes() - std::max<int64_t>(flow.lag().bytes(), 0) >= kSegment;
   if (held && !slot.holders().empty()) fields->Add("held by", slot.holders(0).sentence());
   if (slot.failover()) fields->Add("failover slot", slot.synced() ? "yes, a standby's copy" : "yes");

@@ -54,6 +54,7 @@ TEST_F(LagExplanationTest, SlotThatIsLostWeighsMost) {
   EXPECT_THAT(Explain().sentence(), HasSubstr("Slot s is lost (wal_removed)"));
   EXPECT_EQ(Explain().remedy(), "wallaby-worker -flow-id shop -mode backfill");
   flow_.mutable_slot()->set_exists(false);
+  facts_.worker_reports = false;
   EXPECT_EQ(Where(), "no_worker") << "a flow that never ran has no slot";
   flow_.mutable_checkpoint()->set_lsn("0/10");
   EXPECT_EQ(Where(), "slot_missing");

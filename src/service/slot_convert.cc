@@ -26,7 +26,7 @@ void AddHolder(const SlotHolder& holder, v1::SlotStatus* proto) {
 
 // No SQL tells what a disk has free.
 std::string DiskText(const SlotOutlook& outlook) {
-  const std::string wal = outlook.wal_bytes ? absl::StrCat("pg_wal holds ", *outlook.wal_bytes, " bytes")
+  const std::string wal = outlook.wal_bytes ? absl::StrCat("pg_wal holds ", *outlook.wal_bytes >> 20, " MiB")
                                             : "the size of pg_wal is shown to members of pg_monitor only";
   return absl::StrCat(outlook.keep_limit_bytes
                           ? "the slot is given up at max_slot_wal_keep_size, in time if the disk has that much free"
@@ -51,7 +51,7 @@ v1::SlotStatus SlotToProto(const SlotInfo& slot) {
   proto.set_database(slot.database);
   proto.set_failover(slot.failover);
   proto.set_synced(slot.synced);
-  proto.set_safe_wal_bytes(slot.safe_wal_bytes.value_or(-1));
+  proto.set_safe_wal_bytes(slot.safe_wal_bytes ? std::max<int64_t>(*slot.safe_wal_bytes, 0) : -1);
   proto.set_seconds_to_limit(-1);
   proto.set_idle_seconds(slot.inactive_for ? absl::ToDoubleSeconds(*slot.inactive_for) : -1);
   proto.set_catalog_xmin_age(slot.catalog_xmin_age);

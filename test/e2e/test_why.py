@@ -181,7 +181,7 @@ class WhyTest(PostgresTest):
             self.assertGreater(int(slot["safe_wal_bytes"]), 0)
             self.assertIn("not shown by SQL", slot["disk"])
             text = self.wallaby.admin("flow", "get", "-flow-id", flow_id).stdout
-            self.assertRegex(text, r"(?m)^WAL limit: +4 GiB, .* left, growing by .*/s, reached in ")
+            self.assertRegex(text, r"(?m)^WAL limit: +4.0 GiB, .* left, growing by .*/s, reached in ")
 
             def page():
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
