@@ -9,7 +9,7 @@
 #include "cli/command_line.h"
 #include "cli/flow_file_input.h"
 #include "cli/render.h"
-#include "postgres/connection.h"
+#include "cli/source_connection.h"
 #include "postgres/doctor.h"
 #include "service/doctor_convert.h"
 
@@ -45,11 +45,7 @@ std::optional<int> ParseFlags(CommandLine& line, Options* options) {
 
 v1::DoctorReport ReportOnSource(const Options& options) {
   v1::DoctorReport report;
-  ConnectOptions connect;
-  connect.connect_timeout = absl::Seconds(5);
-  connect.application_name = "wallaby-admin";
-  connect.settings["statement_timeout"] = "30s";
-  const auto sql = PgConnection::Connect(options.dsn, connect);
+  const auto sql = ConnectToSource(options.dsn);
   absl::Status failed = sql.status();
   if (sql.ok()) {
     DoctorOptions how;

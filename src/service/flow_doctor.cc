@@ -27,7 +27,7 @@ std::vector<Diagnosis> DiagnoseSource(const Flow& flow, const FlowDoctorOptions&
   if (!source.ok()) return DiagnoseNoConnection(source.status());
   DoctorOptions options;
   options.source = *std::move(source);
-  options.slot_may_be_read = how.is_stored;
+  options.slot_may_be_read = how.has_worker;
   options.wants_capture = options.source.capture_ddl.value_or(ResolveDdlPolicy(flow.config.ddl, how.settings).gate);
   options.only_postgres = std::all_of(flow.destinations.begin(), flow.destinations.end(),
                                       [](const Endpoint& endpoint) { return endpoint.type == "postgres"; });
@@ -66,6 +66,10 @@ Diagnosis DiagnoseDestination(const Flow& flow, const Endpoint& endpoint) {
 
 }  // namespace
 
+bool HasWorker(FlowState state) {
+  return state == FlowState::kRunning || state == FlowState::kStopping;
+}
+
 void DiagnoseFlowNow(const Flow& flow, const FlowDoctorOptions& options, v1::DoctorReport* report) {
   AddToReport(DiagnoseSource(flow, options), report);
   for (const Endpoint& endpoint : flow.destinations) AddToReport({DiagnoseDestination(flow, endpoint)}, report);
@@ -74,12 +78,11 @@ void DiagnoseFlowNow(const Flow& flow, const FlowDoctorOptions& options, v1::Doc
 absl::Status DiagnoseDefinitionNow(const v1::Flow& proto, FlowDoctorOptions options, ControlStore* store,
                                    v1::DoctorReport* report) {
   ASSIGN_OR_RETURN(Flow flow, FlowFromProto(proto));
-  options.is_stored = false;
   if (!flow.id.empty()) {
     const absl::StatusOr<StoredFlow> stored = store->GetFlow(flow.id);
     if (stored.ok()) {
       RestoreSecrets(stored->flow, &flow);
-      options.is_stored = true;
+      options.has_worker = HasWorker(stored->state);
     } else if (!absl::IsNotFound(stored.status())) {
       return stored.status();
     }

@@ -11,10 +11,13 @@
 namespace wallaby {
 
 struct FlowDoctorOptions {
-  DdlPolicy settings;     // what the server's settings say of DDL, where the flow does not
-  bool is_stored = true;  // its worker may be reading the slot
+  DdlPolicy settings;       // what the server's settings say of DDL, where the flow does not
+  bool has_worker = false;  // which may be reading the slot
   absl::Duration long_transaction = absl::ZeroDuration();  // zero: the doctor's own
 };
+
+// Whether a flow in this state may have one.
+bool HasWorker(FlowState state);
 
 // Never fails: what cannot be looked at is told in the report. Changes nothing.
 void DiagnoseFlowNow(const Flow& flow, const FlowDoctorOptions& options, v1::DoctorReport* report);

@@ -106,8 +106,7 @@ TEST_F(LagExplanationTest, AttemptsThatFailNameWhoseErrorItIs) {
 TEST_F(LagExplanationTest, DestinationThatIsStuckOrSlow) {
   facts_.destinations[0].queued_bytes = 9 << 20;
   EXPECT_EQ(Explain().object(), "lake");
-  EXPECT_EQ(Explain().sentence(),
-            "Destination lake is slower than what arrives: 9 MiB of at most 16 MiB wait for it.");
+  EXPECT_EQ(Explain().sentence(), "Destination lake is slower than what arrives: 9 MiB of at most 16 MiB wait for it.");
   facts_.destinations[1].busy = absl::Seconds(30);
   EXPECT_EQ(Explain().object(), "copy") << "stuck weighs more than slow";
   EXPECT_THAT(Explain().sentence(), HasSubstr("has been at one write for 30s, with 0 KiB waiting behind it"));

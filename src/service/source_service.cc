@@ -175,7 +175,10 @@ absl::Status SourceServiceImpl::Diagnose(const v1::DiagnoseFlowRequest& request,
   RETURN_IF_ERROR(RequireFlowId(request.flow_id()));
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(request.flow_id()));
   DiagnoseFlowNow(stored.flow,
-                  {.settings = ddl_, .long_transaction = absl::Seconds(request.long_transaction_seconds())}, response);
+                  {.settings = ddl_,
+                   .has_worker = HasWorker(stored.state),
+                   .long_transaction = absl::Seconds(request.long_transaction_seconds())},
+                  response);
   return absl::OkStatus();
 }
 
