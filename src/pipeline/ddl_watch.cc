@@ -179,7 +179,10 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   next_ordinal_ = ordinal;
   auto message = ParseDdlMessage(content, options_.publication, source_->types());
   if (!message.ok()) return Annotate(message.status(), absl::StrCat("at ", t.commit.ToString()));
-  if (!message->before && !message->after) return Verdict::kCarry;
+  const auto carried = [this](const std::optional<TableShape>& shape) {
+    return shape.has_value() && options_.carries(shape->relation);
+  };
+  if (!carried(message->before) && !carried(message->after)) return Verdict::kCarry;
   const uint32_t oid = message->after ? message->after->relation.oid : message->before->relation.oid;
   const StoredShape* known = Known(oid);
   // What is stored was taken after this transaction.
@@ -302,7 +305,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Tran
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnRelation(const Transaction& t, const Relation& announced,
                                                                     HasRows has_rows, pgoutput::RelationEdit* edit) {
   Begin(t);
-  if (announced.QualifiedName() == options_.state_table) {
+  if (!options_.carries(announced)) {
     edit->ignore = true;
     return Verdict::kCarry;
   }

@@ -58,12 +58,13 @@ absl::Status Worker::Run() {
     return absl::FailedPreconditionError(
         absl::StrCat("flow ", options_.flow_id, " is stopping; its worker may not run"));
   }
-  if (stored_.state == FlowState::kPaused && stored_.reason == kDdlPending) {
+  if (stored_.state == FlowState::kPaused && stored_.reason == kDdlPending && options_.mode != WorkerMode::kSpool) {
     RETURN_IF_ERROR(Annotate(CheckDdlSettled(*store_, options_.flow_id),
                              absl::StrCat("flow ", options_.flow_id, " is paused (", kDdlPending, ")")));
   }
   ASSIGN_OR_RETURN(source_options_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
   source_ = make_source_(source_options_);
+  if (options_.mode == WorkerMode::kSpool) return KeepSpooling();
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kLeaseAcquire));
   ASSIGN_OR_RETURN(lease_, store_->AcquireLease(options_.flow_id, Holder(), kLeaseTtl));
   absl::Cleanup release = [this] {
@@ -93,15 +94,19 @@ absl::Status Worker::Run() {
 
   // Behind the lease, so that a secret that is not there is the flow's failure, and shown.
   absl::Status status = FollowReferences();
+  if (status.ok() && options_.mode == WorkerMode::kCdc) {
+    MakeSpooler([this](const absl::Status& failure) { Finish(failure); });
+  }
   pulse_ = std::thread([this] { Pulse(); });
   if (status.ok()) status = RunAttempts();
   pulse_end_.Set();
   pulse_.join();
+  spooler_.reset();
   {
     std::lock_guard lock(mutex_);
     if (!end_.ok()) status = end_;
   }
-  WriteReport();
+  WriteReport(*fenced_);
   TraceEvent(spec::kStop, status.ok() ? "Stopped" : "Failed", {});
   if (status.ok()) {
     SettleEnd();
@@ -246,6 +251,11 @@ void Worker::SettleFailure(const absl::Status& status) {
   if (failed.ok()) Log(LogLevel::kError, "flow failed", {{"reason", reason}});
   if (IsFenced(failed)) return;
   if (stored_.flow.config.failure_mode != FailureMode::kDropSlot) return;
+  if (context_.shares_slot) {
+    Log(LogLevel::kWarn, "failure_mode is drop_slot, but other flows read the slot; it stays",
+        {{"slot", source_options_.slot}});
+    return;
+  }
   auto session = source_->Connect();
   const absl::Status dropped = session.ok() ? (*session)->DropSlot() : session.status();
   Log(LogLevel::kWarn,
