@@ -7,6 +7,7 @@
 #include "cli/render.h"
 #include "flow/flow.h"
 #include "service/flow_convert.h"
+#include "service/slot_convert.h"
 
 namespace wallaby {
 namespace {
@@ -47,13 +48,11 @@ std::string LimitText(const v1::SlotStatus& slot) {
 }
 
 // What else decides over the slot, where there is something to tell.
-void AddSlotOutlook(const v1::Flow& flow, Fields* fields) {
+void AddSlotOutlook(const v1::SlotStatus& slot, Fields* fields) {
   constexpr int64_t kSegment = 16 << 20;  // less than that is kept in any case
-  const v1::SlotStatus& slot = flow.slot();
   if (const std::string limit = LimitText(slot); !limit.empty()) fields->Add("WAL limit", limit);
   if (!slot.disk().empty()) fields->Add("source's disk", slot.disk());
-  const bool held = slot.retained_bytes() - std::max<int64_t>(flow.lag().bytes(), 0) >= kSegment;
-  if (held && !slot.holders().empty()) fields->Add("held by", slot.holders(0).sentence());
+  if (HeldBytes(slot) >= kSegment && !slot.holders().empty()) fields->Add("held by", slot.holders(0).sentence());
   if (slot.failover()) fields->Add("failover slot", slot.synced() ? "yes, a standby's copy" : "yes");
   if (slot.idle_timeout_seconds() > 0) {
     fields->Add("idle limit",
@@ -67,6 +66,13 @@ std::string LagText(const v1::Flow& flow) {
   if (flow.lag().seconds() < 0) return SizeText(flow.lag().bytes());
   if (flow.lag().bytes() < 0) return SecondsText(flow.lag().seconds());
   return absl::StrCat(SizeText(flow.lag().bytes()), ", ", SecondsText(flow.lag().seconds()));
+}
+
+std::string SpoolText(const v1::SpoolStatus& spool) {
+  std::string text = absl::StrCat(SizeText(spool.behind_bytes()), " behind, ", SizeText(spool.size_bytes()), " of ",
+                                  spool.limit_bytes() > 0 ? SizeText(spool.limit_bytes()) : "no limit");
+  if (spool.full_in_seconds() >= 0) absl::StrAppend(&text, ", full in ", SecondsText(spool.full_in_seconds()));
+  return text;
 }
 
 // By rows; where the source has no estimate, by parts.
@@ -124,8 +130,9 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   fields.Add("slot name", flow.slot().name());
   fields.Add("slot active", flow.has_slot() ? ActiveText(flow.slot()) : "");
   fields.Add("retained WAL", RetainedText(flow.slot()));
-  AddSlotOutlook(flow, &fields);
+  AddSlotOutlook(flow.slot(), &fields);
   fields.Add("lag", LagText(flow));
+  if (flow.has_spool()) fields.Add("spool", SpoolText(flow.spool()));
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
   fields.Add("activity", flow.activity());
   fields.Add("last error", flow.error());

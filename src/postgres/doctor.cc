@@ -69,7 +69,7 @@ Health HealthOf(const Finding& finding) {
   return Health::kOk;
 }
 
-Diagnosis DiagnosisOf(Finding finding) {
+Diagnosis DiagnosisOf(const Finding& finding) {
   Diagnosis diagnosis{finding.check, finding.subject, HealthOf(finding), finding.message, finding.sql, finding.run_as};
   const bool says = absl::StrContains(finding.message, finding.remedy);
   if (finding.sql.empty() && !finding.remedy.empty() && !says) {
@@ -107,7 +107,7 @@ class Doctor {
 absl::Status Doctor::Note(std::string_view check, const absl::Status& status) {
   if (status.ok()) return status;
   // The connection that all other checks need still answers, or it does not.
-  if (const absl::Status alive = sql_.Execute("SELECT 1"); !alive.ok()) return alive;
+  if (absl::Status alive = sql_.Execute("SELECT 1"); !alive.ok()) return alive;
   const bool places = check == "role" && IsTransient(status);  // all WAL senders in use
   findings_.push_back({Severity::kWarning, "", absl::StrCat("could not be checked: ", status.message()), "",
                        std::string(places ? "replication_connection" : check)});
@@ -125,8 +125,8 @@ absl::Status Doctor::Run() {
   if (!server.ok()) return Note("wal_level", server.status());
   server_ = *std::move(server);
   auto slots = SlotsInQuestion();
-  if (slots.ok()) slots_ = *std::move(slots);
   RETURN_IF_ERROR(Note("slot", slots.status()));
+  if (slots.ok()) slots_ = *std::move(slots);
   RETURN_IF_ERROR(ExamineServer());
   RETURN_IF_ERROR(ExamineSlots());
   return ExaminePublications();
@@ -216,8 +216,8 @@ std::vector<Diagnosis> Doctor::Report() {
   std::vector<Diagnosis> report;
   for (const CheckSpec& spec : kChecks) {
     const size_t before = report.size();
-    for (Finding& finding : findings_) {
-      if (finding.check == spec.name) report.push_back(DiagnosisOf(std::move(finding)));
+    for (const Finding& finding : findings_) {
+      if (finding.check == spec.name) report.push_back(DiagnosisOf(finding));
     }
     if (report.size() == before) {
       report.push_back({std::string(spec.name), "", Health::kOk, std::string(spec.fine), "", ""});

@@ -162,13 +162,13 @@ absl::Status CheckFailover(PgConnection& sql, const ServerInfo& server, const st
           "a role with REPLICATION over a replication connection (psql with replication=database), while the flow is "
           "stopped");
     } else if (slot.failover && !waits) {
-      std::vector<std::string> names;
-      for (const std::string& name : standbys) names.push_back(SqlLiteral(name));
+      const std::string names =
+          absl::StrJoin(standbys, ", ", [](std::string* out, const std::string& name) { *out += SqlLiteral(name); });
       Add("failover", Severity::kWarning, "slot " + slot.name,
           absl::StrCat("is a failover slot, but synchronized_standby_slots is empty: destinations may be ahead of the "
                        "standby that is promoted",
                        standbys.empty() ? "; no standby is connected that it could name" : ""),
-          findings, names.empty() ? "" : SetAndReload("synchronized_standby_slots", absl::StrJoin(names, ", ")),
+          findings, names.empty() ? "" : SetAndReload("synchronized_standby_slots", names),
           names.empty() ? "" : kSuperuser);
     }
   }

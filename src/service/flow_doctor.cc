@@ -67,7 +67,7 @@ Diagnosis DiagnoseDestination(const Flow& flow, const Endpoint& endpoint) {
 }  // namespace
 
 bool HasWorker(FlowState state) {
-  return state == FlowState::kRunning || state == FlowState::kStopping;
+  return state == FlowState::kRunning || state == FlowState::kStopping || state == FlowState::kPaused;
 }
 
 void DiagnoseFlowNow(const Flow& flow, const FlowDoctorOptions& options, v1::DoctorReport* report) {

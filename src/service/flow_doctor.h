@@ -16,7 +16,7 @@ struct FlowDoctorOptions {
   absl::Duration long_transaction = absl::ZeroDuration();  // zero: the doctor's own
 };
 
-// Whether a flow in this state may have one.
+// Whether a flow in this state may have one; a paused one has, where there is a spool.
 bool HasWorker(FlowState state);
 
 // Never fails: what cannot be looked at is told in the report. Changes nothing.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "service/flow_convert.h"
+#include "service/slot_convert.h"
 #include "telemetry/metric_table.h"
 #include "telemetry/metrics_snapshot.h"
 
@@ -128,7 +129,7 @@ bool Explainer::NoWorker() {
   const std::string state(FlowStateName(FlowStateFromProto(flow_.state())));
   const std::string reason = flow_.reason().empty() ? "" : absl::StrCat(" (", flow_.reason(), ")");
   if (flow_.state() == v1::FLOW_STATE_PAUSED) {
-    return Say("no_worker", "", absl::StrCat("No worker runs, because the flow is paused", reason, Kept(), "."),
+    return Say("paused", "", absl::StrCat("Nothing is delivered, because the flow is paused", reason, Kept(), "."),
                Admin("flow resume"));
   }
   if (flow_.state() != v1::FLOW_STATE_RUNNING && !facts_.worker_reports) {
@@ -216,11 +217,9 @@ bool Explainer::OnTheWay() {
                           " are read and not confirmed yet, and no destination stands out."));
 }
 
-// What lies between the slot's start and what the flow has confirmed is not the flow's to keep.
 bool Explainer::Held() {
   if (slot_.holders().empty()) return false;
-  const int64_t held = slot_.retained_bytes() - std::max<int64_t>(flow_.lag().bytes(), 0);
-  if (held < kSegment) return false;
+  if (HeldBytes(slot_) < kSegment) return false;
   const v1::SlotHolder& holder = slot_.holders(0);
   return Say("transaction", holder.pid() > 0 ? absl::StrCat("pid ", holder.pid()) : holder.gid(),
              absl::StrCat("Nothing lags, but the slot keeps ", Bytes(slot_.retained_bytes()),

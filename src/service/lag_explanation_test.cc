@@ -74,7 +74,7 @@ TEST_F(LagExplanationTest, GateByTheStepThatIsDue) {
   EXPECT_EQ(Explain().remedy(), "wallaby-admin ddl apply -id 3");
   EXPECT_THAT(Explain().sentence(), HasSubstr("is failed, whose last try ended with: no space"));
   facts_.ddl.clear();
-  EXPECT_EQ(Where(), "no_worker");
+  EXPECT_EQ(Where(), "paused");
   EXPECT_EQ(Explain().remedy(), "wallaby-admin flow resume -flow-id shop");
 }
 
@@ -136,6 +136,8 @@ TEST_F(LagExplanationTest, BetweenSourceAndWorker) {
 TEST_F(LagExplanationTest, TransactionThatHoldsWhatTheFlowDoesNot) {
   v1::SlotStatus* slot = flow_.mutable_slot();
   slot->set_retained_bytes(40 << 20);
+  slot->set_restart_lsn("0/1000000");
+  slot->set_confirmed_flush_lsn("0/3000000");
   EXPECT_EQ(Where(), "nothing") << "nobody holds it";
   v1::SlotHolder* holder = slot->add_holders();
   holder->set_pid(4711);
@@ -144,7 +146,7 @@ TEST_F(LagExplanationTest, TransactionThatHoldsWhatTheFlowDoesNot) {
   EXPECT_EQ(Where(), "transaction");
   EXPECT_EQ(Explain().object(), "pid 4711");
   EXPECT_EQ(Explain().remedy(), holder->sql());
-  flow_.mutable_lag()->set_bytes(30 << 20);
+  slot->set_confirmed_flush_lsn("0/1800000");
   EXPECT_EQ(Where(), "nothing") << "what is kept is the flow's own";
 }
 

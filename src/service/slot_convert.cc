@@ -58,6 +58,13 @@ v1::SlotStatus SlotToProto(const SlotInfo& slot) {
   return proto;
 }
 
+int64_t HeldBytes(const v1::SlotStatus& slot) {
+  const auto restart = Lsn::Parse(slot.restart_lsn());
+  const auto confirmed = Lsn::Parse(slot.confirmed_flush_lsn());
+  if (!restart.ok() || !confirmed.ok() || *confirmed <= *restart) return 0;
+  return static_cast<int64_t>(confirmed->value - restart->value);
+}
+
 void AddOutlook(const SlotOutlook& outlook, v1::SlotStatus* proto) {
   proto->set_keep_limit_bytes(outlook.keep_limit_bytes.value_or(-1));
   proto->set_idle_timeout_seconds(absl::ToDoubleSeconds(outlook.idle_timeout));

@@ -12,6 +12,10 @@ v1::SlotStatus SlotToProto(const SlotInfo& slot);
 // Adds limits, reader and holders.
 void AddOutlook(const SlotOutlook& outlook, v1::SlotStatus* proto);
 
+// WAL that the slot keeps although the flow has confirmed it: decoding what comes needs it, as long as a transaction is
+// open that began there.
+int64_t HeldBytes(const v1::SlotStatus& slot);
+
 }  // namespace wallaby
 
 #endif  // WALLABY_SERVICE_SLOT_CONVERT_H_

@@ -53,6 +53,15 @@ inline constexpr MetricDef kDestinationBusy = {"wallaby.destination.busy", Metri
                                                "How long the destination has been at one write or commit"};
 inline constexpr MetricDef kWorkerFailing = {"wallaby.worker.failing", MetricKind::kGauge, "s",
                                              "Time since attempts to run the flow fail and nothing gets on"};
+inline constexpr MetricDef kSpoolSize = {"wallaby.spool.size", MetricKind::kGauge, "By",
+                                         "What all spools in the folder take on the disk"};
+inline constexpr MetricDef kSpoolLimit = {"wallaby.spool.limit", MetricKind::kGauge, "By",
+                                          "What they may take (WALLABY_SPOOL_LIMIT); 0: no limit"};
+inline constexpr MetricDef kSpoolBehind = {"wallaby.spool.behind", MetricKind::kGauge, "By",
+                                           "What of its slot's spool the flow has not delivered"};
+inline constexpr MetricDef kSpoolFullIn = {
+    "wallaby.spool.full_in", MetricKind::kGauge, "s",
+    "Time until the limit is reached, at the rate of the last minute; unknown while it is not in sight"};
 inline constexpr MetricDef kDestinationWrites = {"wallaby.destination.write.total", MetricKind::kCounter, "{batch}",
                                                  "Batches that a destination has taken"};
 inline constexpr MetricDef kDestinationWriteLatency = {"wallaby.destination.write.latency", MetricKind::kHistogram, "s",
@@ -98,7 +107,7 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 37> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -115,6 +124,10 @@ inline constexpr std::array<const MetricDef*, 37> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationQueueLimit,
                                                                  &kDestinationBusy,
                                                                  &kWorkerFailing,
+                                                                 &kSpoolSize,
+                                                                 &kSpoolLimit,
+                                                                 &kSpoolBehind,
+                                                                 &kSpoolFullIn,
                                                                  &kDestinationWrites,
                                                                  &kDestinationWriteLatency,
                                                                  &kDestinationCommitLatency,

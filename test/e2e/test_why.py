@@ -105,8 +105,8 @@ class WhyTest(PostgresTest):
         self.wallaby.admin("ddl", "approve", "-id", event)
         self.assertEqual(self.why(flow_id)["remedy"], f"wallaby-admin ddl apply -id {event}")
         self.wallaby.admin("ddl", "apply", "-id", event)
-        answer = self.waits_for(flow_id, "no_worker")
-        self.assertIn("paused", answer["sentence"])
+        answer = self.waits_for(flow_id, "paused")
+        self.assertIn("the flow is paused", answer["sentence"])
         subprocess.run([os.path.join(os.path.dirname(self.wallaby.process.args[0]), *answer["remedy"].split()[:1]),
                         *answer["remedy"].split()[1:]], env=self.wallaby.env, check=True, capture_output=True)
         self.waits_for(flow_id, "nothing")
