@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/status.h"
-#include "destination/append_rows.h"
+#include "change/append_rows.h"
 #include "destination/parquet/folder.h"
 
 namespace wallaby {
