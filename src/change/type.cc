@@ -245,6 +245,12 @@ PgType BuiltinType(uint32_t oid, int32_t typmod) {
   return type;
 }
 
+std::optional<PgType> ElementType(const PgType& array) {
+  const Builtin* element = FindArray(array.oid);
+  if (element == nullptr) return std::nullopt;
+  return BuiltinType(element->oid, array.typmod);
+}
+
 PgType EnumType(uint32_t oid, std::string source_name) {
   PgType type;
   type.oid = oid;

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "change/calendar.h"
 #include "change/value.h"
+#include "codec/utf8.h"
 
 namespace wallaby {
 namespace {
@@ -51,34 +52,12 @@ bool EightPlain(const char* p) {
   return ((bytes | (bytes - kOnes * 0x20) | (quote - kOnes) | (backslash - kOnes)) & kHigh) == 0;
 }
 
-// Bytes of the character of UTF-8 at `p`, which is beyond ASCII; 0 when it is none (Unicode 15, table 3-7).
-size_t CharacterLength(const char* p, const char* end) {
-  const auto byte = [&](int i) { return static_cast<unsigned char>(p[i]); };
-  const auto follows = [&](int i, unsigned low = 0x80, unsigned high = 0xbf) {
-    return end - p > i && byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned first = byte(0);
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    return follows(1, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    return follows(1, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-absl::Status NotUtf8(std::string_view text) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("'", absl::CHexEscape(text.substr(0, 64)), "' is not UTF-8, and JSON has no other text"));
-}
-
 absl::Status NotANumber(std::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("'", absl::CEscape(text.substr(0, 64)), "' is not a number"));
 }
 
 absl::Status AppendString(std::string_view text, std::string* out) {
-  return AppendJsonString(text, out) ? absl::OkStatus() : NotUtf8(text);
+  return AppendJsonString(text, out) ? absl::OkStatus() : NotUtf8(text, "JSON");
 }
 
 absl::Status AppendInt(const Field& field, std::string* out) {
@@ -130,7 +109,7 @@ bool AppendJsonString(std::string_view text, std::string* out) {
     if (end - p >= 8 && EightPlain(p)) {
       p += 8;
     } else if (static_cast<unsigned char>(*p) >= 0x80) {
-      const size_t length = CharacterLength(p, end);
+      const size_t length = Utf8CharacterLength(p, end);
       if (length == 0) {
         out->resize(start);
         return false;

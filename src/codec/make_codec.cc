@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "codec/codec.h"
+#include "codec/debezium_codec.h"
 #include "codec/json_codec.h"
 
 namespace wallaby {
@@ -25,7 +26,8 @@ std::string_view OperationName(ChangeKind kind) {
 absl::StatusOr<std::unique_ptr<Codec>> MakeCodec(CodecOptions options) {
   switch (options.format) {
     case WireFormat::kJson:
-      return MakeJsonCodec(std::move(options));
+      return options.json_envelope == JsonEnvelope::kDebezium ? MakeDebeziumCodec(std::move(options))
+                                                              : MakeJsonCodec(std::move(options));
     default:
       return absl::UnimplementedError(
           absl::StrCat("format ", WireFormatText(options.format), " is not built yet; use json"));
