@@ -24,10 +24,9 @@
 #include "absl/status/statusor.h"
 #include "base/wire_format.h"
 #include "change/change_batch.h"
+#include "codec/schema_registry.h"
 
 namespace wallaby {
-
-class SchemaRegistry;
 
 // Changes [begin, end) of a batch that belong to one relation; those of other relations between them are passed over.
 struct BatchSlice {
@@ -42,10 +41,11 @@ struct PayloadSchema {
   std::string name;     // of the table
   std::string space;    // its schema
   int64_t version = 0;  // Relation::version
-  // Where the payload's schema stands in the registry; empty and 0 without one. `registry_id` is what the registry
-  // calls it: a number, or a UUID for Glue.
+  // The schema that a reader of the payloads needs, where the format has one: Avro's in JSON, a .proto file.
+  std::string text;
+  // Where it stands in the registry; empty and 0 without one.
   std::string registry_subject;
-  std::string registry_id;
+  int32_t registry_id = 0;
   int registry_version = 0;
 };
 
@@ -107,8 +107,9 @@ struct CodecOptions {
   // "schema.table".
   std::function<std::string(const Relation&)> topic_of;
 
-  // Null: none.
+  // For avro and proto; null: none.
   std::shared_ptr<SchemaRegistry> registry;
+  SubjectNames subjects;
 };
 
 // INVALID_ARGUMENT for options that do not go together. The columnar formats are a module (docs/codecs.md), which is

@@ -1,9 +1,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "codec/avro_codec.h"
 #include "codec/codec.h"
 #include "codec/debezium_codec.h"
 #include "codec/json_codec.h"
+#include "codec/proto_codec.h"
 
 namespace wallaby {
 
@@ -24,13 +26,24 @@ std::string_view OperationName(ChangeKind kind) {
 }
 
 absl::StatusOr<std::unique_ptr<Codec>> MakeCodec(CodecOptions options) {
-  switch (options.format) {
+  const WireFormat format = options.format;
+  if (options.registry != nullptr && format != WireFormat::kAvro && format != WireFormat::kProto) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("format ", WireFormatText(format),
+                     " has no use for a schema registry: its payloads say by themselves "
+                     "how they are read; leave schema_registry out, or use avro or proto"));
+  }
+  switch (format) {
     case WireFormat::kJson:
       return options.json_envelope == JsonEnvelope::kDebezium ? MakeDebeziumCodec(std::move(options))
                                                               : MakeJsonCodec(std::move(options));
+    case WireFormat::kAvro:
+      return MakeAvroCodec(std::move(options));
+    case WireFormat::kProto:
+      return MakeProtoCodec(std::move(options));
     default:
       return absl::UnimplementedError(
-          absl::StrCat("format ", WireFormatText(options.format), " is not built yet; use json"));
+          absl::StrCat("format ", WireFormatText(format), " is not built yet; use json, avro or proto"));
   }
 }
 

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/status/status.h"
 
 namespace wallaby {
 
