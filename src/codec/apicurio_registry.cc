@@ -65,14 +65,10 @@ class ApicurioRegistry : public SchemaRegistry {
 
  private:
   static absl::StatusOr<RegisteredSchema> Read(const std::string& answer, std::string_view at) {
-    RegisteredSchema schema;
     ASSIGN_OR_RETURN(const int64_t id, NumberInAnswer(answer, absl::StrCat(at, "/contentId")));
-    schema.id = static_cast<int32_t>(id);
     // People may name versions otherwise: then there is no number.
-    if (auto version = NumberInAnswer(answer, absl::StrCat(at, "/version")); version.ok()) {
-      schema.version = static_cast<int>(*version);
-    }
-    return schema;
+    const auto version = NumberInAnswer(answer, absl::StrCat(at, "/version"));
+    return ConfluentSchema(static_cast<int32_t>(id), version.ok() ? static_cast<int>(*version) : 0);
   }
 
   RegistryHttp http_;

@@ -15,6 +15,7 @@
 #include "arrow/util/decimal.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "change/append_rows.h"
 #include "change/value.h"
 #include "codec/value_error.h"
 
@@ -222,6 +223,20 @@ std::unique_ptr<arrow::ArrayBuilder> NewBuilder(const std::shared_ptr<arrow::Dat
 }
 
 }  // namespace
+
+std::vector<ArrowColumn> ArrowAppendColumns(const Relation& relation,
+                                            absl::FunctionRef<PgType(const Column&)> type_of) {
+  std::vector<ArrowColumn> columns;
+  for (const Column& column : relation.columns) {
+    columns.push_back({column.name, ArrowSource::kRow, static_cast<int>(columns.size()), type_of(column)});
+  }
+  columns.push_back({kOpColumn, ArrowSource::kOp});
+  columns.push_back({kLsnColumn, ArrowSource::kLsn});
+  columns.push_back({kSeqColumn, ArrowSource::kSeq});
+  columns.push_back({kCommitTimeColumn, ArrowSource::kCommitTime});
+  columns.push_back({kUnchangedColumn, ArrowSource::kUnchanged});
+  return columns;
+}
 
 struct ArrowRows::Impl {
   Impl(const Relation& r, std::vector<ArrowColumn> columns) : relation(r) {

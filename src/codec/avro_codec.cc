@@ -113,13 +113,13 @@ class AvroCodec : public Codec {
       const std::string subject = options_.subjects.Of(topic, schemas.key.full_name, true);
       ASSIGN_OR_RETURN(const RegisteredSchema key,
                        options_.registry->Register(subject, SchemaType::kAvro, schemas.key.text));
-      AppendSchemaFrame(key.id, &table->key_frame);
+      table->key_frame = key.frame;
     }
     table->payload.registry_subject = options_.subjects.Of(topic, schemas.record.full_name, false);
     ASSIGN_OR_RETURN(
         const RegisteredSchema record,
         options_.registry->Register(table->payload.registry_subject, SchemaType::kAvro, schemas.record.text));
-    AppendSchemaFrame(record.id, &table->record_frame);
+    table->record_frame = record.frame;
     table->payload.registry_id = record.id;
     table->payload.registry_version = record.version;
     return absl::OkStatus();

@@ -8,7 +8,9 @@
 // Every record carries its position (commit LSN and ordinal), in either shape.
 //
 // An update that gave the row another key is two records of one position, in this order: a delete with the old key and
-// an update with the new one. So (position, operation) names a record for ever: it is the idempotency key.
+// an update with the new one. So (position, operation) names a record of the stream for ever: it is the idempotency
+// key. Rows of a snapshot have no place in that order: their ordinals count within a part of one table's copy, and the
+// key names the row.
 #ifndef WALLABY_CODEC_CODEC_H_
 #define WALLABY_CODEC_CODEC_H_
 
@@ -45,7 +47,7 @@ struct PayloadSchema {
   std::string text;
   // Where it stands in the registry; empty and 0 without one.
   std::string registry_subject;
-  int32_t registry_id = 0;
+  std::string registry_id;
   int registry_version = 0;
 };
 
@@ -55,7 +57,8 @@ struct EncodedRecord {
   Position position;
   const Transaction* transaction = nullptr;
   bool has_key = false;  // false: a table without a key, or a truncate
-  std::string_view key;  // in the same format as the value
+  // Avro's key is Avro, every other format's a JSON object.
+  std::string_view key;
   std::string_view value;
   // Debezium: there is no value; a compacted topic may forget the key. Follows the key's delete.
   bool tombstone = false;

@@ -32,12 +32,10 @@ class CsrRegistry : public SchemaRegistry {
     const std::string path = absl::StrCat("/subjects/", UrlEncode(subject), "/versions");
     absl::StatusOr<std::string> answer = http_.Post(path, Body(type, schema));
     if (!answer.ok()) return Annotate(answer.status(), absl::StrCat("registering a schema under subject ", subject));
-    RegisteredSchema registered;
     ASSIGN_OR_RETURN(const int64_t id, NumberInAnswer(*answer, "id"));
-    registered.id = static_cast<int32_t>(id);
     // The version is told by the lookup alone, and is not worth a failure.
-    if (known = Lookup(subject, type, schema); known.ok()) registered.version = known->version;
-    return registered;
+    known = Lookup(subject, type, schema);
+    return ConfluentSchema(static_cast<int32_t>(id), known.ok() ? known->version : 0);
   }
 
   absl::StatusOr<RegisteredSchema> Lookup(const std::string& subject, SchemaType type,
@@ -46,7 +44,7 @@ class CsrRegistry : public SchemaRegistry {
     if (!answer.ok()) return Annotate(answer.status(), absl::StrCat("looking for a schema under subject ", subject));
     ASSIGN_OR_RETURN(const int64_t id, NumberInAnswer(*answer, "id"));
     ASSIGN_OR_RETURN(const int64_t version, NumberInAnswer(*answer, "version"));
-    return RegisteredSchema{static_cast<int32_t>(id), static_cast<int>(version)};
+    return ConfluentSchema(static_cast<int32_t>(id), static_cast<int>(version));
   }
 
   absl::Status Check(const std::string& subject, SchemaType type, const std::string& schema) override {

@@ -73,6 +73,8 @@ absl::Status AppendFloat(const Field& field, const PgType& type, std::string* sc
   RETURN_IF_ERROR(ReadText(field, type, scratch, &text));
   if (IsJsonNumber(text)) {
     out->append(text);
+    // Readers take "-0" for a whole number, which has no sign when it is zero.
+    if (text == "-0") out->append(".0");
     return absl::OkStatus();
   }
   if (text == "NaN" || text == "Infinity" || text == "-Infinity") return AppendString(text, out);

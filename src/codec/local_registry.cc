@@ -25,7 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Entry {
-  RegisteredSchema schema;
+  int32_t id = 0;
+  int version = 0;
   SchemaType type = SchemaType::kAvro;
   fs::path path;
 };
@@ -35,11 +36,11 @@ std::optional<Entry> EntryOf(const fs::path& path) {
   Entry entry{.path = path};
   const std::string name = path.filename();
   const char* const end = name.data() + name.size();
-  const auto [dash, version_error] = std::from_chars(name.data(), end, entry.schema.version);
+  const auto [dash, version_error] = std::from_chars(name.data(), end, entry.version);
   if (version_error != std::errc() || dash == end || *dash != '-') return std::nullopt;
-  const auto [dot, id_error] = std::from_chars(dash + 1, end, entry.schema.id);
+  const auto [dot, id_error] = std::from_chars(dash + 1, end, entry.id);
   const std::string_view extension(dot, static_cast<size_t>(end - dot));
-  if (id_error != std::errc() || entry.schema.version < 1 || entry.schema.id < 1) return std::nullopt;
+  if (id_error != std::errc() || entry.version < 1 || entry.id < 1) return std::nullopt;
   if (extension != ".avsc" && extension != ".proto") return std::nullopt;
   entry.type = extension == ".avsc" ? SchemaType::kAvro : SchemaType::kProtobuf;
   return entry;
@@ -75,8 +76,7 @@ std::vector<Entry> EntriesIn(const fs::path& folder) {
   for (fs::directory_iterator at(folder, none), end; !none && at != end; at.increment(none)) {
     if (auto entry = EntryOf(at->path())) entries.push_back(*std::move(entry));
   }
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return a.schema.version < b.schema.version; });
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.version < b.version; });
   return entries;
 }
 
@@ -109,7 +109,7 @@ class LocalRegistry : public SchemaRegistry {
     for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
       if (entry->type != type) continue;
       ASSIGN_OR_RETURN(const std::string text, ReadAll(entry->path));
-      if (text == schema) return entry->schema;
+      if (text == schema) return ConfluentSchema(entry->id, entry->version);
     }
     return absl::NotFoundError(absl::StrCat("there is no such schema in ", FolderOf(subject).string()));
   }
@@ -129,22 +129,23 @@ class LocalRegistry : public SchemaRegistry {
   }
 
   absl::StatusOr<RegisteredSchema> Add(const std::string& subject, SchemaType type, const std::string& schema) const {
-    RegisteredSchema added{.id = 1, .version = 1};
+    int32_t id = 1;
+    int version = 1;
     std::error_code none;
     for (fs::directory_iterator at(folder_, none), end; !none && at != end; at.increment(none)) {
       for (const Entry& entry : EntriesIn(at->path())) {
-        if (entry.schema.id == std::numeric_limits<int32_t>::max()) {
+        if (entry.id == std::numeric_limits<int32_t>::max()) {
           return absl::FailedPreconditionError(
               absl::StrCat("schema registry: no id is left after ", entry.path.string()));
         }
-        added.id = std::max(added.id, entry.schema.id + 1);
-        if (at->path() == FolderOf(subject)) added.version = std::max(added.version, entry.schema.version + 1);
+        id = std::max(id, entry.id + 1);
+        if (at->path() == FolderOf(subject)) version = std::max(version, entry.version + 1);
       }
     }
     const fs::path path =
-        FolderOf(subject) / absl::StrCat(added.version, "-", added.id, type == SchemaType::kAvro ? ".avsc" : ".proto");
+        FolderOf(subject) / absl::StrCat(version, "-", id, type == SchemaType::kAvro ? ".avsc" : ".proto");
     RETURN_IF_ERROR(WriteWhole(path, schema));
-    return added;
+    return ConfluentSchema(id, version);
   }
 
   // Under a name that is no entry's until it is on the disk.

@@ -1,8 +1,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/module.h"
+#include "base/status.h"
 #include "codec/avro_codec.h"
 #include "codec/codec.h"
+#include "codec/columnar_codec.h"
 #include "codec/debezium_codec.h"
 #include "codec/json_codec.h"
 #include "codec/proto_codec.h"
@@ -25,6 +28,19 @@ std::string_view OperationName(ChangeKind kind) {
   return "";
 }
 
+namespace {
+
+absl::StatusOr<std::unique_ptr<Codec>> MakeFromModule(const CodecOptions& options) {
+  ASSIGN_OR_RETURN(void* symbol,
+                   LoadModuleSymbol("columnar.so", "wallaby_make_codec",
+                                    absl::StrCat("format ", WireFormatText(options.format)), "WALLABY_WITH_PARQUET"));
+  std::unique_ptr<Codec> codec;
+  RETURN_IF_ERROR(reinterpret_cast<MakeCodecFn>(symbol)(options, &codec));
+  return codec;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Codec>> MakeCodec(CodecOptions options) {
   const WireFormat format = options.format;
   if (options.registry != nullptr && format != WireFormat::kAvro && format != WireFormat::kProto) {
@@ -41,10 +57,13 @@ absl::StatusOr<std::unique_ptr<Codec>> MakeCodec(CodecOptions options) {
       return MakeAvroCodec(std::move(options));
     case WireFormat::kProto:
       return MakeProtoCodec(std::move(options));
-    default:
-      return absl::UnimplementedError(
-          absl::StrCat("format ", WireFormatText(format), " is not built yet; use json, avro or proto"));
+    case WireFormat::kArrow:
+    case WireFormat::kParquet:
+      return MakeFromModule(options);
+    case WireFormat::kUnspecified:
+      break;
   }
+  return absl::InvalidArgumentError(absl::StrCat("format is missing; it must be ", kWireFormatsAllowed));
 }
 
 }  // namespace wallaby

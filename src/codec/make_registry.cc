@@ -93,10 +93,12 @@ absl::StatusOr<std::unique_ptr<SchemaRegistry>> Make(RegistryOptions options) {
     return MakeLocalRegistry(options);
   }
   if (options.kind == "glue") {
-    return absl::UnimplementedError("schema_registry: glue is not built yet; use csr, apicurio, postgres or local");
+    if (!options.url.empty()) RETURN_IF_ERROR(CheckUrl(options.url));
+    RETURN_IF_ERROR(CheckHeader("schema_registry_token", options.token));
+    return MakeGlueRegistry(options);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("schema_registry: got '", options.kind, "'; allowed: csr, apicurio, postgres, local or none"));
+      absl::StrCat("schema_registry: got '", options.kind, "'; allowed: csr, apicurio, glue, postgres, local or none"));
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ class PostgresRegistry : public SchemaRegistry {
                   " ORDER BY version DESC LIMIT 1",
                   {subject, TypeName(type), schema}));
     if (rows.size() == 0) return absl::NotFoundError(absl::StrCat("there is no such schema under subject ", subject));
-    return RegisteredSchema{static_cast<int32_t>(rows.Int(0, 0)), static_cast<int>(rows.Int(0, 1))};
+    return ConfluentSchema(static_cast<int32_t>(rows.Int(0, 0)), static_cast<int>(rows.Int(0, 1)));
   }
 
   // The subject's last schema is compatible.
@@ -104,7 +104,7 @@ class PostgresRegistry : public SchemaRegistry {
                                " coalesce(max(version), 0) + 1, $2, $3 FROM wallaby.schemas WHERE subject = $1"
                                " RETURNING id, version",
                                {subject, TypeName(type), schema}));
-    return RegisteredSchema{static_cast<int32_t>(rows.Int(0, 0)), static_cast<int>(rows.Int(0, 1))};
+    return ConfluentSchema(static_cast<int32_t>(rows.Int(0, 0)), static_cast<int>(rows.Int(0, 1)));
   }
 
   const std::string dsn_;

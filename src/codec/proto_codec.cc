@@ -166,7 +166,7 @@ class ProtoCodec : public Codec {
     payload.registry_version = schema.version;
     for (auto [frame, message] :
          {std::pair(&table->record_frame, kRecordMessage), std::pair(&table->batch_frame, kBatchMessage)}) {
-      AppendSchemaFrame(schema.id, frame);
+      *frame = schema.frame;
       AppendMessagePath(message, frame);
     }
     return absl::OkStatus();

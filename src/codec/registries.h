@@ -14,6 +14,10 @@ std::unique_ptr<SchemaRegistry> MakeCsrRegistry(const RegistryOptions& options);
 // Apicurio's own REST interface, version 3; payloads carry content ids, as its clients expect.
 std::unique_ptr<SchemaRegistry> MakeApicurioRegistry(const RegistryOptions& options);
 
+// AWS Glue. The URL's path is the registry's name, the credentials are the user (access key), the password (secret key)
+// and the token (session token), or the environment's. INVALID_ARGUMENT when it is not clear where it is.
+absl::StatusOr<std::unique_ptr<SchemaRegistry>> MakeGlueRegistry(const RegistryOptions& options);
+
 // A table wallaby.schemas, which is made when it is missing. Schemas must be compatible with the subject's last.
 std::unique_ptr<SchemaRegistry> MakePostgresRegistry(const RegistryOptions& options);
 

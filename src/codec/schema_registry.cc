@@ -4,11 +4,11 @@
 
 namespace wallaby {
 
-void AppendSchemaFrame(int32_t id, std::string* out) {
+RegisteredSchema ConfluentSchema(int32_t id, int version) {
   const auto bits = static_cast<uint32_t>(id);
   const char frame[] = {0, static_cast<char>(bits >> 24), static_cast<char>(bits >> 16), static_cast<char>(bits >> 8),
                         static_cast<char>(bits)};
-  out->append(frame, sizeof(frame));
+  return {absl::StrCat(id), version, std::string(frame, sizeof(frame))};
 }
 
 std::string SubjectNames::Of(std::string_view topic, std::string_view full_name, bool key) const {

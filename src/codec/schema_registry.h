@@ -1,6 +1,6 @@
 // SchemaRegistry: where the schemas of payloads are kept, so that a reader finds the one that a payload was written
-// with. One interface for the registries of Confluent and those that speak its protocol, Apicurio, a PostgreSQL table
-// and a folder. docs/codecs.md.
+// with. One interface for the registries of Confluent and those that speak its protocol, Apicurio, AWS Glue, a
+// PostgreSQL table and a folder. docs/codecs.md.
 //
 // Safe from several threads. Errors: transient ones (base/status.h) when the registry cannot be reached;
 // FAILED_PRECONDITION when it refuses a schema as incompatible with those before, with its reason; UNAUTHENTICATED and
@@ -22,8 +22,9 @@ namespace wallaby {
 enum class SchemaType { kAvro, kProtobuf };
 
 struct RegisteredSchema {
-  int32_t id = 0;   // what payloads carry
-  int version = 0;  // within the subject, from 1; 0 where the registry does not tell
+  std::string id;     // as the registry calls it: a number, or a UUID
+  int version = 0;    // within the subject, from 1; 0 where the registry does not tell
+  std::string frame;  // what stands in front of every payload
 };
 
 class SchemaRegistry {
@@ -41,9 +42,10 @@ class SchemaRegistry {
   virtual absl::Status Check(const std::string& subject, SchemaType type, const std::string& schema) = 0;
 };
 
-// Confluent's wire format, which all registries here use: a zero byte and the id, big-endian. With protobuf the path of
-// the message within its file follows, where the first message is a single zero (docs.confluent.io, "Wire format").
-void AppendSchemaFrame(int32_t id, std::string* out);
+// All but Glue's payloads are in Confluent's wire format: the frame is a zero byte and the id, big-endian. With
+// protobuf the path of the message within its file follows, where the first message is a single zero
+// (docs.confluent.io, "Wire format").
+RegisteredSchema ConfluentSchema(int32_t id, int version);
 
 // How subjects are named: options schema_registry_subject and schema_registry_subject_mode.
 enum class SubjectMode {
@@ -59,8 +61,9 @@ struct SubjectNames {
 };
 
 struct RegistryOptions {
-  std::string kind = "none";  // csr, apicurio, postgres, local or none
-  std::string url;            // csr, apicurio: http(s)://host:port[/path]; local: a folder, as a path or file: URL
+  std::string kind = "none";  // csr, apicurio, glue, postgres, local or none
+  // csr, apicurio: http(s)://host:port[/path]; glue: registries.h; local: a folder, as a path or file: URL
+  std::string url;
   std::string username, password;
   std::string token;  // sent as bearer
   std::string dsn;    // postgres

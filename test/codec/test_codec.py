@@ -1,15 +1,20 @@
 """What the codecs write, read by the clients that people use: json, fastavro, protobuf, pyarrow, and Confluent's own
 deserializers against a real registry. Every type, its extremes too, compared value by value."""
 
+import base64
 import io
 import json
 import os
 import subprocess
 import tempfile
 import unittest
+import uuid
 from decimal import Decimal
 
 import fastavro
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
 from codec.payloads import (JSON_RULES, TABLES, Payloads, Refused, Source, as_text, decimal_of, number_rules, same_float,
                             INFINITE_DAYS, INFINITE_MICROS)
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -44,17 +49,28 @@ def scales(schema):
     return found
 
 
+def plain_values(column):
+    """An Arrow column as numbers, bytes and text: Python's own dates know neither infinity nor 44 BC."""
+    kind = column.type
+    if pyarrow.types.is_date32(kind):
+        column = column.cast(pyarrow.int32())
+    elif pyarrow.types.is_time64(kind) or pyarrow.types.is_timestamp(kind):
+        column = column.cast(pyarrow.int64())
+    return [str(v) if isinstance(v, uuid.UUID) else v for v in column.to_pylist()]
+
+
+def descriptors(folder, name):
+    """FileDescriptorProtos of a .proto file and those that it imports."""
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run(["protoc", "--include_imports", f"--descriptor_set_out={out}/set", f"-I{folder}", name], check=True)
+        with open(os.path.join(out, "set"), "rb") as f:
+            return descriptor_pb2.FileDescriptorSet.FromString(f.read()).file
+
+
 def proto_messages():
     """The messages of types.proto, from the file itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "set")
-        subprocess.run(["protoc", "--include_imports", f"--descriptor_set_out={out}", f"-I{SOURCE_DIR}/proto",
-                        "wallaby/v1/types.proto"], check=True)
-        files = descriptor_pb2.FileDescriptorSet()
-        with open(out, "rb") as f:
-            files.ParseFromString(f.read())
     pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    for file in descriptors(f"{SOURCE_DIR}/proto", "wallaby/v1/types.proto"):
         pool.Add(file)
     return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName("wallaby.v1." + name))
             for name in ("Record", "Batch")}
@@ -77,6 +93,10 @@ class CodecTest(unittest.TestCase):
 
     def rows(self, table):
         return int(sql(self.source.dsn, f"SELECT count(*) FROM {table}")[0][0])
+
+    def second_key(self, table):
+        """Of the row that is deleted."""
+        return {"id": int(sql(self.source.dsn, f"SELECT id FROM {table} ORDER BY id OFFSET 1 LIMIT 1")[0][0])}
 
     # ---- JSON ----
 
@@ -115,15 +135,14 @@ class CodecTest(unittest.TestCase):
 
     # ---- Avro ----
 
-    def check_avro_rows(self, table, schema, rows):
-        """Rows whose values are numbers, bytes and text."""
+    def check_typed_rows(self, table, scale, rows):
+        """Rows whose values are numbers, bytes and text; decimals are bytes, or decimals where there is no scale."""
         rules = number_rules(table)
         if rules is None:
             expected = {**self.source.values(table, {None: INFINITE_MICROS}),
                         "c_date": self.source.values(table, {None: INFINITE_DAYS})["c_date"]}
         else:
             expected = self.source.values(table, rules)
-        scale = scales(schema)
         for column, rule in columns_of(table):
             for text, row in zip(expected[column], rows, strict=True):
                 value, what = row[column], f"{table}.{column}"
@@ -131,6 +150,8 @@ class CodecTest(unittest.TestCase):
                     self.assertEqual(text, value, what)
                 elif rule == "float":
                     self.assertTrue(same_float(text, value, column in ("c_float4", "j")), f"{what}: {text} {value}")
+                elif isinstance(value, Decimal):
+                    self.assertEqual(Decimal(text), value, what)
                 elif column in scale:
                     self.assertEqual(Decimal(text), decimal_of(value, scale[column]), what)
                 elif isinstance(value, bytes):
@@ -146,9 +167,9 @@ class CodecTest(unittest.TestCase):
             plain = fastavro.parse_schema(without_logical_types(schema))
             envelopes = self.read_container(payloads.batch, plain)
             rows = self.check_envelopes(table, envelopes)
-            self.check_avro_rows(table, schema, rows)
+            self.check_typed_rows(table, scales(schema), rows)
             self.assertEqual(envelopes[0]["commit_time"], COMMIT_MICROS)
-            self.assertEqual(envelopes[-1]["key"], {"id": 2})
+            self.assertEqual(envelopes[-1]["key"], self.second_key(table))
             self.assertIsNone(envelopes[-1]["before"])
             # One by one: two bytes, the fingerprint, the datum.
             canonical = fastavro.schema.to_parsing_canonical_form(schema)
@@ -194,14 +215,53 @@ class CodecTest(unittest.TestCase):
             self.assertEqual([messages["Record"].FromString(r["value"]) for r in payloads.records], list(batch.records))
             self.check_proto_records(table, batch.records)
 
+    def test_the_registered_proto_file(self):
+        """What a registry is told is what types.proto says of the same messages."""
+        text = Payloads(self.source.dsn, "public.infinite_type", "proto").schema["text"]
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "record.proto"), "w", encoding="utf-8") as f:
+                f.write(text)
+            registered, = descriptors(folder, "record.proto")
+        contract = next(f for f in descriptors(f"{SOURCE_DIR}/proto", "wallaby/v1/types.proto") if f.package == "wallaby.v1")
+        self.assertEqual(registered.package, contract.package)
+        for kind in ("message_type", "enum_type"):
+            ours = {m.name: m for m in getattr(registered, kind)}
+            theirs = {m.name: m for m in getattr(contract, kind) if m.name in ours}
+            self.assertEqual(ours, theirs)
+
     def check_proto_records(self, table, records):
         envelopes = [{"operation": r.operation, "namespace": r.namespace, "table": r.table, "lsn": r.lsn, "seq": r.seq,
                       "schema_version": r.schema_version, "transaction_id": r.transaction_id,
                       "after": json.loads(r.after_json) if r.after_json else None} for r in records]
         self.check_json_values(table, self.check_envelopes(table, envelopes))
-        self.assertEqual(json.loads(records[-1].key), {"id": 2})
+        self.assertEqual(json.loads(records[-1].key), self.second_key(table))
         self.assertEqual(records[0].commit_time_unix_micros, COMMIT_MICROS)
         self.assertEqual(records[0].timestamp_unix_millis, COMMIT_MICROS // 1000)
+
+    # ---- Arrow and Parquet ----
+
+    def test_columnar(self):
+        for wire_format, read in (("arrow", lambda data: pyarrow.ipc.open_stream(data).read_all()),
+                                  ("parquet", lambda data: pyarrow.parquet.read_table(io.BytesIO(data)))):
+            for table in TABLES:
+                with self.subTest(wire_format, table=table):
+                    payloads = Payloads(self.source.dsn, f"public.{table}", wire_format)
+                    self.check_columns(table, read(payloads.batch))
+                    if wire_format == "arrow":
+                        rows = [read(r["value"]) for r in payloads.records]
+                        self.check_columns(table, pyarrow.concat_tables(rows))
+                        self.assertEqual(json.loads(payloads.records[-1]["key"]), self.second_key(table))
+
+    def check_columns(self, table, data):
+        count = self.rows(table)
+        self.assertEqual(data.schema.metadata[b"wallaby.table"].decode(), f"public.{table}")
+        self.assertEqual(data["_wallaby_op"].to_pylist(), ["c"] * count + ["u", "d"])
+        self.assertEqual(set(data["_wallaby_lsn"].to_pylist()), {LSN})
+        self.assertEqual(data["_wallaby_seq"].to_pylist(), list(range(count + 2)))
+        self.assertEqual(data["id"].to_pylist()[-1], self.second_key(table)["id"])
+        columns = {name: plain_values(data[name].slice(0, count)) for name in data.column_names}
+        rows = [{name: values[i] for name, values in columns.items()} for i in range(count)]
+        self.check_typed_rows(table, {}, rows)
 
     # ---- registries ----
 
@@ -246,9 +306,20 @@ class CodecTest(unittest.TestCase):
         self.assertEqual(client.get_versions("public.grows-value"), [1, 2])
         sql(self.source.dsn, "DROP TABLE grows")
 
+    def compiled(self, number, client):
+        """The schema with this number as the base64 of a FileDescriptorProto."""
+        text = SchemaRegistryClient.get_schema(client, number).schema_str
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "schema.proto"), "w", encoding="utf-8") as f:
+                f.write(text)
+            file, = descriptors(folder, "schema.proto")
+        return base64.b64encode(file.SerializeToString()).decode()
+
     def confluents_protobuf(self, client, registry):
         messages = proto_messages()
         payloads = Payloads(self.source.dsn, "public.infinite_type", "proto", **registry)
+        # Confluent's Python client asks for the schema compiled, which Apicurio does not give.
+        client.get_schema = lambda number, *_, **__: Schema(self.compiled(number, client), "PROTOBUF")
         read = ProtobufDeserializer(messages["Record"], {"use.deprecated.format": False}, client)
         records = [read(r["value"], SerializationContext("t", MessageField.VALUE)) for r in payloads.records]
         self.check_proto_records("infinite_type", records)
@@ -261,7 +332,7 @@ class CodecTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         target = self.source.postgres.database("registry")
-        for registry in ({"registry": "apicurio", "url": url}, {"registry": "postgres", "dsn": target},
+        for registry in ({"registry": "apicurio", "url": url}, {"registry": "postgres", "registry_dsn": target},
                          {"registry": "local", "url": folder.name}):
             with self.subTest(registry["registry"]):
                 self.other_registry(registry, url, target, folder.name)
@@ -295,7 +366,7 @@ class CodecTest(unittest.TestCase):
         for payloads, row in ((first, {"id": 1, "a": 2}), (second, {"id": 1, "a": 2, "b": None})):
             value = payloads.records[0]["value"]
             number = int.from_bytes(value[1:5], "big")
-            self.assertEqual((value[0], number), (0, payloads.schema["id"]))
+            self.assertEqual((value[0], str(number)), (0, payloads.schema["id"]))
             schema = json.loads(self.schema_of(kind, number, url, target, folder))
             self.assertEqual(schema, json.loads(payloads.schema["text"]))
             self.assertEqual(fastavro.schemaless_reader(io.BytesIO(value[5:]), schema)["after"], row)
@@ -304,7 +375,7 @@ class CodecTest(unittest.TestCase):
             Payloads(self.source.dsn, "public.grows", "avro", version=3, **registry)
         self.assertRegex(str(refused.exception), "(?s)FAILED_PRECONDITION.*public.grows-(key|value)")
         proto = Payloads(self.source.dsn, "public.infinite_type", "proto", **registry)
-        self.assertEqual(proto.records[0]["value"][:6], b"\0" + proto.schema["id"].to_bytes(4, "big") + b"\0")
+        self.assertEqual(proto.records[0]["value"][:6], b"\0" + int(proto.schema["id"]).to_bytes(4, "big") + b"\0")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 //
 // Rows come in order of column id, which is the key. After the inserts: an update of the first row whose column `big`,
 // if there is one, is unchanged and absent; a delete of the second row by its key. Writes OUT/batch, OUT/records (JSON
-// lines with hexadecimal payloads) and OUT/schema.json. Names: registry, url, dsn, version, envelope, schemas.
+// lines with hexadecimal payloads) and OUT/schema.json. Names: registry, url, registry_dsn, version, envelope, schemas.
 #include <libpq-fe.h>
 
 #include <fstream>
@@ -151,7 +151,7 @@ absl::Status Run(const std::vector<std::string>& arguments) {
                                                            .url = named["url"],
                                                            .username = named["username"],
                                                            .password = named["password"],
-                                                           .dsn = named["dsn"]}));
+                                                           .dsn = named["registry_dsn"]}));
   }
   ASSIGN_OR_RETURN(const auto codec, MakeCodec(std::move(options)));
   ASSIGN_OR_RETURN(const Source source, ReadTable(arguments[0], arguments[1], version));
