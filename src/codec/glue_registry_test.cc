@@ -84,7 +84,7 @@ class GlueTest : public testing::Test {
     for (const char* name : {"content-type", "x-amz-target"}) again.headers[name] = request.get_header_value(name);
     absl::Time time;
     std::string error;
-    if (!absl::ParseTime("%Y%m%dT%H%M%SZ", request.get_header_value("x-amz-date"), &time, &error)) return false;
+    if (!absl::ParseTime("%E4Y%m%dT%H%M%SZ", request.get_header_value("x-amz-date"), &time, &error)) return false;
     const auto headers = SignAwsRequest(again, {"key", "secret", ""}, "eu-west-1", "glue", time);
     return headers.back() == "Authorization: " + request.get_header_value("Authorization");
   }
