@@ -1,7 +1,7 @@
 # Everything that WALlaby takes from outside, each as one imported target:
 #
-#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  curl  otlp  gtest  benchmark  arrow
-#   parquet  duckdb  adbc
+#   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  curl  xxhash  otlp  gtest  benchmark
+#   arrow  parquet  duckdb  adbc
 #
 # and the code generators wallaby_dep::protoc and wallaby_dep::grpc_cpp_plugin (executables).
 # Most come from the distribution. Arrow, Parquet, DuckDB and ADBC are looked for in the system first and then in
@@ -150,6 +150,11 @@ pkg_check_modules(WALLABY_HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 wallaby_dependency(httplib PkgConfig::WALLABY_HTTPLIB Threads::Threads)
 find_package(CURL 7.77 REQUIRED)
 wallaby_dependency(curl CURL::libcurl)
+
+# Only its header: it compiles into what includes it.
+find_path(WALLABY_XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
+wallaby_dependency(xxhash)
+target_include_directories(wallaby_dep::xxhash SYSTEM INTERFACE "${WALLABY_XXHASH_INCLUDE_DIR}")
 
 # Only for tests and measurements.
 find_package(GTest CONFIG)

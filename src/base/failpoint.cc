@@ -23,7 +23,7 @@
 namespace wallaby {
 namespace {
 
-constexpr std::array<std::string_view, 25> kNames = {
+constexpr std::array<std::string_view, 29> kNames = {
     "destination.open",
     "destination.write",
     "destination.commit.before",
@@ -49,8 +49,12 @@ constexpr std::array<std::string_view, 25> kNames = {
     "store.commit.after",
     "worker.spawn.before",
     "worker.spawn.after",
+    "spool.write",
+    "spool.sync",
+    "spool.segment",
+    "spool.remove",
 };
-static_assert(kNames.size() == static_cast<size_t>(Failpoint::kWorkerSpawnAfter) + 1, "each failpoint has its name");
+static_assert(kNames.size() == static_cast<size_t>(Failpoint::kSpoolRemove) + 1, "each failpoint has its name");
 
 // The codes that a real step can give, worth trying again or not.
 constexpr std::pair<std::string_view, absl::StatusCode> kCodes[] = {

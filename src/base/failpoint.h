@@ -49,6 +49,10 @@ enum class Failpoint {
   kStoreCommitAfter,         // store.commit.after: committed, and nobody knows
   kWorkerSpawnBefore,        // worker.spawn.before: the server is about to start a worker
   kWorkerSpawnAfter,         // worker.spawn.after: the worker runs, and the store does not know
+  kSpoolWrite,               // spool.write: before a block of the spool is written
+  kSpoolSync,                // spool.sync: written, not durable
+  kSpoolSegment,             // spool.segment: a new segment is durable, and has not got its name
+  kSpoolRemove,              // spool.remove: before a segment that everybody has read is removed
 };
 
 // Every name, in the order of the enum.

@@ -2,10 +2,12 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace wallaby {
 
@@ -52,6 +54,21 @@ absl::StatusOr<bool> ParseBool(std::string_view text) {
   if (lower == "true" || lower == "1" || lower == "yes" || lower == "on") return true;
   if (lower == "false" || lower == "0" || lower == "no" || lower == "off") return false;
   return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a truth value; write true or false"));
+}
+
+std::string SizeText(int64_t bytes) {
+  constexpr std::array<std::string_view, 6> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (bytes < 0) return "-";
+  if (bytes < 1024) return absl::StrCat(bytes, " B");
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  // What would be shown as 1024 is one of the next unit.
+  while (value >= 1023.5 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  return value < 9.95 ? absl::StrFormat("%.1f %s", value, kUnits[unit])
+                      : absl::StrFormat("%.0f %s", value, kUnits[unit]);
 }
 
 }  // namespace wallaby

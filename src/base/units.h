@@ -3,6 +3,7 @@
 #define WALLABY_BASE_UNITS_H_
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -15,6 +16,9 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // Bytes: a whole number with an optional unit B, KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB.
 absl::StatusOr<int64_t> ParseBytes(std::string_view text);
+
+// The other way, for people: "512 B", "1.5 GiB", "64 MiB"; "-" where it is negative, which stands for unknown.
+std::string SizeText(int64_t bytes);
 
 // "true", "false", "1", "0", "yes", "no", "on", "off", without regard to case.
 absl::StatusOr<bool> ParseBool(std::string_view text);

@@ -39,6 +39,13 @@ std::string LagText(const v1::Flow& flow) {
   return absl::StrCat(SizeText(flow.lag().bytes()), ", ", SecondsText(flow.lag().seconds()));
 }
 
+std::string SpoolText(const v1::SpoolStatus& spool) {
+  std::string text = absl::StrCat(SizeText(spool.behind_bytes()), " behind, ", SizeText(spool.size_bytes()), " of ",
+                                  spool.limit_bytes() > 0 ? SizeText(spool.limit_bytes()) : "no limit");
+  if (spool.full_in_seconds() >= 0) absl::StrAppend(&text, ", full in ", SecondsText(spool.full_in_seconds()));
+  return text;
+}
+
 // By rows; where the source has no estimate, by parts.
 std::string ProgressText(const v1::TableProgress& table) {
   if (table.state() == "done") return "100%";
@@ -95,6 +102,7 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   fields.Add("slot active", flow.has_slot() ? ActiveText(flow.slot()) : "");
   fields.Add("retained WAL", RetainedText(flow.slot()));
   fields.Add("lag", LagText(flow));
+  if (flow.has_spool()) fields.Add("spool", SpoolText(flow.spool()));
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
   fields.Add("activity", flow.activity());
   fields.Add("last error", flow.error());

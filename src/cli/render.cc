@@ -81,21 +81,6 @@ std::string Indented(std::string_view text) {
   return out.empty() ? absl::StrCat("  ", kNothing, "\n") : out;
 }
 
-std::string SizeText(int64_t bytes) {
-  constexpr std::array<std::string_view, 6> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  if (bytes < 0) return std::string(kNothing);
-  if (bytes < 1024) return absl::StrCat(bytes, " B");
-  double value = static_cast<double>(bytes) / 1024;
-  size_t unit = 0;
-  // What would be shown as 1024 is one of the next unit.
-  while (value >= 1023.5 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  return value < 9.95 ? absl::StrFormat("%.1f %s", value, kUnits[unit])
-                      : absl::StrFormat("%.0f %s", value, kUnits[unit]);
-}
-
 std::string SecondsText(double seconds) {
   if (!(seconds >= 0)) return std::string(kNothing);
   if (seconds < 0.95) return seconds < 0.05 ? "0s" : absl::StrFormat("%.1fs", seconds);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/units.h"
 
 namespace wallaby {
 
@@ -43,8 +44,6 @@ class Fields {
 // Each line two blanks in and ended, blank ones left out; other control characters become blanks. "  -" for nothing.
 std::string Indented(std::string_view text);
 
-// "512 B", "1.5 KiB", "20 MiB"; "-" for a negative number, which stands for unknown.
-std::string SizeText(int64_t bytes);
 // In the two largest units at most: "3s", "2m 5s", "4h", "12d 3h"; below a second "0.2s". "-" for a negative number.
 std::string SecondsText(double seconds);
 // In UTC: "2026-01-31 17:04:05 UTC".

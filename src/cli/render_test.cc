@@ -37,19 +37,6 @@ TEST(FieldsTest, ValuesStandUnderEachOther) {
   EXPECT_EQ(fields.Text(), "id:              orders\nlast checkpoint: -\n");
 }
 
-TEST(SizeTextTest, GoesFromBytesToExbibytes) {
-  EXPECT_EQ(SizeText(-1), "-");
-  EXPECT_EQ(SizeText(0), "0 B");
-  EXPECT_EQ(SizeText(1023), "1023 B");
-  EXPECT_EQ(SizeText(1024), "1.0 KiB");
-  EXPECT_EQ(SizeText(1536), "1.5 KiB");
-  EXPECT_EQ(SizeText(10 * 1024), "10 KiB");
-  EXPECT_EQ(SizeText(16 << 20), "16 MiB");
-  EXPECT_EQ(SizeText((int64_t{1} << 20) - 1), "1.0 MiB");
-  EXPECT_EQ(SizeText(int64_t{3} << 40), "3.0 TiB");
-  EXPECT_EQ(SizeText(std::numeric_limits<int64_t>::max()), "8.0 EiB");
-}
-
 TEST(SecondsTextTest, ShowsTheTwoLargestUnits) {
   EXPECT_EQ(SecondsText(-1), "-");
   EXPECT_EQ(SecondsText(std::numeric_limits<double>::quiet_NaN()), "-");

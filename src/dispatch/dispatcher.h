@@ -2,7 +2,9 @@
 // what keeps two workers apart; the dispatcher only starts, stops and restarts them.
 //
 // The control store says what should be: a flow in `running` gets a worker again whatever ended the last one; a flow in
-// `stopping` becomes `stopped` when its worker is gone; all others are left alone.
+// `stopping` becomes `stopped` when its worker is gone. With a spool a flow in `paused` or `failed` has one that
+// delivers nothing and keeps the source from holding its WAL for it (wallaby-worker -mode spool). All others are left
+// alone.
 #ifndef WALLABY_DISPATCH_DISPATCHER_H_
 #define WALLABY_DISPATCH_DISPATCHER_H_
 
@@ -20,6 +22,7 @@ struct DispatchOptions {
   // > 0: the worker ends after so many polls in a row that brought nothing, and is not restarted unless the flow is
   // `running` by then.
   int max_empty_reads = 0;
+  bool spool = false;  // the worker only fills the spool
 };
 
 // Safe from any thread.
@@ -58,6 +61,7 @@ struct LocalDispatcherOptions {
   // Empty: WALLABY_WORKER_BIN, else `wallaby-worker` in the folder of this program.
   std::string worker;
   std::string config_file;  // handed on as -config
+  bool spools = false;      // there is a spool
   // A worker that was asked to end and has not is killed after this; what it had not made durable is read again.
   absl::Duration kill_after = absl::Minutes(2);
   // How often the store is compared with what runs.

@@ -65,9 +65,10 @@ absl::Status LocalDispatcher::Ensure(const std::string& flow_id, const DispatchO
   std::lock_guard lock(mutex_);
   Watch& watch = WatchOf(flow_id);
   if (watch.process != nullptr) {
-    const bool must_follow =
-        watch.kill_at.has_value() || watch.process->ended() || (watch.probe && options.max_empty_reads == 0);
+    const bool must_follow = watch.kill_at.has_value() || watch.process->ended() || watch.spool ||
+                             (watch.probe && options.max_empty_reads == 0);
     if (must_follow) watch.next = options;
+    if (watch.spool) AskToEnd(flow_id, watch);
     return absl::OkStatus();
   }
   // Somebody else runs it, perhaps by hand: as good as ours, and followed by ours.
@@ -89,6 +90,7 @@ absl::Status LocalDispatcher::Spawn(const std::string& flow_id, Watch& watch, co
   if (options.max_empty_reads > 0) {
     args.insert(args.end(), {"-max-empty-reads", absl::StrCat(options.max_empty_reads)});
   }
+  if (options.spool) args.insert(args.end(), {"-mode", "spool"});
   if (!options_.config_file.empty()) args.insert(args.end(), {"-config", options_.config_file});
   watch.next.reset();
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kWorkerSpawnBefore));
@@ -96,6 +98,7 @@ absl::Status LocalDispatcher::Spawn(const std::string& flow_id, Watch& watch, co
   if (!process.ok()) return process.status();
   watch.process = *std::move(process);
   watch.probe = options.max_empty_reads > 0;
+  watch.spool = options.spool;
   watch.started = Clock::Real()->Monotonic();
   watch.kill_at.reset();
   watch.due.reset();
@@ -159,7 +162,8 @@ void LocalDispatcher::Restart(const std::string& flow_id) {
 bool LocalDispatcher::IsActive(const std::string& flow_id) {
   std::lock_guard lock(mutex_);
   const auto found = watches_.find(flow_id);
-  return found != watches_.end() && found->second.process != nullptr && !found->second.process->ended();
+  return found != watches_.end() && found->second.process != nullptr && !found->second.spool &&
+         !found->second.process->ended();
 }
 
 std::unique_ptr<Dispatcher> MakeLocalDispatcher(ControlStore* store, LocalDispatcherOptions options) {

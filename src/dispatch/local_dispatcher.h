@@ -40,6 +40,7 @@ class LocalDispatcher final : public Dispatcher {
     std::unique_ptr<Process> process;
     int64_t attempt = 0;  // in the store; 0: could not be recorded
     bool probe = false;
+    bool spool = false;  // it only fills the spool
     absl::Duration started;
     std::optional<absl::Duration> kill_at;  // set once it was asked to end
     std::optional<DispatchOptions> next;    // follows at once when this one has ended
@@ -56,6 +57,8 @@ class LocalDispatcher final : public Dispatcher {
   void Adopt(const DispatchAttempt& attempt);
   absl::Status Spawn(const std::string& flow_id, Watch& watch, const DispatchOptions& options);
   void AskToEnd(const std::string& flow_id, Watch& watch);
+  // What kind of worker the flow should have, if any.
+  std::optional<DispatchOptions> Wanted(const StoredFlow& flow) const;
   // A flow without a process: starts one now or later, or completes a stop, as the store says. `wait` is how long a
   // flow that should run waits for its worker. False when there is nothing more to watch.
   bool Settle(const std::string& flow_id, Watch& watch, absl::Duration wait);

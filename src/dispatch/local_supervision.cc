@@ -110,17 +110,26 @@ bool LocalDispatcher::Settle(const std::string& flow_id, Watch& watch, absl::Dur
     return true;
   }
   if (flow->state == FlowState::kStopping) return SettleStopping(flow_id, watch);
+  std::optional<DispatchOptions> wanted = Wanted(*flow);
+  // Of a flow that does not run, only a probe was asked for.
   const bool running = flow->state == FlowState::kRunning;
-  const bool probe_follows = watch.next && watch.next->max_empty_reads > 0;
-  if (!running && !probe_follows) return false;
+  if (!running && watch.next && watch.next->max_empty_reads > 0) wanted = watch.next;
+  if (!wanted) return false;
   if (!watch.next && wait > absl::ZeroDuration()) {
     Log(LogLevel::kInfo, "the worker will be started again",
         {{"flow_id", flow_id}, {"in", absl::FormatDuration(absl::Trunc(wait, absl::Milliseconds(1)))}});
     watch.due = Now() + wait;
     return true;
   }
-  StartOrRetry(flow_id, watch, running || !watch.next ? DispatchOptions() : *watch.next);
+  StartOrRetry(flow_id, watch, *wanted);
   return true;
+}
+
+std::optional<DispatchOptions> LocalDispatcher::Wanted(const StoredFlow& flow) const {
+  if (flow.state == FlowState::kRunning) return DispatchOptions();
+  const bool held = flow.state == FlowState::kPaused || flow.state == FlowState::kFailed;
+  if (options_.spools && held) return DispatchOptions{.spool = true};
+  return std::nullopt;
 }
 
 bool LocalDispatcher::SettleStopping(const std::string& flow_id, Watch& watch) {
@@ -175,11 +184,12 @@ void LocalDispatcher::Review() {
 
 void LocalDispatcher::ReviewFlow(const StoredFlow& flow) {
   const bool stopping = flow.state == FlowState::kStopping;
-  if (flow.state != FlowState::kRunning && !stopping) return;
+  const bool running = flow.state == FlowState::kRunning;
+  if (!Wanted(flow) && !stopping) return;
   Watch& watch = WatchOf(flow.flow.id);
   if (watch.process != nullptr) {
-    // A stop that was asked for before this server began.
-    if (stopping && !watch.kill_at) AskToEnd(flow.flow.id, watch);
+    // A stop that was asked for before this server began, or a resume.
+    if ((stopping || (running && watch.spool)) && !watch.kill_at) AskToEnd(flow.flow.id, watch);
   } else if (!watch.due) {
     SettleOrForget(flow.flow.id, absl::ZeroDuration());
   }

@@ -1,8 +1,8 @@
 #include "dispatch/scripted_workers.h"
 
-#include <csignal>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <csignal>
 
 #include <filesystem>
 #include <fstream>

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/key_text.h"
 #include "base/status.h"
 #include "base/units.h"
 #include "flow/setting_values.h"
@@ -21,6 +22,7 @@ namespace wallaby {
 namespace {
 
 constexpr int64_t kMinMemory = 16 << 20;
+constexpr int64_t kMinSpool = 16 << 20;
 constexpr size_t kMaxFile = 1 << 20;
 
 // One setting: its name in the file (in the environment WALLABY_ and upper case) and what a value does. The status of
@@ -101,25 +103,39 @@ absl::Status SetWireFormat(const std::string& value, Settings* settings) {
   return absl::OkStatus();
 }
 
-absl::Status NotBuilt(std::string_view instead) {
-  return absl::UnimplementedError(absl::StrCat("is not built yet; ", instead));
+absl::Status SetSpoolLimit(const std::string& value, Settings* settings) {
+  ASSIGN_OR_RETURN(settings->spool_limit, ParseBytes(value));
+  if (settings->spool_limit >= kMinSpool) return absl::OkStatus();
+  return Refuse(value, "16MiB or more");
 }
 
-// Settings whose effect somebody would miss without noticing: refused as soon as they ask for something.
-absl::Status RefuseSpool(const std::string&, Settings*) {
-  return NotBuilt("leave it out");
+absl::Status SetSpoolPolicy(const std::string& value, Settings* settings) {
+  std::string policy;
+  RETURN_IF_ERROR(OneOf(value, {"hold", "fail"}, &policy));
+  settings->spool_policy = policy == "fail" ? SpoolPolicy::kFail : SpoolPolicy::kHold;
+  return absl::OkStatus();
 }
-absl::Status RefuseKeyInFile(const std::string&, Settings*) {
-  return absl::InvalidArgumentError("is read from the environment only (WALLABY_SECRET_KEY), never from a file");
+
+absl::Status SetSpoolKey(const std::string& value, Settings* settings) {
+  ASSIGN_OR_RETURN(settings->spool_key, ParseKeyText(value));
+  return absl::OkStatus();
 }
-// Of other tables, in a file.
+
+// Read from the environment where it is needed (store/secret_box.h).
+absl::Status Ignore(const std::string&, Settings*) {
+  return absl::OkStatus();
+}
 absl::Status RefuseInFile(std::string_view name) {
+  if (name == "secret_key" || name == "spool_key") {
+    return absl::InvalidArgumentError(absl::StrCat("is read from the environment only (WALLABY_",
+                                                   absl::AsciiStrToUpper(name), "), never from a file"));
+  }
   if (name != "tokens") return absl::OkStatus();
   return absl::InvalidArgumentError(
       "is read from the environment only (WALLABY_TOKENS); tokens_file names a file of their own");
 }
 
-constexpr std::array<Setting, 25> kSettings{{
+constexpr std::array<Setting, 28> kSettings{{
     {"postgres_dsn", SetText<&Settings::postgres_dsn>},
     {"data_dir", SetText<&Settings::data_dir>},
     {"grpc_listen", SetListen<&Settings::grpc_listen>},
@@ -143,14 +159,12 @@ constexpr std::array<Setting, 25> kSettings{{
     {"dbos_schedule", SetText<&Settings::dbos_schedule>},
     {"dbos_max_retries", SetDbosRetries},
     {"dbos_admin_port", SetDbosAdminPort},
-    {"spool_dir", RefuseSpool},
-    {"secret_key", RefuseKeyInFile},
+    {"spool_dir", SetText<&Settings::spool_dir>},
+    {"spool_limit", SetSpoolLimit},
+    {"spool_policy", SetSpoolPolicy},
+    {"spool_key", SetSpoolKey},
+    {"secret_key", Ignore},
 }};
-
-// A setting of the contract that says how a thing works which is refused above: it may stand in a file without effect.
-bool IsHarmless(std::string_view name) {
-  return name == "spool_limit";
-}
 
 template <typename AnySetting, typename Target>
 absl::Status Apply(const AnySetting& setting, const std::string& value, std::string_view shown_name, Target* settings) {
@@ -163,7 +177,7 @@ absl::Status Apply(const AnySetting& setting, const std::string& value, std::str
 std::string KnownNames() {
   std::string names;
   for (const Setting& setting : kSettings) {
-    if (setting.name == "secret_key") continue;
+    if (!RefuseInFile(setting.name).ok()) continue;
     absl::StrAppend(&names, names.empty() ? "" : ", ", setting.name);
   }
   for (const AccessSetting& setting : AccessSettingTable()) {
@@ -196,7 +210,6 @@ absl::Status ApplyFileEntry(const std::string& file, const YAML::Node& key, cons
   if (const auto status = apply(kSettings, settings)) return *status;
   if (const auto status = apply(AccessSettingTable(), &settings->access)) return *status;
   if (const auto status = apply(KubernetesSettingTable(), &settings->kubernetes)) return *status;
-  if (IsHarmless(name)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(at, ": unknown setting '", key.Scalar(), "'; known: ", KnownNames()));
 }
 
@@ -231,7 +244,7 @@ absl::Status ApplyFromEnvironment(const AnySetting& setting, Target* settings) {
 
 absl::Status LoadEnvironment(Settings* settings) {
   for (const Setting& setting : kSettings) {
-    if (setting.set != RefuseKeyInFile) RETURN_IF_ERROR(ApplyFromEnvironment(setting, settings));
+    RETURN_IF_ERROR(ApplyFromEnvironment(setting, settings));
   }
   for (const AccessSetting& setting : AccessSettingTable()) {
     RETURN_IF_ERROR(ApplyFromEnvironment(setting, &settings->access));

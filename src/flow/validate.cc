@@ -130,8 +130,8 @@ absl::Status CheckAckPolicy(const Flow& flow) {
     return Invalid("config.primary_destination: is missing; ack_policy primary needs it with several destinations");
   }
   return absl::UnimplementedError(
-      "config.ack_policy: primary with several destinations needs the spool, so that the others can catch up after the "
-      "source has let go of its WAL; the spool is not built yet: use ack_policy all");
+      "config.ack_policy: primary with several destinations is not built yet: use ack_policy all, or a flow for each "
+      "destination on the same slot, with a spool");
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ TEST(ValidateFlow, BadOnesAreRefusedByName) {
          f.config.ack_policy = AckPolicy::kPrimary;
          f.config.primary_destination = "two";
        },
-       "needs the spool", kUnbuilt},
+       "with a spool", kUnbuilt},
   };
   for (const Bad& bad : kBad) {
     Flow flow = Good();

@@ -98,6 +98,7 @@ absl::StatusOr<Dispatch> MakeDispatch(const Stores& stores, const Settings& sett
   }
   if (settings.dbos_enabled) return MakeDbosDispatch(stores, settings);
   LocalDispatcherOptions options;
+  options.spools = !settings.spool_dir.empty();
   options.config_file = settings.config_file;
   return Dispatch{MakeLocalDispatcher(stores.control.get(), options), nullptr, false};
 }

@@ -35,6 +35,11 @@ void OnSignal(int) {
   running->Stop();
 }
 
+std::optional<SpoolOptions> SpoolOf(const Settings& settings) {
+  if (settings.spool_dir.empty()) return std::nullopt;
+  return SpoolOptions{.root = settings.spool_dir, .limit = settings.spool_limit, .key = settings.spool_key};
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "wallaby-worker: %s\n", std::string(status.message()).c_str());
   return kExitFailed;
@@ -53,8 +58,10 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
   flags.String("flow-id", &line->options.flow_id, "ID", "the flow to run");
   flags.Require("flow-id");
   flags.String("config", &line->config, "FILE", "settings file (YAML); the environment wins over it");
-  flags.String("mode", &line->mode, "cdc|backfill",
-               "cdc: copy what is due, then stream; backfill: copy tables again, then end");
+  flags.String(
+      "mode", &line->mode, "cdc|backfill|spool",
+      "cdc: copy what is due, then stream; backfill: copy tables again, then end; spool: deliver nothing, only "
+      "read the slot into the spool while the flow is paused or failed");
   flags.Int("max-empty-reads", &line->options.max_empty_reads, "N",
             "end after N polls in a row that brought nothing; 1: deliver what is waiting, then end; 0: never");
   flags.List("tables", &line->options.tables, "TABLE,...", "backfill: only these tables (schema.table)");
@@ -70,10 +77,13 @@ std::optional<int> ParseCommandLine(int argc, char** argv, CommandLine* line) {
   if (const auto status = flags.Parse(argc, argv)) return status;
   if (line->mode == "backfill") {
     line->options.mode = WorkerMode::kBackfill;
+  } else if (line->mode == "spool") {
+    line->options.mode = WorkerMode::kSpool;
   } else if (line->mode != "cdc") {
-    return flags.UsageError("-mode is '" + line->mode + "'; allowed: cdc or backfill");
+    return flags.UsageError("-mode is '" + line->mode + "'; allowed: cdc, backfill or spool");
   }
-  if (line->options.mode == WorkerMode::kCdc && (!line->options.tables.empty() || !line->options.schemas.empty())) {
+  if (line->options.mode != WorkerMode::kBackfill &&
+      (!line->options.tables.empty() || !line->options.schemas.empty())) {
     return flags.UsageError("-tables and -schemas go with -mode backfill");
   }
   if (line->options.max_empty_reads < 0 || line->options.snapshot_workers < 0 || line->options.partition.count < 0) {
@@ -109,6 +119,8 @@ int Main(int argc, char** argv) {
                                                             [] { return MetricRegistry::Process().Collect(); }});
   if (!otlp.ok()) return Fail(otlp.status());
   line.options.checkpoint_backend = CheckpointBackend(*settings);
+  line.options.spool = SpoolOf(*settings);
+  line.options.spool_policy = settings->spool_policy;
   auto stores = OpenStores(*settings);
   if (!stores.ok()) return Fail(stores.status());
 

@@ -137,6 +137,13 @@ absl::StatusOr<std::shared_ptr<Relation>> Assembler::Announced(std::string_view 
   return relation;
 }
 
+const SkipRule* Assembler::SkipRuleOf(const Relation& relation) const {
+  const auto by_oid = options_.skip_below_by_oid.find(relation.oid);
+  if (by_oid != options_.skip_below_by_oid.end()) return &by_oid->second;
+  const auto by_name = options_.skip_below.find(relation.QualifiedName());
+  return by_name == options_.skip_below.end() ? nullptr : &by_name->second;
+}
+
 absl::Status Assembler::OnRelation(std::string_view message) {
   ASSIGN_OR_RETURN(std::shared_ptr<Relation> relation, Announced(message));
   last_ = nullptr;  // an insertion moves what is there
@@ -159,8 +166,7 @@ absl::Status Assembler::OnRelation(std::string_view message) {
   }
   if (known.relation != nullptr && known.relation->SameShape(*relation)) return absl::OkStatus();
   relation->version = known.relation == nullptr ? 1 : known.relation->version + 1;
-  const auto skip = options_.skip_below.find(relation->QualifiedName());
-  known.skip = skip == options_.skip_below.end() ? nullptr : &skip->second;
+  known.skip = SkipRuleOf(*relation);
   known.skip_below = known.skip == nullptr ? Lsn{} : known.skip->highest();
   known.skip_column = known.skip == nullptr ? -1 : SkipColumn(*relation, *known.skip);
   known.relation = std::move(relation);

@@ -48,7 +48,9 @@ class Assembler {
  public:
   struct Options {
     bool binary = false;  // the stream was asked for binary values
-    // Changes of a table ("schema.name") that its snapshot shows already are left out.
+    // Changes of a table that its snapshot shows already are left out. By oid, under whatever name they come; by name
+    // ("schema.name") where that says nothing.
+    std::map<uint32_t, SkipRule> skip_below_by_oid;
     std::map<std::string, SkipRule> skip_below;
     // The command that copies a table again, but for " -tables schema.name": for errors.
     std::string backfill_command = "wallaby-worker -mode backfill";
@@ -102,6 +104,7 @@ class Assembler {
 
   absl::Status OnRelation(std::string_view message);
   absl::Status OnMessage(std::string_view message);
+  const SkipRule* SkipRuleOf(const Relation& relation) const;
   absl::StatusOr<std::shared_ptr<Relation>> Announced(std::string_view message) const;
   bool HasRows(uint32_t oid) const;
   void EditRow(const Known& known, RowChange* row);

@@ -120,6 +120,21 @@ TEST_F(AssemblerTest, ChangesInTheSnapshotAreLeftOutAndStillCounted) {
   EXPECT_EQ(batch_.change_count(), 2u);
 }
 
+TEST_F(AssemblerTest, ASnapshotCountsForItsTableUnderWhateverName) {
+  Assembler assembler(
+      &source_, nullptr, nullptr,
+      {.skip_below_by_oid = {{1, Lsn{UINT64_MAX}}, {2, Lsn{50}}}, .skip_below = {{"public.old", Lsn{UINT64_MAX}}}});
+  for (const std::string& message :
+       {BeginAt(100), Announce(1, "old"), Insert(1, "1", "a"), Announce(1, "new"), Insert(1, "2", "a"),
+        Announce(2, "old"), Insert(2, "3", "a"), Announce(3, "old"), Insert(3, "4", "a"), CommitAt(100)}) {
+    const auto outcome = assembler.Add(message, &batch_);
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+  }
+  // The second table's own snapshot is older; of the third nothing but the name is known.
+  ASSERT_EQ(batch_.change_count(), 1u);
+  EXPECT_EQ(batch_.new_row(batch_.changes()[0]).field().bytes, "3");
+}
+
 TEST_F(AssemblerTest, NewShapeIsANewVersion) {
   Add(BeginAt(100));
   Add(Announce(1, "t"));

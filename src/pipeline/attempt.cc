@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "flow/secret_reference.h"
 #include "pipeline/snapshot_plan.h"
+#include "pipeline/spool_stream.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_events.h"
 
@@ -134,11 +135,10 @@ absl::Status Attempt::EnsureCapture() {
   return absl::OkStatus();
 }
 
-// The published tables without our own, and without columns that were rejected.
+// The published tables that the flow carries, without columns that were rejected.
 absl::Status Attempt::ListTables(SourceSession& session) {
   ASSIGN_OR_RETURN(tables_, session.PublishedTables());
-  const std::string own = absl::StrCat(c_.source_options->state_schema, ".", c_.source_options->state_table);
-  std::erase_if(tables_, [&](const PublishedTable& table) { return table.relation.QualifiedName() == own; });
+  std::erase_if(tables_, [&](const PublishedTable& table) { return !Carries(table.relation); });
   source_shapes_.clear();
   for (PublishedTable& table : tables_) {
     TableShape& shape = source_shapes_[table.relation.oid] = {.relation = table.relation, .details = table.details};
@@ -151,6 +151,12 @@ absl::Status Attempt::ListTables(SourceSession& session) {
     table.relation = shape.Visible();
   }
   return absl::OkStatus();
+}
+
+bool Attempt::Carries(const Relation& relation) const {
+  const SourceOptions& options = *c_.source_options;
+  const bool own = relation.schema == options.state_schema && relation.name == options.state_table;
+  return !own && CarriesTable(options, relation.schema, relation.name);
 }
 
 const StoredShape* Attempt::StreamedShape(uint32_t oid) const {
@@ -197,14 +203,16 @@ bool Attempt::CopiesEveryTable() const {
 
 absl::Status Attempt::PrepareSlot() {
   const bool backfill = c_.options->mode == WorkerMode::kBackfill;
+  if (!slot_.has_value() && checkpoint_.has_value() && !CopiesEveryTable()) {
+    return NeedsBackfill(absl::StrCat("slot ", c_.source_options->slot, " is gone, and with it the changes since ",
+                                      checkpoint_->lsn.ToString()));
+  }
+  RETURN_IF_ERROR(JoinSpool());
   if (!slot_.has_value()) {
-    if (checkpoint_.has_value() && !CopiesEveryTable()) {
-      return NeedsBackfill(absl::StrCat("slot ", c_.source_options->slot, " is gone, and with it the changes since ",
-                                        checkpoint_->lsn.ToString()));
-    }
     return CreateSlot(/*snapshot_all=*/c_.source_options->snapshot == SnapshotMode::kInitial || CopiesEveryTable());
   }
-  if (slot_->active) {
+  // With a spool it is read by this worker's own spooler, or that of another flow; if not, the spooler will say so.
+  if (slot_->active && !c_.options->spool) {
     const std::string text =
         absl::StrCat("slot ", slot_->name, " is in use by the process with pid ", slot_->active_pid,
                      " on the source; end it there (SELECT pg_terminate_backend(", slot_->active_pid,
@@ -215,18 +223,24 @@ absl::Status Attempt::PrepareSlot() {
   }
   if (!checkpoint_.has_value()) {
     // With tables marked, it is this flow that made the slot and ended before it could go on.
-    if (!syncs_.empty()) RETURN_IF_ERROR(MarkNewTables());
+    // What another flow's slot gave before is no longer in it.
+    const bool joins = c_.shares_slot && c_.source_options->snapshot == SnapshotMode::kInitial;
+    if (!syncs_.empty() || joins) RETURN_IF_ERROR(MarkNewTables());
     return StoreFirstCheckpoint(slot_->confirmed_flush);
   }
   if (CopiesEveryTable()) return absl::OkStatus();
-  RETURN_IF_ERROR(MarkRenamedTables());
+  RETURN_IF_ERROR(FollowRenames());
   return CheckContinuity();
+}
+
+// What the table's entry says does not matter any more: all of it is to be copied.
+absl::Status Attempt::MarkToCopy(const Relation& relation) {
+  return c_.store->PutTableSync(c_.flow->id, {.table = relation.QualifiedName(), .oid = relation.oid});
 }
 
 absl::Status Attempt::MarkBackfill() {
   for (const PublishedTable& table : tables_) {
-    if (!WantsTable(table.relation)) continue;
-    RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
+    if (WantsTable(table.relation)) RETURN_IF_ERROR(MarkToCopy(table.relation));
   }
   return absl::OkStatus();
 }
@@ -240,9 +254,7 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   }
   // Marked before the slot exists: after a crash in between, the copy is still due.
   if (snapshot_all) {
-    for (const PublishedTable& table : tables_) {
-      RETURN_IF_ERROR(c_.store->PutTableSync(c_.flow->id, {.table = table.relation.QualifiedName()}));
-    }
+    for (const PublishedTable& table : tables_) RETURN_IF_ERROR(MarkToCopy(table.relation));
   }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateBefore));
   SetDetail("creating the slot (waits for open transactions on the source)");
@@ -256,32 +268,27 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
 
 // Tables that came, or got another name, while the slot was being made: the stream does not have their rows.
 absl::Status Attempt::MarkNewTables() {
+  RETURN_IF_ERROR(FollowRenames());
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
-  for (const PublishedTable& table : tables_) RETURN_IF_ERROR(MarkIfNew(table));
+  for (const PublishedTable& table : tables_) {
+    const bool marked = std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
+      return sync.table == table.relation.QualifiedName();
+    });
+    if (!marked) RETURN_IF_ERROR(MarkToCopy(table.relation));
+  }
   return absl::OkStatus();
 }
 
-absl::Status Attempt::MarkIfNew(const PublishedTable& table) {
-  const std::string name = table.relation.QualifiedName();
-  const bool marked =
-      std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) { return sync.table == name; });
-  return marked ? absl::OkStatus() : c_.store->PutTableSync(c_.flow->id, {.table = name});
-}
-
-// A table whose copy is due and that is gone may have got another name, which no message tells of without the event
-// trigger: then those that nobody knows are copied too.
-absl::Status Attempt::MarkRenamedTables() {
+// A table may get another name before its first copy, which nobody tells of without the event trigger. Later its rows
+// tell, and the destinations follow.
+absl::Status Attempt::FollowRenames() {
   if (captures_) return absl::OkStatus();
-  const auto published = [this](const std::string& name) {
-    return std::any_of(tables_.begin(), tables_.end(),
-                       [&](const PublishedTable& table) { return table.relation.QualifiedName() == name; });
-  };
-  const bool gone = std::any_of(syncs_.begin(), syncs_.end(), [&](const TableSync& sync) {
-    return sync.state != TableSyncState::kDone && !published(sync.table);
-  });
-  if (!gone) return absl::OkStatus();
-  for (const PublishedTable& table : tables_) {
-    if (StreamedShape(table.relation.oid) == nullptr) RETURN_IF_ERROR(MarkIfNew(table));
+  for (const TableSync& sync : syncs_) {
+    if (sync.state == TableSyncState::kDone || StreamedShape(sync.oid) != nullptr) continue;
+    for (const PublishedTable& table : tables_) {
+      if (table.relation.oid != sync.oid || table.relation.QualifiedName() == sync.table) continue;
+      RETURN_IF_ERROR(MarkToCopy(table.relation));
+    }
   }
   return absl::OkStatus();
 }
@@ -315,7 +322,11 @@ absl::Status Attempt::MakePipeline() {
   options.reader.status_interval = c_.source_options->status_interval;
   options.reader.max_empty_reads = c_.options->max_empty_reads;
   options.reader.stop_before = c_.stop_before;
-  if (checkpoint_.has_value()) options.start = *checkpoint_;
+  if (checkpoint_.has_value()) {
+    checkpoint_->metadata.erase(kSpoolKey);
+    if (c_.options->spool) checkpoint_->metadata[kSpoolKey] = SpoolFolder(*c_.options->spool, spool_name_);
+    options.start = *checkpoint_;
+  }
   if (c_.options->max_empty_reads > 0) {
     ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
     options.reader.drain_to = server.current_lsn;
@@ -340,13 +351,14 @@ absl::Status Attempt::Stream() {
   SetDetail("streaming");
   StreamOptions options;
   options.start = c_.options->start_lsn.valid() ? c_.options->start_lsn : checkpoint_->lsn;
-  options.binary = StreamsBinary();
+  // The spool has text: which types a table will have when its rows are read, nobody knows when they come.
+  options.binary = StreamsBinary() && c_.spooler == nullptr;
   options.messages = captures_;
   options.on_switch = [this](std::string_view what) {
     Log(LogLevel::kInfo, what, {{"slot", c_.source_options->slot}});
     SetDetail(std::string(what));
   };
-  ASSIGN_OR_RETURN(auto stream, session_->StartReplication(options));
+  ASSIGN_OR_RETURN(auto stream, StartStream(options));
   Log(LogLevel::kInfo, "streaming",
       {{"slot", c_.source_options->slot},
        {"from", options.start.ToString()},
@@ -354,15 +366,16 @@ absl::Status Attempt::Stream() {
   pgoutput::Assembler::Options assembler_options;
   assembler_options.binary = options.binary;
   for (const TableSync& sync : syncs_) {
-    // A copy that waits for the stream to come as far as the source: it will show all that comes until then.
-    if (sync.state != TableSyncState::kDone) {
-      assembler_options.skip_below[sync.table] = Lsn{UINT64_MAX};
-      continue;
+    // A copy that waits for the stream to come as far as the source will show all that comes until then.
+    pgoutput::SkipRule rule = Lsn{UINT64_MAX};
+    if (sync.state == TableSyncState::kDone) {
+      if (HasBug(DeliberateBug::kForgetSnapshot)) continue;
+      auto stored = SkipRuleOf(sync);
+      if (!stored.ok()) return NeedsBackfill(std::string(stored.status().message()));
+      rule = *std::move(stored);
     }
-    auto rule = SkipRuleOf(sync);
-    if (!rule.ok()) return NeedsBackfill(std::string(rule.status().message()));
-    if (HasBug(DeliberateBug::kForgetSnapshot)) continue;
-    assembler_options.skip_below[sync.table] = *std::move(rule);
+    if (sync.oid != 0) assembler_options.skip_below_by_oid[sync.oid] = rule;
+    assembler_options.skip_below[sync.table] = std::move(rule);
   }
   assembler_options.backfill_command = BackfillCommand();
   const auto filler = session_->MakeFiller();
@@ -370,7 +383,7 @@ absl::Status Attempt::Stream() {
                  {.flow_id = c_.flow->id,
                   .publication = c_.source_options->publication,
                   .message_prefix = c_.source_options->ddl_message_prefix,
-                  .state_table = absl::StrCat(c_.source_options->state_schema, ".", c_.source_options->state_table),
+                  .carries = [this](const Relation& relation) { return Carries(relation); },
                   .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply)});
   pgoutput::Assembler assembler(session_.get(), filler.get(), &watch, std::move(assembler_options));
   const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);
@@ -378,8 +391,18 @@ absl::Status Attempt::Stream() {
     c_.force_text = true;
     return absl::AbortedError(absl::StrCat("starting again with text values: ", status.message()));
   }
+  if (absl::IsOutOfRange(status) && c_.spooler != nullptr) {
+    RETURN_IF_ERROR(ForgetSpoolCursor(*c_.options->spool, spool_name_, c_.flow->id));
+    return NeedsBackfill(std::string(status.message()));
+  }
   RETURN_IF_ERROR(status);
   return pipeline_->barrier().valid() ? EndAtBarrier(watch) : absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<ReplicationStream>> Attempt::StartStream(const StreamOptions& options) {
+  if (c_.spooler == nullptr) return session_->StartReplication(options);
+  c_.spooler->Poke();
+  return std::make_unique<SpoolStream>(c_.spooler, spool_name_, std::move(cursor_), options.start);
 }
 
 // The stream ended before a transaction: its DDL is handed to the worker once everything before it is delivered.

@@ -19,6 +19,8 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
 #include "pipeline/source.h"
+#include "pipeline/spooler.h"
+#include "spool/spool_cursor.h"
 #include "store/control_store.h"
 
 namespace wallaby {
@@ -26,6 +28,7 @@ namespace wallaby {
 enum class WorkerMode {
   kCdc,       // snapshot where one is due, then stream
   kBackfill,  // copy tables again, then end
+  kSpool,     // deliver nothing: only read the slot into the spool, while the flow is paused or failed
 };
 
 struct WorkerOptions {
@@ -38,6 +41,8 @@ struct WorkerOptions {
   int snapshot_workers = 0;  // 0: as the flow says
   PartitionOptions partition;
   std::string checkpoint_backend = "sqlite";  // as metrics name it
+  std::optional<SpoolOptions> spool;
+  SpoolPolicy spool_policy = SpoolPolicy::kHold;  // where the flow does not say
 };
 
 // A transaction that the stream holds because of its DDL.
@@ -54,6 +59,8 @@ struct AttemptContext {
   const WorkerOptions* options = nullptr;
   ControlStore* store = nullptr;
   CheckpointStore* checkpoints = nullptr;
+  Spooler* spooler = nullptr;  // set where the stream comes out of a spool
+  bool shares_slot = false;    // with other flows, as the last attempt found
   Clock* clock = nullptr;
   int64_t generation = 0;
   int64_t memory_limit = 256 << 20;
@@ -86,12 +93,15 @@ class Attempt {
  private:
   // In a checkpoint's metadata: the source's timeline that its position is of.
   static constexpr char kTimelineKey[] = "source.timeline";
+  // Likewise: the spool that has what the slot has no more.
+  static constexpr char kSpoolKey[] = "spool";
 
   absl::Status OpenDestinations();
   absl::Status OpenSource();
   absl::Status EnsureCapture();
   absl::Status ListTables(SourceSession& session);
   absl::Status ListTablesAtSnapshot();
+  bool Carries(const Relation& relation) const;
   // Null: nothing is stored for the table.
   const StoredShape* StreamedShape(uint32_t oid) const;
   absl::Status CheckTables();
@@ -101,21 +111,24 @@ class Attempt {
   absl::Status NeedsBackfill(const std::string& what) const;
   absl::Status LookAtSlot();
   absl::Status PrepareSlot();
+  absl::Status JoinSpool();
   absl::Status CheckContinuity();
+  absl::Status CheckSlotPosition() const;
   absl::Status CheckTimeline();
   bool LacksSnapshot(const OpenDestination& open) const;
   bool CopiesEveryTable() const;
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status MarkNewTables();
-  absl::Status MarkRenamedTables();
-  absl::Status MarkIfNew(const PublishedTable& table);
+  absl::Status FollowRenames();
+  absl::Status MarkToCopy(const Relation& relation);
   absl::Status PrepareSnapshot();
   // Whether the table may be copied as it is now: it is as the stream has it, or the destinations are made to follow.
   absl::StatusOr<bool> IsCopyable(const PublishedTable& table);
   absl::Status CheckShapesAtSnapshot();
   absl::Status Snapshot();
   absl::Status StoreCopiedShapes(Lsn snapshot);
+  absl::StatusOr<std::unique_ptr<ReplicationStream>> StartStream(const StreamOptions& options);
   absl::Status Stream();
   absl::Status EndAtBarrier(const DdlWatch& watch);
   absl::Status StoreFirstCheckpoint(Lsn lsn);
@@ -137,6 +150,9 @@ class Attempt {
   std::map<uint32_t, TableShape> source_shapes_;  // of tables_, by oid, with rejected columns marked
   bool captures_ = false;                         // DDL messages are in the stream
   std::optional<SlotInfo> slot_;                  // as it was when the attempt began
+  SpoolName spool_name_;                          // these two with a spool only
+  std::unique_ptr<SpoolCursor> cursor_;
+  ServerInfo server_;  // as it was then
   std::unique_ptr<SourceSnapshot> snapshot_;
   std::optional<Checkpoint> checkpoint_;
 

@@ -22,9 +22,9 @@ absl::Status Attempt::NeedsBackfill(const std::string& what) const {
 // Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
 absl::Status Attempt::LookAtSlot() {
   ASSIGN_OR_RETURN(slot_, session_->GetSlot());
+  ASSIGN_OR_RETURN(server_, session_->GetServerInfo());
   if (!slot_.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  const absl::Status usable = CheckSlotUsable(*slot_, server.database);
+  const absl::Status usable = CheckSlotUsable(*slot_, server_.database);
   if (usable.ok()) return absl::OkStatus();
   const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
   if (!lost) return usable;
@@ -46,11 +46,7 @@ absl::Status Attempt::LookAtSlot() {
 // Nothing may be missing between what was checkpointed, what the slot still has and what the destinations hold.
 absl::Status Attempt::CheckContinuity() {
   RETURN_IF_ERROR(CheckTimeline());
-  if (slot_->confirmed_flush > checkpoint_->lsn) {
-    return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),
-                                      " by somebody else, beyond ", checkpoint_->lsn.ToString(),
-                                      " where this flow stands; the changes between are gone"));
-  }
+  RETURN_IF_ERROR(CheckSlotPosition());
   const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
                                  [](const auto& entry) { return entry.first.starts_with("destination."); });
   for (const OpenDestination& open : open_) {
@@ -71,29 +67,64 @@ absl::Status Attempt::CheckContinuity() {
   return absl::OkStatus();
 }
 
+// What the slot has no more must be in the spool. Whether it is all there, the spool's reader sees.
+absl::Status Attempt::CheckSlotPosition() const {
+  if (slot_->confirmed_flush <= checkpoint_->lsn) return absl::OkStatus();
+  const auto spool = checkpoint_->metadata.find(kSpoolKey);
+  if (c_.options->spool) {
+    if (SpoolExists(*c_.options->spool, spool_name_)) return absl::OkStatus();
+    return NeedsBackfill(absl::StrCat("slot ", slot_->name, " has given its changes up to ",
+                                      slot_->confirmed_flush.ToString(), " to a spool, this flow stands at ",
+                                      checkpoint_->lsn.ToString(), ", and there is no spool ",
+                                      SpoolFolder(*c_.options->spool, spool_name_)));
+  }
+  if (spool != checkpoint_->metadata.end()) {
+    return absl::FailedPreconditionError(absl::StrCat("what this flow has not delivered is in the spool ",
+                                                      spool->second,
+                                                      "; set WALLABY_SPOOL_DIR as it was and start the flow again"));
+  }
+  return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),
+                                    " by somebody else, beyond ", checkpoint_->lsn.ToString(),
+                                    " where this flow stands; the changes between are gone"));
+}
+
+// From here on the spool keeps what this flow has not delivered.
+absl::Status Attempt::JoinSpool() {
+  if (!c_.options->spool) return absl::OkStatus();
+  const SpoolOptions& spool = *c_.options->spool;
+  spool_name_ = {server_.system_identifier, c_.source_options->slot};
+  // Of a slot that is gone.
+  if (!slot_.has_value() && SpoolExists(spool, spool_name_)) RETURN_IF_ERROR(RemoveSpool(spool, spool_name_));
+  ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool, spool_name_));
+  c_.shares_slot = cursors.size() > cursors.count(c_.flow->id);
+  const Lsn at = checkpoint_.has_value() ? checkpoint_->lsn : Lsn{};
+  ASSIGN_OR_RETURN(cursor_, SpoolCursor::Register(spool, spool_name_, c_.flow->id, at));
+  if (c_.spooler != nullptr) c_.spooler->Poke();
+  return absl::OkStatus();
+}
+
 // A server that was promoted may never have had the last transactions of the one before it, nor has one that was
 // restored. Their positions are given out again, and streaming would leave out what comes under them.
 absl::Status Attempt::CheckTimeline() {
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  Lsn end = server.current_lsn;
+  Lsn end = server_.current_lsn;
   const auto known = checkpoint_->metadata.find(kTimelineKey);
   int timeline = 0;
   if (known != checkpoint_->metadata.end() && absl::SimpleAtoi(known->second, &timeline) &&
-      timeline != server.timeline) {
+      timeline != server_.timeline) {
     ASSIGN_OR_RETURN(const std::optional<Lsn> left, session_->EndOfTimeline(timeline));
     if (left.has_value()) end = std::min(end, *left);
     Log(LogLevel::kInfo, "the source was promoted since the last start",
-        {{"timeline", absl::StrCat(server.timeline)}, {"before", known->second}, {"ended", end.ToString()}});
+        {{"timeline", absl::StrCat(server_.timeline)}, {"before", known->second}, {"ended", end.ToString()}});
   }
   Lsn delivered = checkpoint_->lsn;
   for (const OpenDestination& open : open_) delivered = std::max(delivered, open.progress.end);
   if (delivered <= end) {
-    checkpoint_->metadata[kTimelineKey] = absl::StrCat(server.timeline);
+    checkpoint_->metadata[kTimelineKey] = absl::StrCat(server_.timeline);
     return absl::OkStatus();
   }
   const std::string text = absl::StrCat("the source's history goes to ", end.ToString(),
                                         ", and this flow has delivered ", delivered.ToString());
-  if (server.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
+  if (server_.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
   return absl::FailedPreconditionError(absl::StrCat(
       text, ": it was failed over to a standby that lacked the last transactions, or restored from a backup, and the ",
       "destinations have rows that it lost; delete the flow and its slot, and create the flow anew, which copies every "

@@ -72,15 +72,20 @@ bool NeedsCopyAfterRows(const SchemaChange& change) {
 }
 
 // A column that the catalog does not have any more, or has under another name, may be an old one renamed or have had a
-// default: what the rows that were there have in it is known to nobody.
+// default: what the rows that were there have in it is known to nobody. The old one may have been rejected, so that no
+// step tells of its end.
 bool AddsUnknownColumns(const SchemaChange& change) {
-  const auto has = [&](SchemaStepKind kind, bool unknown) {
+  const auto adds = [&](bool unknown) {
     return std::any_of(change.steps.begin(), change.steps.end(), [&](const SchemaStep& step) {
-      return step.kind == kind && (!unknown || step.detail.attnum == 0);
+      return step.kind == SchemaStepKind::kAddColumn && (!unknown || step.detail.attnum == 0);
     });
   };
-  return has(SchemaStepKind::kAddColumn, true) ||
-         (has(SchemaStepKind::kAddColumn, false) && has(SchemaStepKind::kDropColumn, true));
+  const TableShape& before = *change.before;
+  bool loses = false;
+  for (size_t i = 0; i < before.details.size(); ++i) {
+    loses |= before.details[i].attnum == 0 && change.after->FindName(before.relation.columns[i].name) < 0;
+  }
+  return adds(true) || (adds(false) && loses);
 }
 
 std::string DescribeSteps(const SchemaChange& change) {
@@ -174,7 +179,10 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   next_ordinal_ = ordinal;
   auto message = ParseDdlMessage(content, options_.publication, source_->types());
   if (!message.ok()) return Annotate(message.status(), absl::StrCat("at ", t.commit.ToString()));
-  if (!message->before && !message->after) return Verdict::kCarry;
+  const auto carried = [this](const std::optional<TableShape>& shape) {
+    return shape.has_value() && options_.carries(shape->relation);
+  };
+  if (!carried(message->before) && !carried(message->after)) return Verdict::kCarry;
   const uint32_t oid = message->after ? message->after->relation.oid : message->before->relation.oid;
   const StoredShape* known = Known(oid);
   // What is stored was taken after this transaction.
@@ -297,7 +305,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Tran
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnRelation(const Transaction& t, const Relation& announced,
                                                                     HasRows has_rows, pgoutput::RelationEdit* edit) {
   Begin(t);
-  if (announced.QualifiedName() == options_.state_table) {
+  if (!options_.carries(announced)) {
     edit->ignore = true;
     return Verdict::kCarry;
   }

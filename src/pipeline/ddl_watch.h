@@ -8,6 +8,7 @@
 #define WALLABY_PIPELINE_DDL_WATCH_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,7 +28,8 @@ class DdlWatch final : public pgoutput::SchemaWatch {
     std::string flow_id;
     std::string publication;
     std::string message_prefix;
-    std::string state_table;  // "schema.name": its rows are nobody's business
+    // Which tables the flow carries; of others nothing is looked at.
+    std::function<bool(const Relation&)> carries = [](const Relation&) { return true; };
     // False: shapes are followed, and no transaction is held for them.
     bool holds = true;
   };

@@ -67,7 +67,8 @@ absl::Status Copier::PlanTable(SourceSession& session, const TableToCopy& table)
   copy.sync = {.table = table.table.relation.QualifiedName(),
                .state = TableSyncState::kCopying,
                .snapshot_lsn = snapshot_.consistent,
-               .rows_estimated = table.table.estimated_rows};
+               .rows_estimated = table.table.estimated_rows,
+               .oid = table.table.relation.oid};
   if (table.plan.has_value()) {
     copy.plan = table.plan;
     copy.parts = PlannedParts(table.table.relation, *copy.plan);

@@ -58,12 +58,13 @@ absl::Status Worker::Run() {
     return absl::FailedPreconditionError(
         absl::StrCat("flow ", options_.flow_id, " is stopping; its worker may not run"));
   }
-  if (stored_.state == FlowState::kPaused && stored_.reason == kDdlPending) {
+  if (stored_.state == FlowState::kPaused && stored_.reason == kDdlPending && options_.mode != WorkerMode::kSpool) {
     RETURN_IF_ERROR(Annotate(CheckDdlSettled(*store_, options_.flow_id),
                              absl::StrCat("flow ", options_.flow_id, " is paused (", kDdlPending, ")")));
   }
   ASSIGN_OR_RETURN(source_options_, ParseSourceOptions(stored_.flow.source.name, stored_.flow.source.options));
   source_ = make_source_(source_options_);
+  if (options_.mode == WorkerMode::kSpool) return KeepSpooling();
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kLeaseAcquire));
   ASSIGN_OR_RETURN(lease_, store_->AcquireLease(options_.flow_id, Holder(), kLeaseTtl));
   absl::Cleanup release = [this] {
@@ -73,6 +74,9 @@ absl::Status Worker::Run() {
   Log(LogLevel::kInfo, "worker started", {{"generation", absl::StrCat(lease_.generation)}});
   PrepareInstruments(stored_.flow, options_.checkpoint_backend);
   TraceBegin();
+  Lease fence = lease_;
+  if (HasBug(DeliberateBug::kIgnoreGeneration)) fence.generation = INT64_MAX;
+  fenced_ = store_->FencedBy(fence);
   const bool fenced = checkpoints_ == store_ && !HasBug(DeliberateBug::kIgnoreGeneration);
   checkpoint_store_ = std::make_unique<MeasuredCheckpointStore>(
       std::make_unique<FlowCheckpointStore>(checkpoints_, options_.flow_id, fenced ? lease_.generation : 0), clock_,
@@ -81,7 +85,7 @@ absl::Status Worker::Run() {
   context_.source = source_.get();
   context_.source_options = &source_options_;
   context_.options = &options_;
-  context_.store = store_;
+  context_.store = fenced_.get();
   context_.checkpoints = checkpoint_store_.get();
   context_.clock = clock_;
   context_.generation = lease_.generation;
@@ -90,15 +94,19 @@ absl::Status Worker::Run() {
 
   // Behind the lease, so that a secret that is not there is the flow's failure, and shown.
   absl::Status status = FollowReferences();
+  if (status.ok() && options_.mode == WorkerMode::kCdc) {
+    MakeSpooler([this](const absl::Status& failure) { Finish(failure); });
+  }
   pulse_ = std::thread([this] { Pulse(); });
   if (status.ok()) status = RunAttempts();
   pulse_end_.Set();
   pulse_.join();
+  spooler_.reset();
   {
     std::lock_guard lock(mutex_);
     if (!end_.ok()) status = end_;
   }
-  WriteReport();
+  WriteReport(*fenced_);
   TraceEvent(spec::kStop, status.ok() ? "Stopped" : "Failed", {});
   if (status.ok()) {
     SettleEnd();
@@ -153,7 +161,7 @@ absl::Status Worker::RunAttempts() {
     Log(LogLevel::kWarn, "the attempt failed; trying again",
         {{"error", std::string(status.message())}, {"in", absl::FormatDuration(wait)}});
     if (!absl::IsAborted(status)) {
-      store_->SetLastError(options_.flow_id, std::string(status.message())).IgnoreError();
+      fenced_->SetLastError(options_.flow_id, std::string(status.message())).IgnoreError();
     }
     if (stop_event_.Wait(wait)) return absl::OkStatus();
   }
@@ -183,7 +191,7 @@ absl::StatusOr<bool> Worker::SettleHeld() {
     event.status = policy.auto_approve ? DdlStatus::kApproved : DdlStatus::kPending;
   }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlRecord));
-  ASSIGN_OR_RETURN(const auto recorded, store_->RecordDdl(events));
+  ASSIGN_OR_RETURN(const auto recorded, fenced_->RecordDdl(events));
   if (policy.pauses()) {
     const bool settled = std::all_of(recorded.begin(), recorded.end(),
                                      [](const ControlStore::RecordedDdl& entry) { return IsSettled(entry.event); });
@@ -198,11 +206,11 @@ absl::StatusOr<bool> Worker::SettleHeld() {
     const int64_t id = entry.event.id;
     if (IsSettled(entry.event)) continue;
     if (entry.event.status == DdlStatus::kPending || entry.event.status == DdlStatus::kRejected) {
-      RETURN_IF_ERROR(ApproveDdlEvent(*store_, id).status());
+      RETURN_IF_ERROR(ApproveDdlEvent(*fenced_, id).status());
     }
     Log(LogLevel::kInfo, "applying DDL", {{"event", absl::StrCat(id)}, {"ddl", entry.event.ddl}});
     RETURN_IF_ERROR(
-        ApplyDdlEvent(*store_, stored_.flow, id, {.generation = lease_.generation, .memory_limit = memory_limit_ / 4})
+        ApplyDdlEvent(*fenced_, stored_.flow, id, {.generation = lease_.generation, .memory_limit = memory_limit_ / 4})
             .status());
   }
   return true;
@@ -221,11 +229,11 @@ absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& e
          {"lsn", entry.event.lsn.ToString()}});
   }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlPause));
-  const absl::Status paused = store_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
-                                                 FlowState::kPaused, std::string(kDdlPending));
+  const absl::Status paused = fenced_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
+                                                  FlowState::kPaused, std::string(kDdlPending));
   TraceEvent(spec::kPause, "Paused", {});
   // A probe of a stopped flow leaves its state alone.
-  return absl::IsFailedPrecondition(paused) ? absl::OkStatus() : paused;
+  return absl::IsFailedPrecondition(paused) && !IsFenced(paused) ? absl::OkStatus() : paused;
 }
 
 bool Worker::TryAgain(const absl::Status& status, int tries) const {
@@ -237,12 +245,17 @@ bool Worker::TryAgain(const absl::Status& status, int tries) const {
 
 void Worker::SettleFailure(const absl::Status& status) {
   const std::string reason(status.message());
-  store_->SetLastError(options_.flow_id, reason).IgnoreError();
+  fenced_->SetLastError(options_.flow_id, reason).IgnoreError();
   // Only a running flow fails by it: a probe of a stopped flow leaves the state alone.
-  if (store_->Transition(options_.flow_id, {FlowState::kRunning}, FlowState::kFailed, reason).ok()) {
-    Log(LogLevel::kError, "flow failed", {{"reason", reason}});
-  }
+  const absl::Status failed = fenced_->Transition(options_.flow_id, {FlowState::kRunning}, FlowState::kFailed, reason);
+  if (failed.ok()) Log(LogLevel::kError, "flow failed", {{"reason", reason}});
+  if (IsFenced(failed)) return;
   if (stored_.flow.config.failure_mode != FailureMode::kDropSlot) return;
+  if (context_.shares_slot) {
+    Log(LogLevel::kWarn, "failure_mode is drop_slot, but other flows read the slot; it stays",
+        {{"slot", source_options_.slot}});
+    return;
+  }
   auto session = source_->Connect();
   const absl::Status dropped = session.ok() ? (*session)->DropSlot() : session.status();
   Log(LogLevel::kWarn,
@@ -253,7 +266,7 @@ void Worker::SettleFailure(const absl::Status& status) {
 
 void Worker::SettleEnd() {
   // A stop is complete when its worker has ended; whoever sees it first writes it down.
-  store_->Transition(options_.flow_id, {FlowState::kStopping}, FlowState::kStopped, "").IgnoreError();
+  fenced_->Transition(options_.flow_id, {FlowState::kStopping}, FlowState::kStopped, "").IgnoreError();
 }
 
 std::string Worker::Summary() {

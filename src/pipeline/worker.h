@@ -15,6 +15,8 @@
 #include "flow/flow.h"
 #include "pipeline/attempt.h"
 #include "pipeline/postgres_source.h"
+#include "pipeline/spool_meter.h"
+#include "pipeline/spooler.h"
 #include "postgres/source_options.h"
 #include "store/control_store.h"
 
@@ -39,6 +41,12 @@ class Worker {
 
  private:
   absl::Status FollowReferences();
+  void MakeSpooler(Spooler::Failed failed);
+  // Mode kSpool: until the flow is neither paused nor failed.
+  absl::Status KeepSpooling();
+  void FailSpooling(const absl::Status& failure);
+  // Sets the gauges of the spool; `cursor`: where the flow is.
+  void MeasureSpool(Lsn cursor);
   void TraceBegin();
   absl::Status RunAttempts();
   absl::Status RunAttempt();
@@ -55,7 +63,7 @@ class Worker {
   // The pulse: a thread that renews the lease, watches the flow's state and writes reports.
   void Pulse();
   void PulseOnce();
-  void WriteReport();
+  void WriteReport(ControlStore& store);
   void Finish(const absl::Status& why);  // ends the current attempt and lets no other begin
 
   ControlStore* const store_;
@@ -70,9 +78,12 @@ class Worker {
   SourceOptions source_options_;
   std::unique_ptr<Source> source_;
   Lease lease_;
+  std::unique_ptr<ControlStore> fenced_;  // store_ by the right of the lease: for all that is written
   AttemptContext context_;
   std::unique_ptr<CheckpointStore> checkpoint_store_;
   std::unique_ptr<SourceSession> monitor_;  // of the pulse
+  std::unique_ptr<Spooler> spooler_;        // with a spool, as the next
+  std::unique_ptr<SpoolMeter> spool_meter_;
 
   Event stop_event_;  // set by Stop(); never cleared
   Event pulse_end_;

@@ -46,7 +46,7 @@ void Worker::PulseOnce() {
     return Finish(renewed);
   }
   if (!renewed.ok()) {
-    // Destinations and checkpoints check the generation themselves, so going on is safe while the store is away.
+    // Destinations and the store check the generation themselves, so going on is safe while the store is away.
     Log(LogLevel::kWarn, "the lease could not be renewed", {{"error", std::string(renewed.message())}});
   }
   auto now = store_->GetFlow(options_.flow_id);
@@ -62,10 +62,10 @@ void Worker::PulseOnce() {
   }
   // A flow that was started while its probe runs: from now on its requests count.
   if (now.ok() && now->state == FlowState::kRunning) stored_.state = FlowState::kRunning;
-  WriteReport();
+  WriteReport(*fenced_);
 }
 
-void Worker::WriteReport() {
+void Worker::WriteReport(ControlStore& store) {
   WorkerReport report;
   report.slot = source_options_.slot;
   report.at = clock_->Now();
@@ -74,6 +74,9 @@ void Worker::WriteReport() {
     std::lock_guard lock(mutex_);
     current = attempt_ != nullptr ? attempt_->report() : last_report_;
     report.detail = attempt_ != nullptr ? current.detail : waiting_;
+    if (const std::string spool = spooler_ == nullptr ? "" : spooler_->trouble(); !spool.empty()) {
+      absl::StrAppend(&report.detail, "; ", spool);
+    }
     report.changes = changes_before_ + (attempt_ != nullptr ? current.changes : 0);
   }
   if (monitor_ == nullptr) {
@@ -92,7 +95,11 @@ void Worker::WriteReport() {
     } else if (slot->has_value()) {
       report.slot_active = (*slot)->active;
       report.lag_bytes = (*slot)->behind_bytes;
-      lag.Set(static_cast<double>((*slot)->behind_bytes));
+      // A spool has taken from the slot what the flow has not delivered.
+      if (spooler_ != nullptr && current.acknowledged.valid() && current.acknowledged < (*slot)->confirmed_flush) {
+        report.lag_bytes += static_cast<int64_t>((*slot)->confirmed_flush.value - current.acknowledged.value);
+      }
+      lag.Set(static_cast<double>(report.lag_bytes));
       retained.Set(static_cast<double>((*slot)->retained_bytes));
       active.Set((*slot)->active ? 1 : 0);
       // Settled means that nothing that was sent is still on its way; else the age of the newest delivered commit
@@ -105,8 +112,9 @@ void Worker::WriteReport() {
       }
     }
   }
+  if (options_.spool) MeasureSpool(current.acknowledged);
   report.metrics = EncodeMetrics(MetricRegistry::Process().Collect());
-  store_->PutReport(options_.flow_id, report).IgnoreError();
+  store.PutReport(options_.flow_id, report).IgnoreError();
 }
 
 }  // namespace wallaby

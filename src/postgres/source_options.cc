@@ -34,6 +34,8 @@ constexpr SourceOptionSpec kSpecs[] = {
     {"ensure_publication", false, kBool},
     {"publication_tables", false, kTables},
     {"publication_schemas", false, "names separated by commas"},
+    {"tables", false, kTables},
+    {"schemas", false, "names separated by commas"},
     {"sync_publication", false, kBool},
     {"sync_publication_mode", false, "add or sync"},
     {"validate_replication", false, kBool},
@@ -58,6 +60,8 @@ constexpr SourceOptionSpec kSpecs[] = {
     {"failover", false, kBool},
     {"binary", false, kBool},
     {"catch_up", false, "a size such as 32MiB, or off"},
+    {"spool_limit", false, kBytes},
+    {"spool_policy", false, "hold or fail"},
     {"aws_rds_iam", false, "false"},
     {"aws_region", false, "not set"},
     {"aws_profile", false, "not set"},
@@ -217,6 +221,8 @@ constexpr std::array<std::pair<std::string_view, PublicationMode>, 2> kPublicati
     {{"add", PublicationMode::kAdd}, {"sync", PublicationMode::kSync}}};
 constexpr std::array<std::pair<std::string_view, SnapshotMode>, 2> kSnapshotMode = {
     {{"initial", SnapshotMode::kInitial}, {"never", SnapshotMode::kNever}}};
+constexpr std::array<std::pair<std::string_view, SpoolPolicy>, 2> kSpoolPolicy = {
+    {{"hold", SpoolPolicy::kHold}, {"fail", SpoolPolicy::kFail}}};
 
 void ParseNames(Parser& parser, SourceOptions* out) {
   parser.Text("dsn", &out->dsn);
@@ -226,6 +232,9 @@ void ParseNames(Parser& parser, SourceOptions* out) {
   parser.List("publication_tables", &out->publication_tables);
   Qualify(&out->publication_tables);
   parser.List("publication_schemas", &out->publication_schemas);
+  parser.List("tables", &out->tables);
+  Qualify(&out->tables);
+  parser.List("schemas", &out->schemas);
   parser.Name("state_schema", &out->state_schema);
   parser.Name("state_table", &out->state_table);
   parser.Text("flow_id", &out->flow_id);
@@ -264,9 +273,22 @@ void ParseBehaviour(Parser& parser, SourceOptions* out) {
   } else {
     parser.Bytes("catch_up", &out->catch_up);
   }
+  parser.Bytes("spool_limit", &out->spool_limit);
+  if (parser.Get("spool_policy") != nullptr) {
+    SpoolPolicy policy = SpoolPolicy::kHold;
+    parser.Choice("spool_policy", kSpoolPolicy, &policy);
+    out->spool_policy = policy;
+  }
 }
 
 }  // namespace
+
+bool CarriesTable(const SourceOptions& options, std::string_view schema, std::string_view name) {
+  if (options.tables.empty() && options.schemas.empty()) return true;
+  return std::find(options.schemas.begin(), options.schemas.end(), schema) != options.schemas.end() ||
+         std::find(options.tables.begin(), options.tables.end(), absl::StrCat(schema, ".", name)) !=
+             options.tables.end();
+}
 
 std::span<const SourceOptionSpec> SourceOptionSpecs() {
   return kSpecs;

@@ -17,6 +17,8 @@ namespace wallaby {
 enum class ToastFetch { kOff, kSource, kFull, kCache };
 enum class PublicationMode { kAdd, kSync };
 enum class SnapshotMode { kInitial, kNever };
+// What happens when the spool may grow no further: the slot is not read on, or the flow that holds most of it fails.
+enum class SpoolPolicy { kHold, kFail };
 
 struct SourceOptions {
   std::string dsn;
@@ -26,6 +28,8 @@ struct SourceOptions {
   bool ensure_publication = true;
   std::vector<std::string> publication_tables;  // "schema.table"; a bare name means schema public
   std::vector<std::string> publication_schemas;
+  std::vector<std::string> tables;   // ours: of the published tables only these,
+  std::vector<std::string> schemas;  // and those in these schemas; both empty: all
   bool sync_publication = false;
   PublicationMode sync_publication_mode = PublicationMode::kAdd;
   bool validate_replication = true;
@@ -51,7 +55,13 @@ struct SourceOptions {
   bool binary = true;     // ours: false forces text transfer
   // ours: from this much WAL behind on, changes are read through SQL (postgres/catch_up_stream.h); 0: never
   int64_t catch_up = 32 << 20;
+  // ours: what the flow may hold of the spool (pipeline/spooler.h); 0: as much as there is
+  int64_t spool_limit = 0;
+  std::optional<SpoolPolicy> spool_policy;  // ours; unset: as WALLABY_SPOOL_POLICY says
 };
+
+// Whether a flow with these options carries the table.
+bool CarriesTable(const SourceOptions& options, std::string_view schema, std::string_view name);
 
 struct SourceOptionSpec {
   std::string_view name;

@@ -133,7 +133,7 @@ absl::StatusOr<DdlEvent> DdlServiceImpl::Apply(const grpc::ServerContext& contex
   ASSIGN_OR_RETURN(const auto lease, HeldLease::Take(store_, flow.id, "ddl apply", lease_wait_,
                                                      [&context] { return context.IsCancelled(); }));
   ASSIGN_OR_RETURN(flow, check());
-  absl::StatusOr<DdlEvent> applied = ApplyDdlEvent(*store_, flow, id, {.generation = lease->generation()});
+  absl::StatusOr<DdlEvent> applied = ApplyDdlEvent(lease->store(), flow, id, {.generation = lease->generation()});
   if (applied.ok()) return applied;
   Log(LogLevel::kError, "DDL event was not applied",
       {{"flow_id", flow.id}, {"event", absl::StrCat(id)}, {"error", std::string(applied.status().message())}});

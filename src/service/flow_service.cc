@@ -13,6 +13,7 @@
 #include "service/flow_convert.h"
 #include "service/flow_validation.h"
 #include "service/rpc_status.h"
+#include "spool/spool_cursor.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -127,6 +128,11 @@ absl::Status FlowServiceImpl::Delete(const std::string& flow_id) {
   }
   RETURN_IF_ERROR(store_->DeleteFlow(flow_id));
   dispatcher_->Stop(flow_id);
+  // Its place in a spool on another machine is forgotten by who writes that spool.
+  if (!settings_.spool_dir.empty()) {
+    const absl::Status forgotten = ForgetFlowInSpools(settings_.spool_dir, flow_id);
+    if (!forgotten.ok()) Log(LogLevel::kWarn, std::string(forgotten.message()), {{"flow_id", flow_id}});
+  }
   LogChange("flow deleted; its slot at the source is left alone", flow_id);
   return absl::OkStatus();
 }

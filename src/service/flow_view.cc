@@ -10,6 +10,8 @@
 #include "pipeline/ddl_apply.h"
 #include "service/flow_convert.h"
 #include "service/source_access.h"
+#include "telemetry/metric_table.h"
+#include "telemetry/metrics_snapshot.h"
 
 namespace wallaby {
 namespace {
@@ -21,6 +23,33 @@ constexpr absl::Duration kFresh = absl::Seconds(20);
 
 bool IsFresh(const std::optional<WorkerReport>& report) {
   return report && absl::Now() - report->at < kFresh;
+}
+
+// WAL that the slot has given to a spool and the flow has not delivered.
+int64_t SpooledBytes(const v1::Flow& proto) {
+  const auto confirmed = Lsn::Parse(proto.slot().confirmed_flush_lsn());
+  const auto delivered = Lsn::Parse(proto.checkpoint().lsn());
+  if (!confirmed.ok() || !delivered.ok() || *confirmed <= *delivered) return 0;
+  return static_cast<int64_t>(confirmed->value - delivered->value);
+}
+
+// False: the worker has no spool.
+bool FillSpool(const WorkerReport& report, v1::Flow* proto) {
+  const auto families = DecodeMetrics(report.metrics);
+  if (!families.ok()) return false;
+  const auto told = [&](const MetricDef& def) {
+    for (const MetricFamily& family : *families) {
+      if (family.def == &def && !family.samples.empty()) return family.samples.front().value;
+    }
+    return -1.0;
+  };
+  if (told(kSpoolSize) < 0) return false;
+  v1::SpoolStatus& spool = *proto->mutable_spool();
+  spool.set_behind_bytes(static_cast<int64_t>(told(kSpoolBehind)));
+  spool.set_size_bytes(static_cast<int64_t>(told(kSpoolSize)));
+  spool.set_limit_bytes(static_cast<int64_t>(told(kSpoolLimit)));
+  spool.set_full_in_seconds(told(kSpoolFullIn));
+  return true;
 }
 
 }  // namespace
@@ -58,7 +87,7 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
   if (detail == FlowDetail::kBrief) return absl::OkStatus();
   int64_t behind = -1;
   *proto->mutable_slot() = LookAtSlot(stored.flow, kSourceLimit, &behind);
-  if (behind >= 0) proto->mutable_lag()->set_bytes(behind);
+  if (behind >= 0) proto->mutable_lag()->set_bytes(behind + SpooledBytes(*proto));
   return FillTables(id, proto);
 }
 
@@ -80,7 +109,9 @@ absl::Status FlowView::FillDdl(const std::string& flow_id, v1::Flow* proto) cons
 
 void FlowView::FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const {
   const bool active = dispatcher_->IsActive(stored.flow.id);
-  const bool fresh = IsFresh(report) && (active || stored.state == FlowState::kRunning);
+  // Of a flow that does not run, only one tells that fills its spool.
+  const bool spools = IsFresh(report) && FillSpool(*report, proto);
+  const bool fresh = IsFresh(report) && (active || spools || stored.state == FlowState::kRunning);
   proto->mutable_lag()->set_bytes(fresh ? report->lag_bytes : -1);
   proto->mutable_lag()->set_seconds(fresh ? report->lag_seconds : -1);
   if (report) {

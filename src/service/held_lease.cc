@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<HeldLease>> HeldLease::Take(ControlStore* store, 
 }
 
 HeldLease::HeldLease(ControlStore* store, Lease lease, absl::Duration ttl)
-    : store_(store), lease_(std::move(lease)), ttl_(ttl), keeper_([this] {
+    : store_(store), lease_(std::move(lease)), fenced_(store->FencedBy(lease_)), ttl_(ttl), keeper_([this] {
         while (!end_.Wait(ttl_ / 4)) Renew();
       }) {}
 
@@ -55,7 +55,7 @@ HeldLease::~HeldLease() {
 void HeldLease::Renew() {
   const absl::Status renewed = store_->RenewLease(lease_, ttl_);
   if (renewed.ok()) return;
-  // Destinations refuse an older generation by themselves, so going on does no harm.
+  // Destinations and the store refuse an older generation by themselves, so going on does no harm.
   Log(LogLevel::kWarn, "the lease could not be renewed",
       {{"flow_id", lease_.flow_id}, {"error", std::string(renewed.message())}});
 }

@@ -33,6 +33,8 @@ class HeldLease {
   HeldLease& operator=(const HeldLease&) = delete;
 
   int64_t generation() const { return lease_.generation; }
+  // For what is written by the right of this lease; see ControlStore::FencedBy.
+  ControlStore& store() const { return *fenced_; }
 
  private:
   HeldLease(ControlStore* store, Lease lease, absl::Duration ttl);
@@ -40,6 +42,7 @@ class HeldLease {
 
   ControlStore* const store_;
   const Lease lease_;
+  const std::unique_ptr<ControlStore> fenced_;
   const absl::Duration ttl_;
   Event end_;
   std::thread keeper_;

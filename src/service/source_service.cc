@@ -119,11 +119,10 @@ absl::Status SourceServiceImpl::SettleTables(const Source& source, const v1::Syn
   for (const PublishedTable& table : before) old_names.insert(table.relation.QualifiedName());
   for (const PublishedTable& table : after) new_names.insert(table.relation.QualifiedName());
   const std::string& flow_id = source.flow.flow.id;
-  for (const std::string& name : new_names) {
+  for (const PublishedTable& table : after) {
+    const std::string name = table.relation.QualifiedName();
     if (!request.snapshot() || old_names.count(name) > 0) continue;
-    TableSync sync;
-    sync.table = name;
-    RETURN_IF_ERROR(store_->PutTableSync(flow_id, sync));
+    RETURN_IF_ERROR(store_->PutTableSync(flow_id, {.table = name, .oid = table.relation.oid}));
   }
   // A table that comes back later is not to be taken for one that was copied.
   for (const std::string& name : old_names) {

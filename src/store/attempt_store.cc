@@ -35,7 +35,7 @@ WorkerReport ReadReport(const SqlRows& rows, int row) {
 }  // namespace
 
 absl::Status SqlStore::PutReport(const std::string& flow_id, const WorkerReport& report) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     return session
         .Query(kPutReport, {flow_id, report.slot, int64_t{report.slot_active}, report.lag_bytes, report.lag_seconds,
@@ -70,7 +70,7 @@ absl::StatusOr<std::map<std::string, WorkerReport>> SqlStore::ListReports() {
 
 absl::StatusOr<int64_t> SqlStore::AddAttempt(const DispatchAttempt& attempt) {
   int64_t id = 0;
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, attempt.flow_id));
     ASSIGN_OR_RETURN(
         const SqlRows rows,
@@ -91,7 +91,7 @@ absl::StatusOr<int64_t> SqlStore::AddAttempt(const DispatchAttempt& attempt) {
 }
 
 absl::Status SqlStore::EndAttempt(int64_t id, int exit_code, const std::string& outcome) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(const SqlRows rows,
                      session.Query("UPDATE @dispatch_attempts SET active = 0, exit_code = $2, outcome = $3, "
                                    "ended_at = {now} WHERE id = $1 RETURNING id",

@@ -36,25 +36,11 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& flow_id, const SqlR
   return checkpoint;
 }
 
-absl::Status Fenced(const std::string& flow_id, int64_t generation, int64_t newer, const std::string& holder) {
-  return absl::FailedPreconditionError(absl::StrCat(
-      "fenced: the checkpoint of flow '", flow_id, "' is not stored: it comes from generation ", generation,
-      ", and generation ", newer, " runs the flow now", holder.empty() ? "" : absl::StrCat(", held by ", holder)));
-}
-
-// The row is locked, so that no new worker can take the lease, read the checkpoint and start before this is committed.
-absl::Status CheckGeneration(SqlSession& session, const std::string& flow_id, int64_t generation) {
-  ASSIGN_OR_RETURN(const SqlRows rows,
-                   session.Query("SELECT generation, holder FROM @leases WHERE flow_id = $1 {for_share}", {flow_id}));
-  if (rows.empty() || rows.Int(0, 0) <= generation) return absl::OkStatus();
-  return Fenced(flow_id, generation, rows.Int(0, 0), rows.Text(0, 1));
-}
-
 // Why no row was written.
 absl::Status WhyRefused(SqlSession& session, const std::string& flow_id, Lsn lsn, int64_t generation) {
   ASSIGN_OR_RETURN(const SqlRows rows,
                    session.Query("SELECT lsn, generation FROM @checkpoints WHERE flow_id = $1", {flow_id}));
-  if (!rows.empty() && rows.Int(0, 1) > generation) return Fenced(flow_id, generation, rows.Int(0, 1), "");
+  if (!rows.empty() && rows.Int(0, 1) > generation) return FencedGeneration(flow_id, generation, rows.Int(0, 1), "");
   const Lsn stored = rows.empty() ? Lsn{} : LsnFromStored(rows.Int(0, 0));
   return absl::FailedPreconditionError(absl::StrCat("the checkpoint of flow '", flow_id, "' is at ", stored.ToString(),
                                                     " and a worker cannot put it back to ", lsn.ToString(),
@@ -101,8 +87,8 @@ absl::Status SqlStore::PutCheckpoint(const std::string& flow_id, const Checkpoin
   ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(checkpoint.lsn));
   const std::vector<SqlValue> params = {flow_id, lsn, StoredMicros(checkpoint.at), MetadataToJson(checkpoint.metadata),
                                         generation};
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
-    if (!only_checkpoints_) RETURN_IF_ERROR(RequireFlow(session, flow_id));
+  return Write([&](SqlSession& session) -> absl::Status {
+    if (!options_.only_checkpoints) RETURN_IF_ERROR(RequireFlow(session, flow_id));
     if (generation > 0) RETURN_IF_ERROR(CheckGeneration(session, flow_id, generation));
     ASSIGN_OR_RETURN(const SqlRows rows, session.Query(kPut, params));
     return rows.empty() ? WhyRefused(session, flow_id, checkpoint.lsn, generation) : absl::OkStatus();
@@ -110,7 +96,7 @@ absl::Status SqlStore::PutCheckpoint(const std::string& flow_id, const Checkpoin
 }
 
 absl::Status SqlStore::DeleteCheckpoint(const std::string& flow_id) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) {
+  return Write([&](SqlSession& session) {
     return session.Query("DELETE FROM @checkpoints WHERE flow_id = $1", {flow_id}).status();
   });
 }

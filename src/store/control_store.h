@@ -53,8 +53,8 @@ struct Lease {
   absl::Duration left;  // from GetLease: until then, by the same clock; zero when it has run out
 };
 
-// No lease is taken or renewed for longer. So one that seems to last longer was made before the store's clock went back:
-// it holds nobody off, and its holder, if there is one, renews it.
+// No lease is taken or renewed for longer. So one that seems to last longer was made before the store's clock went
+// back: it holds nobody off, and its holder, if there is one, renews it.
 inline constexpr absl::Duration kLongestLease = absl::Minutes(5);
 
 enum class TableSyncState { kPending, kCopying, kDone };
@@ -73,6 +73,8 @@ struct TableSync {
   // How the copy is cut, with the LSN of each part's snapshot (pipeline/snapshot_plan.h); "": the table is copied
   // whole.
   std::string plan = {};
+  // The table's at the source, by which it is known when it has got another name; 0: not known.
+  uint32_t oid = 0;
 };
 
 // What a running worker tells about itself, for `flow get`; overwritten every few seconds.
@@ -142,6 +144,10 @@ class ControlStore {
   virtual absl::Status RenewLease(const Lease& lease, absl::Duration ttl) = 0;
   virtual absl::Status ReleaseLease(const Lease& lease) = 0;
   virtual absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) = 0;
+  // This store for who holds `lease`: whatever it writes fails with FAILED_PRECONDITION "fenced", and changes nothing,
+  // once the flow has a newer generation. So somebody who was suspended and overtaken does no harm. Reads as ever. May
+  // outlive this object.
+  virtual std::unique_ptr<ControlStore> FencedBy(const Lease& lease) const = 0;
 
   // ---- checkpoints ----
   virtual absl::StatusOr<std::optional<Checkpoint>> GetCheckpoint(const std::string& flow_id) = 0;
@@ -151,6 +157,7 @@ class ControlStore {
 
   // ---- snapshots ----
   virtual absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) = 0;
+  // In the place of what is stored under the table's name, and of what is stored under another name for its oid.
   virtual absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) = 0;
   virtual absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) = 0;
 

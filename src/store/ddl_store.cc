@@ -88,21 +88,14 @@ absl::Status MarkCopy(SqlSession& session, const std::string& flow_id, const Con
     due |= !gone.empty() && gone.Text(0, 0) != "done";
   }
   if (!due || end.new_table.empty()) return absl::OkStatus();
-  return session
-      .Query(
-          "INSERT INTO @table_syncs (flow_id, table_name, state, snapshot_lsn, parts_total, parts_done, "
-          "rows_copied, rows_estimated, plan) VALUES ($1, $2, 'pending', 0, 0, 0, 0, 0, '') "
-          "ON CONFLICT (flow_id, table_name) DO UPDATE SET state = 'pending', snapshot_lsn = 0, "
-          "parts_total = 0, parts_done = 0, rows_copied = 0, rows_estimated = 0, plan = ''",
-          {flow_id, end.new_table})
-      .status();
+  return WriteTableSync(session, flow_id, {.table = end.new_table, .oid = end.shape ? end.shape->relation.oid : 0});
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<ControlStore::RecordedDdl>> SqlStore::RecordDdl(const std::vector<DdlEvent>& events) {
   std::vector<RecordedDdl> recorded;
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     recorded.clear();
     for (const DdlEvent& event : events) {
       RETURN_IF_ERROR(RequireFlow(session, event.flow_id));
@@ -170,7 +163,7 @@ absl::StatusOr<std::vector<DdlEvent>> SqlStore::ListDdl(const std::string& flow_
 absl::StatusOr<DdlEvent> SqlStore::MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                            const std::string& error) {
   DdlEvent event;
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(event, Move(session, id, from, to, error));
     return absl::OkStatus();
   }));
@@ -178,7 +171,7 @@ absl::StatusOr<DdlEvent> SqlStore::MoveDdl(int64_t id, const std::vector<DdlStat
 }
 
 absl::Status SqlStore::PutDdlReceipt(int64_t id, const std::string& destination) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(LoadEvent(session, id, /*lock=*/false).status());
     return session
         .Query(
@@ -192,7 +185,7 @@ absl::Status SqlStore::PutDdlReceipt(int64_t id, const std::string& destination)
 absl::StatusOr<DdlEvent> SqlStore::SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
                                              const DdlSettlement& settlement) {
   DdlEvent event;
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(event, Move(session, id, from, settlement.status, ""));
     ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(event.lsn));
     if (settlement.shape) RETURN_IF_ERROR(PutShape(session, event.flow_id, *settlement.shape, lsn));
@@ -236,7 +229,7 @@ absl::StatusOr<std::vector<StoredShape>> SqlStore::TableShapes(const std::string
 
 absl::Status SqlStore::PutTableShape(const std::string& flow_id, const StoredShape& shape) {
   ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(shape.lsn));
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     return PutShape(session, flow_id, shape.shape, lsn);
   });

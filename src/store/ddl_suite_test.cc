@@ -97,6 +97,7 @@ TEST_P(StoreTest, TheEndOfADdlEventSetsShapesAndCopies) {
   ASSERT_EQ(syncs->size(), 1u);
   EXPECT_EQ((*syncs)[0].table, "public.new");
   EXPECT_EQ((*syncs)[0].state, TableSyncState::kPending);
+  EXPECT_EQ((*syncs)[0].oid, 1);
 
   // A copy that is due stays so under another name; one that is done is forgotten.
   const int64_t rename = store->RecordDdl({Event(150, 0)})->front().event.id;

@@ -70,8 +70,8 @@ absl::Status RequireFlow(SqlSession& session, const std::string& id) {
 absl::StatusOr<std::string> SqlStore::Definition(const Flow& flow) const {
   if (flow.id.empty()) return absl::InvalidArgumentError("id: is missing; a stored flow needs one");
   std::string json = FlowToJson(flow);
-  if (box_) return box_->Seal(json, flow.id);
-  if (refuse_secrets_ && Redacted(flow) != flow) {
+  if (options_.box) return options_.box->Seal(json, flow.id);
+  if (options_.refuse_secrets && Redacted(flow) != flow) {
     return absl::FailedPreconditionError(
         absl::StrCat("flow '", flow.id,
                      "' holds a password, and this control store is shared: set WALLABY_SECRET_KEY (for example "
@@ -85,11 +85,11 @@ absl::StatusOr<StoredFlow> SqlStore::ReadFlow(const SqlRows& rows, int row) cons
   const std::string& id = rows.Text(row, 0);
   std::string json = rows.Text(row, 1);
   if (SecretBox::IsSealed(json)) {
-    if (!box_) {
+    if (!options_.box) {
       return absl::FailedPreconditionError(
           absl::StrCat("flow '", id, "' is stored encrypted; set WALLABY_SECRET_KEY to the key it was stored with"));
     }
-    const absl::StatusOr<std::string> opened = box_->Open(json, id);
+    const absl::StatusOr<std::string> opened = options_.box->Open(json, id);
     if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("flow '", id, "'"));
     json = *opened;
   }
@@ -111,7 +111,7 @@ absl::StatusOr<StoredFlow> SqlStore::ReadFlow(const SqlRows& rows, int row) cons
 absl::Status SqlStore::CreateFlow(const Flow& flow) {
   ASSIGN_OR_RETURN(const std::string definition, Definition(flow));
   const std::string created(FlowStateName(FlowState::kCreated));
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(session.Lock(kDefinitionLock));
     if (RequireFlow(session, flow.id).ok()) {
       return absl::AlreadyExistsError(
@@ -130,7 +130,7 @@ absl::Status SqlStore::CreateFlow(const Flow& flow) {
 
 absl::Status SqlStore::UpdateFlow(const Flow& flow) {
   ASSIGN_OR_RETURN(const std::string definition, Definition(flow));
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(session.Lock(kDefinitionLock));
     RETURN_IF_ERROR(RequireFlow(session, flow.id));
     ASSIGN_OR_RETURN(const std::string holder, HolderOfName(session, flow));
@@ -170,21 +170,24 @@ absl::StatusOr<std::vector<StoredFlow>> SqlStore::ListFlows(const std::string& a
 }
 
 absl::Status SqlStore::DeleteFlow(const std::string& id) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(session.Lock(kDefinitionLock));
+    RETURN_IF_ERROR(RequireFlow(session, id));
+    // First, as every fenced write begins with it. The lease's row stays, see migrations.cc; nobody holds it any more.
+    RETURN_IF_ERROR(
+        session
+            .Query("UPDATE @leases SET holder = '', expires_at = 0, generation = generation + 1 WHERE flow_id = $1",
+                   {id})
+            .status());
     ASSIGN_OR_RETURN(const SqlRows rows, session.Query("DELETE FROM @flows WHERE id = $1 RETURNING id", {id}));
     if (rows.empty()) return NoFlow(id);
-    RETURN_IF_ERROR(session.Query("DELETE FROM @checkpoints WHERE flow_id = $1", {id}).status());
-    // The lease's row stays, see migrations.cc; nobody holds it any more.
-    return session
-        .Query("UPDATE @leases SET holder = '', expires_at = 0, generation = generation + 1 WHERE flow_id = $1", {id})
-        .status();
+    return session.Query("DELETE FROM @checkpoints WHERE flow_id = $1", {id}).status();
   });
 }
 
 absl::Status SqlStore::Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
                                   const std::string& reason) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(const SqlRows rows, session.Query("SELECT state FROM @flows WHERE id = $1 {for_update}", {id}));
     if (rows.empty()) return NoFlow(id);
     ASSIGN_OR_RETURN(const FlowState current, ParseFlowState(rows.Text(0, 0)));
@@ -207,7 +210,7 @@ absl::Status SqlStore::Transition(const std::string& id, const std::vector<FlowS
 }
 
 absl::Status SqlStore::SetLastError(const std::string& id, const std::string& error) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(const SqlRows rows, session.Query("UPDATE @flows SET last_error = $2 WHERE id = $1 RETURNING id",
                                                        {id, Bounded(error)}));
     return rows.empty() ? NoFlow(id) : absl::OkStatus();

@@ -49,12 +49,34 @@ constexpr std::string_view kAcquire =
 
 }  // namespace
 
+absl::Status FencedGeneration(const std::string& flow_id, int64_t generation, int64_t newer,
+                              const std::string& holder) {
+  return absl::FailedPreconditionError(absl::StrCat("fenced: generation ", generation, " of flow '", flow_id,
+                                                    "' changes nothing any more: generation ", newer, " runs it now",
+                                                    holder.empty() ? "" : absl::StrCat(", held by ", holder)));
+}
+
+// The row is locked, so that no new worker can take the lease, read what is stored and start before this is committed.
+absl::Status CheckGeneration(SqlSession& session, const std::string& flow_id, int64_t generation) {
+  ASSIGN_OR_RETURN(const SqlRows rows,
+                   session.Query("SELECT generation, holder FROM @leases WHERE flow_id = $1 {for_share}", {flow_id}));
+  if (rows.empty() || rows.Int(0, 0) <= generation) return absl::OkStatus();
+  return FencedGeneration(flow_id, generation, rows.Int(0, 0), rows.Text(0, 1));
+}
+
+absl::Status SqlStore::Write(SqlDatabase::Body body) {
+  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+    if (fence_) RETURN_IF_ERROR(CheckGeneration(session, fence_->flow_id, fence_->generation));
+    return body(session);
+  });
+}
+
 absl::StatusOr<Lease> SqlStore::AcquireLease(const std::string& flow_id, const std::string& holder,
                                              absl::Duration ttl) {
   if (holder.empty()) return absl::InvalidArgumentError("holder: is missing; a lease needs one");
   WALLABY_CHECK(ttl <= kLongestLease, "a lease is not taken for so long");
   Lease lease{.flow_id = flow_id, .holder = holder};
-  RETURN_IF_ERROR(database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     ASSIGN_OR_RETURN(const SqlRows rows, session.Query(kAcquire, {flow_id, holder, absl::ToInt64Microseconds(ttl),
                                                                   absl::ToInt64Microseconds(kLongestLease)}));
@@ -67,7 +89,7 @@ absl::StatusOr<Lease> SqlStore::AcquireLease(const std::string& flow_id, const s
 }
 
 absl::Status SqlStore::RenewLease(const Lease& lease, absl::Duration ttl) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     // One that has run out may still be renewed, as long as nobody has taken it.
     ASSIGN_OR_RETURN(const SqlRows rows,
                      session.Query("UPDATE @leases SET expires_at = {now} + $4 "
@@ -78,7 +100,7 @@ absl::Status SqlStore::RenewLease(const Lease& lease, absl::Duration ttl) {
 }
 
 absl::Status SqlStore::ReleaseLease(const Lease& lease) {
-  return database_->Transact(SqlAccess::kWrite, [&](SqlSession& session) -> absl::Status {
+  return Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(const SqlRows rows,
                      session.Query("UPDATE @leases SET holder = '', expires_at = 0 "
                                    "WHERE flow_id = $1 AND holder = $2 AND generation = $3 RETURNING flow_id",

@@ -129,7 +129,11 @@ INSERT INTO @state_changes (from_state, to_state, total)
   SELECT from_state, to_state, count(*) FROM @state_events GROUP BY from_state, to_state;
 )sql";
 
-constexpr std::array<std::string_view, 3> kSteps = {kStep1, kStep2, kStep3};
+constexpr std::string_view kStep4 = R"sql(
+ALTER TABLE @table_syncs ADD COLUMN oid BIGINT NOT NULL DEFAULT 0;
+)sql";
+
+constexpr std::array<std::string_view, 4> kSteps = {kStep1, kStep2, kStep3, kStep4};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

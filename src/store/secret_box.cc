@@ -5,18 +5,18 @@
 
 #include <cstdlib>
 #include <memory>
+#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/freer.h"
+#include "base/key_text.h"
 #include "base/status.h"
 
 namespace wallaby {
 namespace {
 
 constexpr std::string_view kPrefix = "wallaby-sealed:1:";
-constexpr size_t kKeyBytes = 32;
 constexpr size_t kNonceBytes = 12;
 constexpr size_t kTagBytes = 16;
 
@@ -43,17 +43,9 @@ absl::Status CannotOpen() {
 }  // namespace
 
 absl::StatusOr<SecretBox> SecretBox::FromKeyText(std::string_view key) {
-  key = absl::StripAsciiWhitespace(key);
-  if (key.size() == 2 * kKeyBytes && key.find_first_not_of("0123456789abcdefABCDEF") == key.npos) {
-    return SecretBox(absl::HexStringToBytes(key));
-  }
-  std::string bytes;
-  if ((absl::Base64Unescape(key, &bytes) || absl::WebSafeBase64Unescape(key, &bytes)) && bytes.size() == kKeyBytes) {
-    return SecretBox(std::move(bytes));
-  }
-  return absl::InvalidArgumentError(
-      "WALLABY_SECRET_KEY: is not a key; allowed: 32 bytes as 64 hexadecimal digits or as base64, for example from "
-      "'openssl rand -hex 32'");
+  auto bytes = ParseKeyText(key);
+  if (!bytes.ok()) return Annotate(bytes.status(), "WALLABY_SECRET_KEY");
+  return SecretBox(*std::move(bytes));
 }
 
 absl::StatusOr<std::optional<SecretBox>> SecretBox::FromEnvironment() {

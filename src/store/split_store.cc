@@ -25,9 +25,7 @@ absl::Status SplitStore::PutCheckpoint(const std::string& flow_id, const Checkpo
   } else {
     ASSIGN_OR_RETURN(const std::optional<Lease> lease, control_->GetLease(flow_id));
     if (lease && lease->generation > generation) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "fenced: the checkpoint of flow '", flow_id, "' is not stored: it comes from generation ", generation,
-          ", and generation ", lease->generation, " runs the flow now, held by ", lease->holder));
+      return FencedGeneration(flow_id, generation, lease->generation, lease->holder);
     }
   }
   return checkpoints_->PutCheckpoint(flow_id, checkpoint, generation);

@@ -16,7 +16,7 @@ namespace wallaby {
 // A checkpoint is fenced twice: by the lease, and in the other database by the generation that wrote there last.
 class SplitStore final : public ControlStore {
  public:
-  SplitStore(std::unique_ptr<ControlStore> control, std::unique_ptr<SqlStore> checkpoints)
+  SplitStore(std::unique_ptr<ControlStore> control, std::shared_ptr<SqlStore> checkpoints)
       : control_(std::move(control)), checkpoints_(std::move(checkpoints)) {}
 
   absl::Status DeleteFlow(const std::string& id) override;
@@ -53,6 +53,10 @@ class SplitStore final : public ControlStore {
   absl::Status ReleaseLease(const Lease& lease) override { return control_->ReleaseLease(lease); }
   absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) override {
     return control_->GetLease(flow_id);
+  }
+  // The fence stands in the database of the leases; each checkpoint looks there by its own generation.
+  std::unique_ptr<ControlStore> FencedBy(const Lease& lease) const override {
+    return std::make_unique<SplitStore>(control_->FencedBy(lease), checkpoints_);
   }
   absl::StatusOr<std::vector<TableSync>> TableSyncs(const std::string& flow_id) override {
     return control_->TableSyncs(flow_id);
@@ -105,7 +109,7 @@ class SplitStore final : public ControlStore {
 
  private:
   const std::unique_ptr<ControlStore> control_;
-  const std::unique_ptr<SqlStore> checkpoints_;
+  const std::shared_ptr<SqlStore> checkpoints_;
 };
 
 }  // namespace wallaby

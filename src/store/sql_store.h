@@ -26,11 +26,8 @@ class SqlStore final : public ControlStore {
     // Checkpoints are taken for flows that this database does not hold; see SplitStore.
     bool only_checkpoints = false;
   };
-  SqlStore(std::unique_ptr<SqlDatabase> database, Options options)
-      : database_(std::move(database)),
-        box_(std::move(options.box)),
-        refuse_secrets_(options.refuse_secrets),
-        only_checkpoints_(options.only_checkpoints) {}
+  SqlStore(std::shared_ptr<SqlDatabase> database, Options options, std::optional<Lease> fence = std::nullopt)
+      : database_(std::move(database)), options_(std::move(options)), fence_(std::move(fence)) {}
 
   absl::Status CreateFlow(const Flow& flow) override;
   absl::Status UpdateFlow(const Flow& flow) override;
@@ -48,6 +45,9 @@ class SqlStore final : public ControlStore {
   absl::Status RenewLease(const Lease& lease, absl::Duration ttl) override;
   absl::Status ReleaseLease(const Lease& lease) override;
   absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) override;
+  std::unique_ptr<ControlStore> FencedBy(const Lease& lease) const override {
+    return std::make_unique<SqlStore>(database_, options_, lease);
+  }
 
   absl::StatusOr<std::optional<Checkpoint>> GetCheckpoint(const std::string& flow_id) override;
   absl::Status PutCheckpoint(const std::string& flow_id, const Checkpoint& checkpoint, int64_t generation) override;
@@ -79,18 +79,27 @@ class SqlStore final : public ControlStore {
   absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() override;
 
  private:
+  // One transaction that changes something; with a fence, behind it.
+  absl::Status Write(SqlDatabase::Body body);
   // The text that is stored for a flow, and back.
   absl::StatusOr<std::string> Definition(const Flow& flow) const;
   absl::StatusOr<StoredFlow> ReadFlow(const SqlRows& rows, int row) const;
 
-  const std::unique_ptr<SqlDatabase> database_;
-  const std::optional<SecretBox> box_;
-  const bool refuse_secrets_;
-  const bool only_checkpoints_;
+  const std::shared_ptr<SqlDatabase> database_;
+  const Options options_;
+  const std::optional<Lease> fence_;
 };
 
 // NOT_FOUND when there is no such flow.
 absl::Status RequireFlow(SqlSession& session, const std::string& id);
+
+// FAILED_PRECONDITION "fenced" when the flow's lease is of a newer generation. It does not become so before the
+// transaction's end.
+absl::Status CheckGeneration(SqlSession& session, const std::string& flow_id, int64_t generation);
+absl::Status FencedGeneration(const std::string& flow_id, int64_t generation, int64_t newer, const std::string& holder);
+
+// See ControlStore::PutTableSync.
+absl::Status WriteTableSync(SqlSession& session, const std::string& flow_id, const TableSync& sync);
 
 // Times as the store keeps them. A time that nobody set (1970) becomes the time now.
 int64_t StoredMicros(absl::Time time);

@@ -199,6 +199,62 @@ TEST_P(StoreTest, CheckpointsOfWorkersAreFencedAndNeverGoBack) {
   EXPECT_EQ((*store->GetCheckpoint("a"))->lsn, Lsn{1});
 }
 
+TEST_P(StoreTest, WhoWasOvertakenChangesNothing) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  const auto old = store->AcquireLease("a", "w1", absl::ZeroDuration());
+  ASSERT_TRUE(old.ok()) << old.status();
+  const auto overtaken = store->FencedBy(*old);
+  DdlEvent event;
+  event.flow_id = "a";
+  event.lsn = Lsn{7};
+  event.plan = "{}";
+  const auto recorded = overtaken->RecordDdl({event});
+  ASSERT_TRUE(recorded.ok()) << recorded.status();
+  const int64_t id = recorded->front().event.id;
+  ASSERT_STATUS_OK(overtaken->PutTableSync("a", {.table = "public.t", .state = TableSyncState::kCopying}));
+
+  const auto now = store->AcquireLease("a", "w2", absl::Minutes(1));
+  ASSERT_TRUE(now.ok()) << now.status();
+  const auto holder = store->FencedBy(*now);
+  ASSERT_STATUS_OK(holder->PutTableSync("a", {.table = "public.t", .state = TableSyncState::kDone}));
+  const absl::Status refused[] = {
+      overtaken->PutTableSync("a", {.table = "public.t", .state = TableSyncState::kCopying}),
+      overtaken->DeleteTableSync("a", "public.t"),
+      overtaken->PutTableShape("a", {}),
+      overtaken->RecordDdl({event}).status(),
+      overtaken->MoveDdl(id, {DdlStatus::kPending}, DdlStatus::kApplying, "").status(),
+      overtaken->PutDdlReceipt(id, "lake"),
+      overtaken->SettleDdl(id, {DdlStatus::kPending}, {}).status(),
+      overtaken->Transition("a", {}, FlowState::kFailed, "old news"),
+      overtaken->SetLastError("a", "old news"),
+      overtaken->PutReport("a", {.slot = "s"}),
+      overtaken->PutCheckpoint("a", {Lsn{9}}, old->generation),
+  };
+  for (const absl::Status& status : refused) {
+    EXPECT_FAILS(status, kFailedPrecondition, "fenced");
+    EXPECT_THAT(std::string(status.message()), HasSubstr("held by w2"));
+  }
+  ASSERT_EQ(overtaken->TableSyncs("a")->size(), 1u);  // reading is free
+  EXPECT_EQ(overtaken->TableSyncs("a")->front().state, TableSyncState::kDone);
+  EXPECT_TRUE(store->TableShapes("a")->empty());
+  EXPECT_EQ(store->GetDdl(id)->status, DdlStatus::kPending);
+  EXPECT_TRUE(store->GetDdl(id)->receipts.empty());
+  EXPECT_EQ(store->GetFlow("a")->state, FlowState::kCreated);
+  EXPECT_EQ(store->GetFlow("a")->last_error, "");
+  EXPECT_EQ(*store->GetReport("a"), std::nullopt);
+  EXPECT_EQ(*store->GetCheckpoint("a"), std::nullopt);
+
+  // Who holds the lease goes on, also when the time is over and nobody has taken it, and so does an operator.
+  ASSERT_STATUS_OK(holder->RenewLease(*now, absl::ZeroDuration()));
+  ASSERT_STATUS_OK(holder->SetLastError("a", "news"));
+  ASSERT_STATUS_OK(store->Transition("a", {}, FlowState::kPaused, "operator"));
+  // A flow that was deleted has no worker any more.
+  ASSERT_STATUS_OK(store->DeleteFlow("a"));
+  EXPECT_FAILS(holder->SetLastError("a", "news"), kFailedPrecondition, "fenced");
+}
+
 TEST_P(StoreTest, TableSyncs) {
   const auto store = Open();
   ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
@@ -208,6 +264,7 @@ TEST_P(StoreTest, TableSyncs) {
   sync.state = TableSyncState::kDone;
   sync.parts_done = 10;
   sync.plan = R"({"column":"id"})";
+  sync.oid = 4294967295;
   ASSERT_STATUS_OK(store->PutTableSync("a", sync));
   const auto syncs = store->TableSyncs("a");
   ASSERT_TRUE(syncs.ok()) << syncs.status();
@@ -221,7 +278,17 @@ TEST_P(StoreTest, TableSyncs) {
   EXPECT_EQ((*syncs)[1].rows_copied, 5000);
   EXPECT_EQ((*syncs)[1].rows_estimated, 20000);
   EXPECT_EQ((*syncs)[1].plan, sync.plan);
+  EXPECT_EQ((*syncs)[1].oid, sync.oid);
   EXPECT_EQ((*syncs)[0].plan, "");
+  EXPECT_EQ((*syncs)[0].oid, 0);
+  // A table has one entry, under its last name.
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  ASSERT_STATUS_OK(store->PutTableSync("b", sync));
+  ASSERT_STATUS_OK(store->PutTableSync("a", {.table = "public.renamed", .oid = sync.oid}));
+  EXPECT_EQ(store->TableSyncs("a")->size(), 2u);
+  EXPECT_EQ(store->TableSyncs("a")->back().table, "public.renamed");
+  EXPECT_EQ(store->TableSyncs("b")->size(), 1u);
+  ASSERT_STATUS_OK(store->PutTableSync("a", sync));
   ASSERT_STATUS_OK(store->DeleteTableSync("a", "public.orders"));
   ASSERT_STATUS_OK(store->DeleteTableSync("a", "public.orders"));
   EXPECT_EQ(store->TableSyncs("a")->size(), 1u);

@@ -49,6 +49,9 @@ TEST_F(StoresTest, CheckpointsElsewhereAreFencedAndGoWithTheirFlow) {
   const auto second = store.AcquireLease("a", "w2", absl::ZeroDuration());
   EXPECT_FAILS(store.PutCheckpoint("a", {Lsn{11}}, first->generation), kFailedPrecondition, "fenced");
   ASSERT_STATUS_OK(store.PutCheckpoint("a", {Lsn{12}}, second->generation));
+  EXPECT_FAILS(store.FencedBy(*first)->SetLastError("a", "old news"), kFailedPrecondition, "fenced");
+  ASSERT_STATUS_OK(store.FencedBy(*second)->SetLastError("a", "news"));
+  EXPECT_EQ((*store.FencedBy(*first)->GetCheckpoint("a"))->lsn, Lsn{12});
   // Given back, the lease says nothing any more; the other database remembers.
   ASSERT_STATUS_OK(store.ReleaseLease(*second));
   EXPECT_FAILS(store.PutCheckpoint("a", {Lsn{13}}, first->generation), kFailedPrecondition, "fenced");

@@ -34,6 +34,15 @@ inline constexpr MetricDef kSlotRetained = {"wallaby.source.slot.retained", Metr
                                             "WAL that the source keeps on its disk because of the flow's slot"};
 inline constexpr MetricDef kSlotActive = {"wallaby.source.slot.active", MetricKind::kGauge, "",
                                           "1 while somebody streams from the flow's slot, else 0"};
+inline constexpr MetricDef kSpoolSize = {"wallaby.spool.size", MetricKind::kGauge, "By",
+                                         "What all spools in the folder take on the disk"};
+inline constexpr MetricDef kSpoolLimit = {"wallaby.spool.limit", MetricKind::kGauge, "By",
+                                          "What they may take (WALLABY_SPOOL_LIMIT); 0: no limit"};
+inline constexpr MetricDef kSpoolBehind = {"wallaby.spool.behind", MetricKind::kGauge, "By",
+                                           "What of its slot's spool the flow has not delivered"};
+inline constexpr MetricDef kSpoolFullIn = {
+    "wallaby.spool.full_in", MetricKind::kGauge, "s",
+    "Time until the limit is reached, at the rate of the last minute; unknown while it is not in sight"};
 inline constexpr MetricDef kDestinationWrites = {"wallaby.destination.write.total", MetricKind::kCounter, "{batch}",
                                                  "Batches that a destination has taken"};
 inline constexpr MetricDef kDestinationWriteLatency = {"wallaby.destination.write.latency", MetricKind::kHistogram, "s",
@@ -79,7 +88,7 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 28> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 32> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -87,6 +96,10 @@ inline constexpr std::array<const MetricDef*, 28> kAllMetrics = {&kRecordsProces
                                                                  &kReplicationLag,
                                                                  &kSlotRetained,
                                                                  &kSlotActive,
+                                                                 &kSpoolSize,
+                                                                 &kSpoolLimit,
+                                                                 &kSpoolBehind,
+                                                                 &kSpoolFullIn,
                                                                  &kDestinationWrites,
                                                                  &kDestinationWriteLatency,
                                                                  &kDestinationCommitLatency,

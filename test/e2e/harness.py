@@ -256,14 +256,17 @@ class Wallaby:
         wait_until(lambda: not self.worker_pids(flow_id), 30, "the worker's end")
 
     def await_delivery(self, flow_id, source_dsn, slot, timeout=120):
-        """Waits until the slot has confirmed everything that is committed now."""
+        """Waits until the slot has confirmed everything that is committed now; with a spool, until the flow has."""
         target = sql(source_dsn, "SELECT pg_current_wal_lsn()")[0][0]
+        spools = "WALLABY_SPOOL_DIR" in self.env
 
         def confirmed():
             rows = sql(source_dsn, "SELECT confirmed_flush_lsn, confirmed_flush_lsn >= "
                                    f"'{target}'::pg_lsn FROM pg_replication_slots WHERE slot_name = '{slot}'")
             flow = self.get(flow_id)
             # A slot that was just made has confirmed its own position before the first row is copied.
+            if spools:
+                rows = sql(source_dsn, f"SELECT 1, '{flow.get('checkpoint', {}).get('lsn', '0/0')}' >= '{target}'::pg_lsn")
             if rows and rows[0][1] == "t":
                 return all(table.get("state") == "done" for table in flow.get("tables", []))
             if flow.get("state") in ("failed", "FLOW_STATE_FAILED"):

@@ -6,7 +6,7 @@ namespace wallaby::simulation {
 
 absl::Status FaultyStore::Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
                                      const std::string& reason) {
-  return Call(
+  return Write(
       "transition", [&](ControlStore& s) { return s.Transition(id, from, to, reason); },
       [&](const absl::Status& done) {
         if (!done.ok()) return;
@@ -28,19 +28,19 @@ absl::StatusOr<Lease> FaultyStore::AcquireLease(const std::string& flow_id, cons
 }
 
 absl::Status FaultyStore::PutCheckpoint(const std::string& flow_id, const Checkpoint& checkpoint, int64_t generation) {
-  return Call(
+  return Write(
       "put checkpoint", [&](ControlStore& s) { return s.PutCheckpoint(flow_id, checkpoint, generation); },
       [&](const absl::Status& done) {
         World& world = World::Now();
         if (!done.ok()) return;
         ++world.statistics.checkpoints;
         world.Say(absl::StrCat("checkpoint ", checkpoint.lsn.ToString()));
-        world.oracle.OnCheckpoint(checkpoint, world.scheduler.process()->number);
+        world.oracle.OnCheckpoint(checkpoint);
       });
 }
 
 absl::Status FaultyStore::PutTableSync(const std::string& flow_id, const TableSync& sync) {
-  return Call(
+  return Write(
       "put table sync", [&](ControlStore& s) { return s.PutTableSync(flow_id, sync); },
       [&](const absl::Status& done) {
         if (!done.ok()) return;
@@ -51,7 +51,7 @@ absl::Status FaultyStore::PutTableSync(const std::string& flow_id, const TableSy
 }
 
 absl::StatusOr<std::vector<ControlStore::RecordedDdl>> FaultyStore::RecordDdl(const std::vector<DdlEvent>& events) {
-  return Call(
+  return Write(
       "record ddl", [&](ControlStore& s) { return s.RecordDdl(events); },
       [&](const absl::StatusOr<std::vector<RecordedDdl>>& recorded) {
         if (!recorded.ok()) return;
@@ -65,7 +65,7 @@ absl::StatusOr<std::vector<ControlStore::RecordedDdl>> FaultyStore::RecordDdl(co
 
 absl::StatusOr<DdlEvent> FaultyStore::SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
                                                 const DdlSettlement& settlement) {
-  return Call(
+  return Write(
       "settle ddl", [&](ControlStore& s) { return s.SettleDdl(id, from, settlement); },
       [&](const absl::StatusOr<DdlEvent>& event) {
         if (!event.ok()) return;

@@ -4,6 +4,7 @@
 #define WALLABY_TEST_SIMULATION_FAULTY_STORE_H_
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,11 +19,14 @@ namespace wallaby::simulation {
 
 class FaultyStore final : public ControlStore {
  public:
+  // `fenced`: the view of the store that it is; null: the store itself.
+  explicit FaultyStore(std::unique_ptr<ControlStore> fenced = nullptr) : fenced_(std::move(fenced)) {}
+
   absl::Status CreateFlow(const Flow& flow) override {
-    return Call("create flow", [&](ControlStore& s) { return s.CreateFlow(flow); });
+    return Write("create flow", [&](ControlStore& s) { return s.CreateFlow(flow); });
   }
   absl::Status UpdateFlow(const Flow& flow) override {
-    return Call("update flow", [&](ControlStore& s) { return s.UpdateFlow(flow); });
+    return Write("update flow", [&](ControlStore& s) { return s.UpdateFlow(flow); });
   }
   absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override {
     return Call("get flow", [&](ControlStore& s) { return s.GetFlow(id); });
@@ -31,12 +35,12 @@ class FaultyStore final : public ControlStore {
     return Call("list flows", [&](ControlStore& s) { return s.ListFlows(after_id, limit); });
   }
   absl::Status DeleteFlow(const std::string& id) override {
-    return Call("delete flow", [&](ControlStore& s) { return s.DeleteFlow(id); });
+    return Write("delete flow", [&](ControlStore& s) { return s.DeleteFlow(id); });
   }
   absl::Status Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
                           const std::string& reason) override;
   absl::Status SetLastError(const std::string& id, const std::string& error) override {
-    return Call("set last error", [&](ControlStore& s) { return s.SetLastError(id, error); });
+    return Write("set last error", [&](ControlStore& s) { return s.SetLastError(id, error); });
   }
   absl::StatusOr<std::vector<StateEvent>> StateEvents(const std::string& id, int limit) override {
     return Call("state events", [&](ControlStore& s) { return s.StateEvents(id, limit); });
@@ -56,6 +60,9 @@ class FaultyStore final : public ControlStore {
   absl::StatusOr<std::optional<Lease>> GetLease(const std::string& flow_id) override {
     return Call("get lease", [&](ControlStore& s) { return s.GetLease(flow_id); });
   }
+  std::unique_ptr<ControlStore> FencedBy(const Lease& lease) const override {
+    return std::make_unique<FaultyStore>(World::Now().store->FencedBy(lease));
+  }
 
   absl::StatusOr<std::optional<Checkpoint>> GetCheckpoint(const std::string& flow_id) override {
     return Call("get checkpoint", [&](ControlStore& s) { return s.GetCheckpoint(flow_id); });
@@ -70,7 +77,7 @@ class FaultyStore final : public ControlStore {
   }
   absl::Status PutTableSync(const std::string& flow_id, const TableSync& sync) override;
   absl::Status DeleteTableSync(const std::string& flow_id, const std::string& table) override {
-    return Call("delete table sync", [&](ControlStore& s) { return s.DeleteTableSync(flow_id, table); });
+    return Write("delete table sync", [&](ControlStore& s) { return s.DeleteTableSync(flow_id, table); });
   }
 
   absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) override;
@@ -83,10 +90,10 @@ class FaultyStore final : public ControlStore {
   }
   absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                    const std::string& error) override {
-    return Call("move ddl", [&](ControlStore& s) { return s.MoveDdl(id, from, to, error); });
+    return Write("move ddl", [&](ControlStore& s) { return s.MoveDdl(id, from, to, error); });
   }
   absl::Status PutDdlReceipt(int64_t id, const std::string& destination) override {
-    return Call("put receipt", [&](ControlStore& s) { return s.PutDdlReceipt(id, destination); });
+    return Write("put receipt", [&](ControlStore& s) { return s.PutDdlReceipt(id, destination); });
   }
   absl::StatusOr<DdlEvent> SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
                                      const DdlSettlement& settlement) override;
@@ -97,7 +104,7 @@ class FaultyStore final : public ControlStore {
     return Call("table shapes", [&](ControlStore& s) { return s.TableShapes(flow_id); });
   }
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override {
-    return Call("put table shape", [&](ControlStore& s) { return s.PutTableShape(flow_id, shape); });
+    return Write("put table shape", [&](ControlStore& s) { return s.PutTableShape(flow_id, shape); });
   }
 
   // What reports say is of no consequence.
@@ -109,10 +116,10 @@ class FaultyStore final : public ControlStore {
     return Call("list reports", [&](ControlStore& s) { return s.ListReports(); });
   }
   absl::StatusOr<int64_t> AddAttempt(const DispatchAttempt& attempt) override {
-    return Call("add attempt", [&](ControlStore& s) { return s.AddAttempt(attempt); });
+    return Write("add attempt", [&](ControlStore& s) { return s.AddAttempt(attempt); });
   }
   absl::Status EndAttempt(int64_t id, int exit_code, const std::string& outcome) override {
-    return Call("end attempt", [&](ControlStore& s) { return s.EndAttempt(id, exit_code, outcome); });
+    return Write("end attempt", [&](ControlStore& s) { return s.EndAttempt(id, exit_code, outcome); });
   }
   absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() override {
     return Call("attempts", [&](ControlStore& s) { return s.ActiveAttempts(); });
@@ -127,13 +134,13 @@ class FaultyStore final : public ControlStore {
 
   // `then` sees the result at the moment at which it is durable.
   template <typename F, typename Then>
-  static std::invoke_result_t<F, ControlStore&> Call(std::string_view what, F call, Then then) {
+  std::invoke_result_t<F, ControlStore&> Call(std::string_view what, F call, Then then) const {
     World& world = World::Now();
     if (absl::Status reached = world.Reach(what); !reached.ok()) return reached;
     auto result = [&] {
       // SQLite's own locks are no business of the simulation.
       const Scheduler::NoYield whole;
-      auto done = call(*world.store);
+      auto done = call(fenced_ != nullptr ? *fenced_ : *world.store);
       then(done);
       return done;
     }();
@@ -142,9 +149,25 @@ class FaultyStore final : public ControlStore {
     return result;
   }
   template <typename F>
-  static std::invoke_result_t<F, ControlStore&> Call(std::string_view what, F call) {
+  std::invoke_result_t<F, ControlStore&> Call(std::string_view what, F call) const {
     return Call(what, call, [](const auto&) {});
   }
+
+  // A call that changes what is stored of the flow.
+  template <typename F, typename Then>
+  std::invoke_result_t<F, ControlStore&> Write(std::string_view what, F call, Then then) const {
+    return Call(what, call, [&](const auto& done) {
+      World& world = World::Now();
+      if (StatusOf(done).ok()) world.oracle.OnWrite(what, world.scheduler.process()->number);
+      then(done);
+    });
+  }
+  template <typename F>
+  std::invoke_result_t<F, ControlStore&> Write(std::string_view what, F call) const {
+    return Write(what, call, [](const auto&) {});
+  }
+
+  const std::unique_ptr<ControlStore> fenced_;
 };
 
 }  // namespace wallaby::simulation

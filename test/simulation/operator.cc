@@ -57,7 +57,7 @@ absl::Status Apply(ControlStore& store) {
                      HeldLease::Take(&store, kFlow, "ddl apply", absl::Seconds(10), [] { return false; }));
     ASSIGN_OR_RETURN(stored, store.GetFlow(kFlow));
     if (stored.state == FlowState::kRunning || stored.state == FlowState::kStopping) return absl::OkStatus();
-    RETURN_IF_ERROR(ApplyDdlEvent(store, stored.flow, event.id, {.generation = lease->generation()}).status());
+    RETURN_IF_ERROR(ApplyDdlEvent(lease->store(), stored.flow, event.id, {.generation = lease->generation()}).status());
   }
   return absl::OkStatus();
 }

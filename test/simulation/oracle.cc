@@ -44,8 +44,8 @@ void Oracle::LeaseTaken(int process, int64_t generation) {
 void Oracle::Settled(const DdlEvent& event) {
   const absl::StatusOr<SchemaChange> change = ChangeFromPlan(event.plan);
   if (!change.ok()) return world_.Violated(absl::StrCat("a plan cannot be read: ", change.status().message()));
-  if (change->before) settled_.emplace_back(change->before->relation.oid, event.lsn);
-  if (change->after) settled_.emplace_back(change->after->relation.oid, event.lsn);
+  if (change->before) settled_.emplace(change->before->relation.oid, event.lsn);
+  if (change->after) settled_.emplace(change->after->relation.oid, event.lsn);
   if (!change->after) return;
   const uint32_t oid = change->after->relation.oid;
   for (const SchemaStep& step : change->steps) {
@@ -56,7 +56,6 @@ void Oracle::Settled(const DdlEvent& event) {
       unsure_.insert(column);
     } else if (event.status == DdlStatus::kRejected) {
       rejected_.insert(column);
-      once_rejected_.insert(column);
     } else {
       rejected_.erase(column);  // renamed while nobody looked, it was asked for again
     }
@@ -162,7 +161,7 @@ std::string Oracle::CompareTables(const Disk& disk, bool whole) {
   for (const auto& [name, there] : disk.state.tables) {
     const Table& table = *world_.database.Find(there.oid);
     if (CopyIsDue(name)) continue;
-    if (!table.exists()) {
+    if (!table.exists() && (whole || disk.state.progress.commit >= table.now().commit)) {
       if (!whole || !WasToldOfDrop(table)) continue;
       return absl::StrCat(disk.name, ": table ", name, " was dropped and is there");
     }
@@ -178,17 +177,14 @@ std::string Oracle::CompareTables(const Disk& disk, bool whole) {
 
 // ---- what must hold ----
 
-bool Oracle::IsSettled(const DdlRecord& ddl, Lsn to) const {
-  if (once_rejected_.contains({ddl.oid, ddl.column})) return true;
-  return std::any_of(settled_.begin(), settled_.end(), [&](const auto& settled) {
-    return settled.first == ddl.oid && settled.second >= ddl.commit && settled.second <= to;
-  });
+bool Oracle::IsSettled(const DdlRecord& ddl) const {
+  return rejected_.contains({ddl.oid, ddl.column}) || settled_.contains({ddl.oid, ddl.commit});
 }
 
 void Oracle::OnChange(const Disk& disk, const DiskState& state, uint32_t oid, Position position) {
   for (const DdlRecord& ddl : world_.database.ddl) {
     if (!ddl.captured || ddl.oid != oid || ddl.commit > position.commit || ddl.commit < first_) continue;
-    if (ddl.commit < HighestShown(state, oid) || IsSettled(ddl, position.commit)) continue;
+    if (ddl.commit < HighestShown(state, oid) || IsSettled(ddl)) continue;
     return world_.Violated(absl::StrCat(disk.name, ": change ", position.ToString(), " of table ", oid,
                                         " is delivered, and nobody has decided on the DDL at ", ddl.commit.ToString()));
   }
@@ -204,7 +200,7 @@ void Oracle::OnCommit(const Disk& disk, int64_t generation) {
     const DiskTable* there = state.Find(ddl.oid);
     if (there == nullptr || CopyIsDue(*world_.database.Find(ddl.oid)) || ddl.commit < HighestShown(state, ddl.oid))
       continue;
-    if (IsSettled(ddl, ddl.commit)) continue;
+    if (IsSettled(ddl)) continue;
     return world_.Violated(absl::StrCat(disk.name, " has gone to ", state.progress.commit.ToString(),
                                         ", and nobody has decided on the DDL at ", ddl.commit.ToString()));
   }
@@ -218,16 +214,19 @@ bool Oracle::IsDurable(const Disk& disk, const WalTransaction& t) {
   return std::all_of(t.ops.begin(), t.ops.end(), [&](const WalOp& op) {
     if (op.kind == WalOp::Kind::kMessage) return true;
     const Table* table = world_.database.Find(op.oid);
-    if (!table->exists()) return true;
+    if (!table->exists() && table->now().commit == t.commit) return true;
     return CopyIsDue(*table) || t.commit < HighestShown(disk.state, op.oid);
   });
 }
 
-void Oracle::OnCheckpoint(const Checkpoint& checkpoint, int process) {
-  if (generations_[process] < generation_) {
-    return world_.Violated(absl::StrCat("a worker of generation ", generations_[process],
-                                        " stores a checkpoint, and generation ", generation_, " has taken over"));
-  }
+// An operator may, whoever runs the flow; what one does with a lease, it does with that lease's own view of the store.
+void Oracle::OnWrite(std::string_view what, int process) {
+  if (!world_.running.contains(process) || generations_[process] == generation_) return;
+  world_.Violated(absl::StrCat("a worker of generation ", generations_[process], " does: ", what, ", and generation ",
+                               generation_, " has taken over"));
+}
+
+void Oracle::OnCheckpoint(const Checkpoint& checkpoint) {
   if (checkpoint.lsn < checkpoint_) {
     return world_.Violated(
         absl::StrCat("the checkpoint goes back from ", checkpoint_.ToString(), " to ", checkpoint.lsn.ToString()));

@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,9 @@ class Oracle {
   // A streamed change of the table is written to the destination.
   void OnChange(const Disk& disk, const DiskState& state, uint32_t oid, Position position);
   void OnCommit(const Disk& disk, int64_t generation);
-  void OnCheckpoint(const Checkpoint& checkpoint, int process);
+  // A process has changed what the store has of the flow.
+  void OnWrite(std::string_view what, int process);
+  void OnCheckpoint(const Checkpoint& checkpoint);
   void OnAcknowledge(Lsn flushed);
   void OnFailed(const std::string& reason);
 
@@ -68,23 +71,22 @@ class Oracle {
   std::string CompareTable(const DiskState& state, const Table& table, const DiskTable& there, bool whole) const;
   std::string CompareRow(const Table& table, const DiskTable& there, int64_t key, Lsn at) const;
   // Somebody has decided on it, or there is nothing to decide: it is about a column that was rejected.
-  bool IsSettled(const DdlRecord& ddl, Lsn to) const;
+  bool IsSettled(const DdlRecord& ddl) const;
   bool IsDurable(const Disk& disk, const WalTransaction& t);
 
   World& world_;
   std::map<std::string, Part> parts_;
   bool syncs_known_ = false;
   std::vector<TableSync> syncs_;
-  std::vector<std::pair<uint32_t, Lsn>> settled_;
+  std::set<std::pair<uint32_t, Lsn>> settled_;  // events, by table and commit
   Lsn checkpoint_;
   size_t verified_ = 0;                 // so many transactions of the log were seen to be durable
   std::map<int, int64_t> generations_;  // by process
   int64_t generation_ = 0;              // of the last lease
   // Columns, by table and attribute number.
   std::set<std::pair<uint32_t, int>> rejected_;
-  std::set<std::pair<uint32_t, int>> unsure_;         // whether those were rejected is not known any more
-  std::set<std::pair<uint32_t, int>> once_rejected_;  // also those that were accepted later
-  Lsn first_;                                         // where the slot begins
+  std::set<std::pair<uint32_t, int>> unsure_;  // whether those were rejected is not known any more
+  Lsn first_;                                  // where the slot begins
 };
 
 }  // namespace wallaby::simulation

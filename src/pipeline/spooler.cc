@@ -1,0 +1,267 @@
+#include "pipeline/spooler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/backoff.h"
+#include "base/failpoint.h"
+#include "base/status.h"
+#include "pgoutput/messages.h"
+#include "spool/spool_cursor.h"
+#include "telemetry/log.h"
+
+namespace wallaby {
+namespace {
+
+// How many packets one drain takes before the spooler looks at its other duties.
+constexpr int kPacketsPerDrain = 4096;
+// What was appended becomes durable at this age, or at this size.
+constexpr absl::Duration kSyncAfter = absl::Milliseconds(500);
+constexpr int64_t kSyncBytes = 32 << 20;
+// How often the spooler looks whether there is room, and who is past what.
+constexpr absl::Duration kLookEvery = absl::Seconds(1);
+// While another process has the spool, or there is nothing to spool yet.
+constexpr absl::Duration kAskAgain = absl::Seconds(1);
+
+// Nothing is wrong; there is nothing to do here for now.
+absl::Status NotYet(std::string_view why) {
+  return absl::CancelledError(why);
+}
+
+}  // namespace
+
+Spooler::Spooler(Source* source, const SourceOptions* source_options, ControlStore* store, Clock* clock,
+                 SpoolOptions spool, SpoolPolicy policy, Failed failed)
+    : source_(source),
+      source_options_(source_options),
+      store_(store),
+      clock_(clock),
+      spool_(std::move(spool)),
+      policy_(policy),
+      failed_(std::move(failed)),
+      thread_([this] { Run(); }) {}
+
+Spooler::~Spooler() {
+  end_.Set();
+  wake_.Set();
+  thread_.join();
+}
+
+void Spooler::Poke() {
+  {
+    std::lock_guard lock(mutex_);
+    poked_ = true;
+  }
+  wake_.Set();
+}
+
+std::string Spooler::trouble() const {
+  std::lock_guard lock(mutex_);
+  return trouble_;
+}
+
+std::optional<SpoolName> Spooler::name() const {
+  std::lock_guard lock(mutex_);
+  return name_;
+}
+
+void Spooler::SetTrouble(std::string trouble) {
+  std::lock_guard lock(mutex_);
+  trouble_ = std::move(trouble);
+}
+
+void Spooler::Run() {
+  Backoff backoff(absl::Milliseconds(500), absl::Seconds(30));
+  while (!end_.Wait(absl::ZeroDuration())) {
+    const absl::Status status = SpoolOnce();
+    if (status.ok()) return;
+    if (absl::IsCancelled(status)) {
+      backoff.Reset();
+      wake_.Wait(kAskAgain);
+      wake_.Clear();
+      continue;
+    }
+    SetTrouble(absl::StrCat("the slot is not read: ", status.message()));
+    if (!IsTransient(status) && !absl::IsResourceExhausted(status)) {
+      Log(LogLevel::kError, "the spool cannot go on", {{"error", std::string(status.message())}});
+      failed_(status);
+      return;
+    }
+    const absl::Duration wait = backoff.Next();
+    Log(LogLevel::kWarn, "spooling failed; trying again",
+        {{"error", std::string(status.message())}, {"in", absl::FormatDuration(wait)}});
+    end_.Wait(wait);
+  }
+}
+
+absl::Status Spooler::SpoolOnce() {
+  Try t;
+  RETURN_IF_ERROR(Open(t));
+  SetTrouble("");
+  while (!end_.Wait(absl::ZeroDuration())) RETURN_IF_ERROR(Step(t));
+  return Close(t);
+}
+
+absl::Status Spooler::Open(Try& t) {
+  ASSIGN_OR_RETURN(t.session, source_->Connect());
+  ASSIGN_OR_RETURN(const ServerInfo server, t.session->GetServerInfo());
+  const SpoolName name{server.system_identifier, source_options_->slot};
+  {
+    std::lock_guard lock(mutex_);
+    name_ = name;
+  }
+  ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool_, name));
+  if (cursors.empty()) return NotYet("no flow has begun to read the slot");
+  ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, t.session->GetSlot());
+  // The flow's own attempt makes it, or says what its loss means.
+  if (!slot.has_value()) return NotYet("there is no slot");
+  RETURN_IF_ERROR(CheckSlotUsable(*slot, server.database));
+  auto writer = SpoolWriter::Open(spool_, name, source_options_->publication, slot->confirmed_flush);
+  if (absl::IsAborted(writer.status())) {
+    SetTrouble("");
+    return NotYet(writer.status().message());
+  }
+  RETURN_IF_ERROR(writer.status());
+  t.writer = *std::move(writer);
+  if (slot->confirmed_flush > t.writer->end()) {
+    return absl::DataLossError(absl::StrCat(
+        "the spool ", SpoolFolder(spool_, name), " ends at ", t.writer->end().ToString(), ", but slot ", slot->name,
+        " was moved on to ", slot->confirmed_flush.ToString(),
+        ": the changes between are gone, because the spool's last segment was damaged or somebody else has read the "
+        "slot. To copy every table of its flows again, stop them and run for each: wallaby-worker -flow-id ID -mode "
+        "backfill"));
+  }
+  t.budget = std::make_unique<SpoolBudget>(store_, spool_, name, policy_);
+  RETURN_IF_ERROR(LookForRoom(t));
+  t.had_end = t.writer->end();
+  if (t.writer->last_commit() >= slot->confirmed_flush) t.had_commit = t.writer->last_commit();
+  StreamOptions options;
+  // Not where the spool ends: what comes again proves that the server still has the history that the spool has.
+  options.start = slot->confirmed_flush;
+  options.messages = true;
+  options.on_switch = [](std::string_view what) { Log(LogLevel::kInfo, what, {{"by", "spool"}}); };
+  ASSIGN_OR_RETURN(t.stream, t.session->StartReplication(options));
+  Log(LogLevel::kInfo, "spooling",
+      {{"slot", slot->name}, {"from", options.start.ToString()}, {"folder", SpoolFolder(spool_, name)}});
+  t.synced_at = clock_->Monotonic();
+  return Tell(t, /*request_reply=*/true);
+}
+
+absl::Status Spooler::Step(Try& t) {
+  wake_.Clear();
+  {
+    std::lock_guard lock(mutex_);
+    t.poked |= std::exchange(poked_, false);
+  }
+  bool more = false;
+  // A transaction that has begun is taken whole.
+  if (t.room || t.writer->in_transaction()) {
+    ASSIGN_OR_RETURN(more, Drain(t));
+  }
+  if (!more) RETURN_IF_ERROR(TakeIdle(t));
+  if (t.dirty && !more) {
+    RETURN_IF_ERROR(t.writer->Flush());
+    t.dirty = false;
+  }
+  const absl::Duration now = clock_->Monotonic();
+  if (t.writer->durable() < t.writer->end() && (now - t.synced_at >= kSyncAfter || t.unsynced >= kSyncBytes)) {
+    RETURN_IF_ERROR(t.writer->Sync());
+    t.synced_at = now;
+    t.unsynced = 0;
+    t.dirty = false;
+  }
+  if (now - t.looked_at >= kLookEvery) RETURN_IF_ERROR(LookForRoom(t));
+  if (t.poked || t.reply_requested || t.writer->durable() > t.told ||
+      now - t.told_at >= source_options_->status_interval) {
+    RETURN_IF_ERROR(Tell(t, std::exchange(t.poked, false)));
+  }
+  if (more) return absl::OkStatus();
+  const absl::Duration until_sync = t.writer->durable() < t.writer->end() ? kSyncAfter : kLookEvery;
+  if (!t.room && !t.writer->in_transaction()) {
+    wake_.Wait(until_sync);
+    return absl::OkStatus();
+  }
+  return t.stream->Wait(std::min(until_sync, source_options_->status_interval), wake_);
+}
+
+absl::StatusOr<bool> Spooler::Drain(Try& t) {
+  for (int i = 0; i < kPacketsPerDrain; ++i) {
+    ASSIGN_OR_RETURN(const Packet packet, t.stream->Next());
+    switch (packet.kind) {
+      case Packet::Kind::kNone:
+        return false;
+      case Packet::Kind::kData:
+        if (packet.payload.starts_with(static_cast<char>(pgoutput::MessageType::kBegin))) {
+          RETURN_IF_ERROR(CheckHistory(t, packet.payload));
+        }
+        RETURN_IF_ERROR(t.writer->Append(packet.payload));
+        t.dirty = true;
+        t.unsynced += static_cast<int64_t>(packet.payload.size());
+        t.received = std::max(t.received, packet.wal_end);
+        break;
+      case Packet::Kind::kKeepalive:
+        t.idle = t.received = std::max(t.received, packet.wal_end);
+        t.reply_requested |= packet.reply_requested;
+        break;
+    }
+  }
+  return true;
+}
+
+// Positions are given out again by a server that was restored from a backup, or promoted without the last transactions.
+absl::Status Spooler::CheckHistory(Try& t, std::string_view begin_message) const {
+  pgoutput::Begin begin;
+  RETURN_IF_ERROR(pgoutput::ParseBegin(begin_message, &begin));
+  if (begin.commit == t.had_commit) {
+    t.had_commit = {};
+    return absl::OkStatus();
+  }
+  const bool known = t.had_commit.valid() ? begin.commit < t.had_commit : begin.commit <= t.writer->last_commit();
+  if (known || (begin.commit >= t.had_end && !t.had_commit.valid())) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("the source's history is another one than before: it now has a transaction at ",
+                   begin.commit.ToString(), ", and the spool, which goes to ", t.had_end.ToString(),
+                   ", has not; the source was restored from a backup, or failed over to a standby that lacked the last "
+                   "transactions, "
+                   "and the destinations may have rows that it lost. Delete the flows of slot ",
+                   source_options_->slot, " and the slot, and create them anew, which copies every table"));
+}
+
+// WAL without changes for us moves the flows and the slot on, too.
+absl::Status Spooler::TakeIdle(Try& t) {
+  if (t.writer->in_transaction() || t.idle <= t.writer->end()) return absl::OkStatus();
+  RETURN_IF_ERROR(t.writer->AppendIdle(t.idle));
+  t.dirty = true;
+  return absl::OkStatus();
+}
+
+absl::Status Spooler::LookForRoom(Try& t) {
+  const bool had = t.room;
+  ASSIGN_OR_RETURN(t.room, t.budget->MakeRoom(*t.writer));
+  t.looked_at = clock_->Monotonic();
+  if (had && !t.room) {
+    Log(LogLevel::kWarn, "the spool is full: the slot is not read on, and the source keeps its WAL",
+        {{"why", t.budget->why_full()}});
+  } else if (!had && t.room) {
+    Log(LogLevel::kInfo, "the spool has room again");
+  }
+  SetTrouble(t.room ? "" : absl::StrCat("the spool is full: ", t.budget->why_full()));
+  return absl::OkStatus();
+}
+
+absl::Status Spooler::Tell(Try& t, bool request_reply) {
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSourceFeedback));
+  t.told = t.writer->durable();
+  t.told_at = clock_->Monotonic();
+  t.reply_requested = false;
+  return t.stream->SendFeedback(std::max(t.received, t.told), t.told, request_reply);
+}
+
+absl::Status Spooler::Close(Try& t) {
+  if (t.writer->in_transaction()) RETURN_IF_ERROR(t.writer->DropOpen());
+  RETURN_IF_ERROR(t.writer->Sync());
+  return Tell(t, /*request_reply=*/false);
+}
+
+}  // namespace wallaby

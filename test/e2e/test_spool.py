@@ -1,0 +1,304 @@
+"""The spool: a slot that moves on while its flows wait, several flows on one slot, and what happens when there is no room."""
+
+import glob
+import json
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+
+from e2e.harness import Postgres, PostgresTest, Wallaby, source_endpoint, sql, wait_until
+
+MIB = 1 << 20
+
+
+class SpoolTest(PostgresTest):
+    def setUp(self):
+        self.name = self.id().rsplit(".", 1)[1][5:40]
+        self.slot = "slot_" + self.name
+        self.source = self.postgres.database("s_" + self.name)
+        sql(self.source, "CREATE TABLE orders (id int PRIMARY KEY, note text);"
+            "CREATE TABLE users (id int PRIMARY KEY, name text);"
+            "INSERT INTO orders SELECT n, 'order ' || n FROM generate_series(1, 100) n;"
+            "INSERT INTO users SELECT n, 'user ' || n FROM generate_series(1, 10) n")
+        self.targets = {}
+
+    def tearDown(self):
+        self.wallaby.close()
+        sql(self.postgres.dsn, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+
+    def serve(self, **env):
+        folder = tempfile.mkdtemp(prefix="wallaby-spool-")
+        self.spool = os.path.join(folder, "spool")
+        self.wallaby = Wallaby({"WALLABY_SPOOL_DIR": self.spool, "WALLABY_DDL_GATE": "true", **env}, folder=folder).start()
+
+    def begin(self, flow_id="flow", destinations=None, wait=True, **options):
+        """Creates a flow into a PostgreSQL database of its own and waits until it streams."""
+        target = self.targets[flow_id] = self.postgres.database(f"t_{self.name}_{flow_id}")
+        self.wallaby.create({
+            "name": flow_id, "id": flow_id,
+            "source": source_endpoint(self.source, slot=self.slot, publication="p", **options),
+            "destinations": destinations or [{"name": "copy", "type": "postgres", "options": {"dsn": target}}]})
+        if wait:
+            wait_until(lambda: self.activity(flow_id).startswith("streaming"), 60, lambda: self.wallaby.log()[-3000:])
+
+    def activity(self, flow_id="flow"):
+        return self.wallaby.get(flow_id).get("activity", "")
+
+    def state(self, state, flow_id="flow"):
+        return wait_until(lambda: (lambda f: f if f["state"].lower().endswith(state) else None)(self.wallaby.get(flow_id)),
+                          60, lambda: f"state {state}\n{self.wallaby.log()[-3000:]}")
+
+    def fill(self, mib, first):
+        """So much WAL of orders, in transactions of about a megabyte."""
+        for n in range(mib):
+            sql(self.source, f"INSERT INTO orders SELECT n, repeat(md5(n::text), 32) FROM "
+                f"generate_series({first + 1000 * n}, {first + 1000 * n + 999}) n")
+
+    def position(self):
+        return sql(self.source, "SELECT pg_current_wal_lsn()")[0][0]
+
+    def slot_passes(self, lsn, timeout=60):
+        """Waits until the source may forget what is before `lsn`."""
+        wait_until(lambda: sql(self.source, f"SELECT confirmed_flush_lsn >= '{lsn}' FROM pg_replication_slots WHERE "
+                               f"slot_name = '{self.slot}'") == [["t"]], timeout,
+                   lambda: f"the slot's move to {lsn}\n{self.wallaby.log()[-3000:]}")
+
+    def spool_bytes(self):
+        return sum(os.path.getsize(path) for path in glob.glob(self.spool + "/*/*.segment"))
+
+    def same(self, flow_id="flow", tables=("orders", "users")):
+        self.wallaby.await_delivery(flow_id, self.source, self.slot)
+        for table in tables:
+            query = f"SELECT * FROM {table} ORDER BY id"
+            self.assertEqual(sql(self.targets[flow_id], query), sql(self.source, query), f"{table} of {flow_id}")
+
+    def approve_all(self, flow_id="flow"):
+        for event in json.loads(self.wallaby.admin("ddl", "list", "-status", "pending", "-flow-id", flow_id, "-json").stdout)["events"]:
+            self.wallaby.admin("ddl", "approve", "-id", str(event["id"]))
+            self.wallaby.admin("ddl", "apply", "-id", str(event["id"]))
+        self.wallaby.admin("flow", "resume", "-flow-id", flow_id)
+
+    def test_gate_costs_the_source_nothing(self):
+        self.serve()
+        self.begin()
+        sql(self.source, "ALTER TABLE orders ADD COLUMN place text DEFAULT 'here'")
+        self.assertEqual(self.state("paused")["reason"], "ddl_pending")
+        self.fill(40, 1000)
+        sql(self.source, "UPDATE orders SET place = 'there' WHERE id % 7 = 0; DELETE FROM users WHERE id = 3")
+        self.slot_passes(self.position())
+        self.assertEqual(sql(self.targets["flow"], "SELECT count(*) FROM orders"), [["100"]])
+        self.assertGreater(self.spool_bytes(), 20 * MIB)
+        # The server may now drop the WAL, and does at its next checkpoints.
+        sql(self.source, "SELECT pg_logical_emit_message(false, 'x', 'y'); CHECKPOINT")
+        kept = lambda: int(sql(self.source, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM "
+                               f"pg_replication_slots WHERE slot_name = '{self.slot}'")[0][0])
+        wait_until(lambda: sql(self.source, "SELECT pg_log_standby_snapshot()" if self.postgres.major >= 16 else
+                               "CHECKPOINT") is not None and kept() < 2 * MIB, 60, lambda: f"{kept()} bytes of WAL kept")
+        self.approve_all()
+        self.same()
+        # What every flow is past goes, but for the segment that is being written.
+        wait_until(lambda: self.spool_bytes() < 70 * MIB, 30, "the removal of segments")
+
+    def test_rejected_column_stays_out_of_spooled_rows(self):
+        self.serve()
+        self.begin()
+        sql(self.source, "ALTER TABLE orders ADD COLUMN secret text")
+        self.state("paused")
+        sql(self.source, "INSERT INTO orders VALUES (200, 'after', 'hidden'); UPDATE orders SET note = 'new' WHERE id = 5")
+        self.slot_passes(self.position())
+        event = json.loads(self.wallaby.admin("ddl", "list", "-status", "pending", "-json").stdout)["events"][0]
+        self.wallaby.admin("ddl", "reject", "-id", str(event["id"]))
+        self.wallaby.admin("flow", "resume", "-flow-id", "flow")
+        self.wallaby.await_delivery("flow", self.source, self.slot)
+        self.assertEqual(sql(self.targets["flow"], "SELECT * FROM orders WHERE id IN (5, 200) ORDER BY id"),
+                         [["5", "new"], ["200", "after"]])
+
+    def test_pause_by_an_operator(self):
+        self.serve()
+        self.begin()
+        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
+        self.state("paused")
+        self.fill(3, 1000)
+        self.slot_passes(self.position())
+        self.assertEqual(sql(self.targets["flow"], "SELECT count(*) FROM orders"), [["100"]])
+        self.assertIn("read into the spool", wait_until(self.activity, 30, "the activity"))
+        self.wallaby.admin("flow", "resume", "-flow-id", "flow")
+        self.same()
+
+    def test_destination_that_is_down(self):
+        target = Postgres(15)
+        self.addCleanup(target.stop)
+        self.serve()
+        self.begin(destinations=[{"name": "copy", "type": "postgres", "options": {"dsn": target.dsn}}])
+        self.targets["flow"] = target.dsn
+        target.kill()
+        self.fill(5, 1000)
+        self.slot_passes(self.position())
+        # Also for a worker that has never reached its destination.
+        for pid in self.wallaby.worker_pids("flow"):
+            os.kill(pid, signal.SIGKILL)
+        self.fill(5, 10000)
+        self.slot_passes(self.position())
+        target.restart()
+        self.same()
+
+    def test_three_flows_on_one_slot(self):
+        self.serve()
+        self.begin("one")
+        self.begin("two")
+        self.begin("three", tables="public.users")
+        for flow_id in ("one", "two"):
+            self.same(flow_id)
+        self.wallaby.stop_flow("two")
+        self.fill(4, 1000)
+        sql(self.source, "UPDATE users SET name = upper(name)")
+        self.slot_passes(self.position())
+        self.same("one")
+        self.same("three", tables=["users"])
+        self.assertEqual(sql(self.targets["three"], "SELECT to_regclass('orders')"), [[None]])
+        self.assertEqual(sql(self.targets["two"], "SELECT count(*) FROM orders"), [["100"]])
+        self.assertEqual(sql(self.source, "SELECT count(*) FROM pg_stat_replication WHERE application_name LIKE 'wallaby%'"),
+                         [["1"]])
+        self.wallaby.admin("flow", "start", "-flow-id", "two")
+        self.same("two")
+        # A gate of one is none of the others' business.
+        self.wallaby.stop_flow("one")
+        sql(self.source, "ALTER TABLE orders ADD COLUMN place text; INSERT INTO users VALUES (50, 'fifty')")
+        self.state("paused", "two")
+        self.same("three", tables=["users"])
+        self.approve_all("two")
+        self.same("two")
+
+    def test_kills(self):
+        """Workers die at any moment: while they deliver, while they only spool, while one takes the spool from another."""
+        self.serve(WALLABY_SPOOL_LIMIT="1GiB")
+        self.begin("one")
+        self.begin("two", tables="public.orders")
+        seed = int(os.environ.get("WALLABY_SEED") or 0) or time.time_ns() % 100000
+        chance = random.Random(seed)
+        print(f"WALLABY_SEED={seed}", flush=True)
+        for n in range(int(os.environ.get("WALLABY_KILLS") or 15)):
+            if n % 5 == 1:
+                self.wallaby.admin("flow", "pause", "-flow-id", "one")
+            if n % 5 == 4:
+                self.wallaby.admin("flow", "resume", "-flow-id", "one")
+            self.fill(int(os.environ.get("WALLABY_FILL") or 1), 10000 + 100000 * n)
+            sql(self.source, f"UPDATE orders SET note = 'round {n}' WHERE id % 10 = {n % 10} AND id > {10000 + 100000 * n}")
+            if n % 3 == 0:
+                sql(self.source, "CHECKPOINT")
+            time.sleep(chance.uniform(0, 1.5))
+            for pid in self.wallaby.worker_pids():
+                if chance.random() < 0.7:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+        if self.wallaby.get("one")["state"].lower().endswith("paused"):
+            self.wallaby.admin("flow", "resume", "-flow-id", "one")
+        self.same("one")
+        self.same("two", tables=["orders"])
+
+    def test_full_holds_the_slot(self):
+        self.serve(WALLABY_SPOOL_LIMIT="16MiB")
+        self.begin()
+        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
+        self.state("paused")
+        self.fill(40, 1000)
+        wait_until(lambda: "the spool is full" in self.activity(), 60, lambda: self.activity())
+        self.assertIn("flow flow holds", self.activity())
+        self.assertLess(self.spool_bytes(), 20 * MIB)
+        self.wallaby.admin("flow", "resume", "-flow-id", "flow")
+        self.same()
+
+    def test_full_fails_the_flow_that_holds_most(self):
+        self.serve(WALLABY_SPOOL_LIMIT="16MiB", WALLABY_SPOOL_POLICY="fail")
+        self.begin("slow")
+        self.begin("quick")
+        self.wallaby.admin("flow", "pause", "-flow-id", "slow")
+        self.state("paused", "slow")
+        self.fill(40, 1000)
+        self.assertIn("the spool is full", self.state("failed", "slow")["reason"])
+        self.same("quick")
+        self.wallaby.admin("flow", "start", "-flow-id", "slow")
+        self.assertIn("-mode backfill", self.state("failed", "slow")["reason"])
+        self.wallaby.worker("slow", "-mode", "backfill")
+        self.wallaby.admin("flow", "start", "-flow-id", "slow")
+        self.same("slow")
+
+    def test_own_limit_of_a_flow(self):
+        self.serve()
+        self.begin(spool_limit="8MiB")
+        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
+        self.state("paused")
+        self.fill(30, 1000)
+        wait_until(lambda: "its spool_limit is 8.0 MiB" in self.activity(), 60, lambda: self.activity())
+        self.wallaby.admin("flow", "resume", "-flow-id", "flow")
+        self.same()
+
+    def test_spool_that_is_lost(self):
+        self.serve()
+        self.begin()
+        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
+        self.state("paused")
+        self.fill(2, 1000)
+        self.slot_passes(self.position())
+        self.wallaby.stop_flow("flow")
+        self.wallaby.kill()
+        moved = self.spool + ".moved"
+        os.rename(self.spool, moved)
+        self.wallaby.start()
+        self.wallaby.admin("flow", "start", "-flow-id", "flow")
+        reason = self.state("failed")["reason"]
+        self.assertIn("there is no spool " + self.spool, reason)
+        self.assertIn("wallaby-worker -flow-id flow -mode backfill", reason)
+        # It was not lost.
+        self.wallaby.admin("flow", "stop", "-flow-id", "flow", check=False)
+        wait_until(lambda: not self.wallaby.worker_pids("flow"), 30, "the worker's end")
+        shutil.rmtree(self.spool, ignore_errors=True)
+        os.rename(moved, self.spool)
+        self.wallaby.admin("flow", "start", "-flow-id", "flow")
+        self.same()
+
+    def test_spool_setting_that_is_forgotten(self):
+        self.serve()
+        self.begin()
+        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
+        self.state("paused")
+        self.fill(2, 1000)
+        self.slot_passes(self.position())
+        self.wallaby.stop_flow("flow")
+        self.wallaby.kill()
+        del self.wallaby.env["WALLABY_SPOOL_DIR"]
+        self.wallaby.start()
+        self.wallaby.admin("flow", "start", "-flow-id", "flow")
+        self.assertIn("set WALLABY_SPOOL_DIR as it was", self.state("failed")["reason"])
+        self.wallaby.kill()
+        self.wallaby.env["WALLABY_SPOOL_DIR"] = self.spool
+        self.wallaby.start()
+        self.wallaby.admin("flow", "start", "-flow-id", "flow")
+        self.same()
+
+    def test_encrypted(self):
+        self.serve(WALLABY_SPOOL_KEY="ab" * 32)
+        self.begin()
+        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
+        self.state("paused")
+        sql(self.source, "INSERT INTO orders VALUES (500, 'a text that nobody shall read')")
+        self.slot_passes(self.position())
+        content = b"".join(open(path, "rb").read() for path in glob.glob(self.spool + "/*/*.segment"))
+        self.assertTrue(content)
+        self.assertNotIn(b"nobody shall read", content)
+        self.wallaby.stop_flow("flow")
+        self.wallaby.kill()
+        self.wallaby.env["WALLABY_SPOOL_KEY"] = "cd" * 32
+        self.wallaby.start()
+        self.wallaby.admin("flow", "start", "-flow-id", "flow")
+        self.assertIn("WALLABY_SPOOL_KEY", self.state("failed")["reason"])
+        self.wallaby.kill()
+        self.wallaby.env["WALLABY_SPOOL_KEY"] = "ab" * 32
+        self.wallaby.start()
+        self.wallaby.admin("flow", "start", "-flow-id", "flow")
+        self.same()
