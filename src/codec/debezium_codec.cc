@@ -79,7 +79,7 @@ class DebeziumCodec : public Codec {
 
   absl::Status EncodeBatch(const BatchSlice& slice, std::string* out) override {
     const size_t before = out->size();
-    const absl::Status status = EncodeRecords(slice, [out](const EncodedRecord& record) {
+    absl::Status status = EncodeRecords(slice, [out](const EncodedRecord& record) {
       if (!record.tombstone) out->append(record.value).push_back('\n');
       return absl::OkStatus();
     });

@@ -36,7 +36,7 @@ class JsonCodec : public Codec {
   absl::Status EncodeBatch(const BatchSlice& slice, std::string* out) override {
     ASSIGN_OR_RETURN(Table * table, FindTable(slice.batch.relations()[slice.relation]));
     const size_t before = out->size();
-    const absl::Status status = ForEachRecord(slice, [&](const Change& change, const RecordRows& rows) {
+    absl::Status status = ForEachRecord(slice, [&](const Change& change, const RecordRows& rows) {
       RETURN_IF_ERROR(MakeKey(table, rows));
       RETURN_IF_ERROR(AppendRecord(table, slice.batch, change, rows, out));
       out->push_back('\n');

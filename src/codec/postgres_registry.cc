@@ -35,8 +35,11 @@ class PostgresRegistry : public SchemaRegistry {
                                             const std::string& schema) override {
     absl::MutexLock lock(&mutex_);
     return Run([&](PgConnection& sql) -> absl::StatusOr<RegisteredSchema> {
-      RETURN_IF_ERROR(sql.Execute(absl::StrCat("BEGIN;", kMakeTable)));
+      // Looked up first: a role that may read needs no more where somebody else puts the schemas in.
       absl::StatusOr<RegisteredSchema> result = Find(sql, subject, type, schema);
+      if (result.ok() || !absl::IsNotFound(result.status())) return result;
+      RETURN_IF_ERROR(sql.Execute(absl::StrCat("BEGIN;", kMakeTable)));
+      result = Find(sql, subject, type, schema);  // another may have been quicker
       if (absl::IsNotFound(result.status())) result = Add(sql, subject, type, schema);
       RETURN_IF_ERROR(sql.Execute(result.ok() ? "COMMIT" : "ROLLBACK"));
       return result;
