@@ -263,6 +263,12 @@ TypeKept WhereKept(const PgType& type) {
   return type.sql_name == "text" ? TypeKept::kNowhere : TypeKept::kPostgresOnly;
 }
 
+std::optional<PgType> ElementType(const PgType& array) {
+  const Builtin* element = FindArray(array.oid);
+  if (element == nullptr) return std::nullopt;
+  return BuiltinType(element->oid, array.typmod);
+}
+
 PgType EnumType(uint32_t oid, std::string source_name) {
   PgType type;
   type.oid = oid;

@@ -6,6 +6,7 @@
 #define WALLABY_CHANGE_TYPE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace wallaby {
@@ -50,6 +51,9 @@ struct PgType {
 
 // The type for a built-in OID. For an OID that is not built in: kText, binary=false, sql_name "text".
 PgType BuiltinType(uint32_t oid, int32_t typmod);
+
+// The type of an array's elements; nothing for what is no array of a built-in type.
+std::optional<PgType> ElementType(const PgType& array);
 
 // True for OIDs that PostgreSQL fixes for ever (below 10000).
 constexpr bool IsBuiltinOid(uint32_t oid) {

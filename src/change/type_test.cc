@@ -87,5 +87,12 @@ TEST(WhereKept, ByTheTableOfTypes) {
   }
 }
 
+TEST(TypeTest, ElementsOfArrays) {
+  EXPECT_EQ(ElementType(BuiltinType(1007, -1))->sql_name, "integer");
+  EXPECT_EQ(ElementType(BuiltinType(1231, (5 << 16 | 1) + 4))->sql_name, "numeric(5,1)");
+  EXPECT_FALSE(ElementType(BuiltinType(25, -1)));
+  EXPECT_FALSE(ElementType(BuiltinType(0, -1)));
+}
+
 }  // namespace
 }  // namespace wallaby
