@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "flow/enum_names.h"
 #include "change/json_integer.h"
+#include "flow/enum_names.h"
 #include "nlohmann/json.hpp"
 
 namespace wallaby {

@@ -153,9 +153,8 @@ absl::Status Attempt::EnsureCapture() {
 // The published tables that the flow carries now, without columns that were rejected.
 absl::Status Attempt::ListTables(SourceSession& session) {
   ASSIGN_OR_RETURN(tables_, session.PublishedTables());
-  std::erase_if(tables_, [&](const PublishedTable& table) {
-    return !Carries(table.relation) || IsHeld(table.relation.oid);
-  });
+  std::erase_if(tables_,
+                [&](const PublishedTable& table) { return !Carries(table.relation) || IsHeld(table.relation.oid); });
   source_shapes_.clear();
   for (PublishedTable& table : tables_) {
     TableShape& shape = source_shapes_[table.relation.oid] = {.relation = table.relation, .details = table.details};
@@ -388,9 +387,8 @@ absl::Status Attempt::Stream() {
   ASSIGN_OR_RETURN(pgoutput::Assembler::Options assembler_options, AssemblerOptions());
   assembler_options.binary = options.binary;
   const auto filler = session_->MakeFiller();
-  DdlWatch watch(c_.store, session_.get(), shapes_, WatchOptions([this](const Relation& relation) {
-                   return Carries(relation) && !IsHeld(relation.oid);
-                 }));
+  DdlWatch watch(c_.store, session_.get(), shapes_,
+                 WatchOptions([this](const Relation& relation) { return Carries(relation) && !IsHeld(relation.oid); }));
   pgoutput::Assembler assembler(session_.get(), filler.get(), &watch, std::move(assembler_options));
   // What is before a held transaction is seen to first.
   passes_by_held_tables_ = !holds_.empty() && !c_.stop_before.valid();

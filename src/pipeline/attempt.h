@@ -52,9 +52,9 @@ struct WorkerOptions {
 // A transaction that the stream holds because of its DDL.
 struct HeldTransaction {
   Lsn commit;
-  std::vector<DdlEvent> events;   // to be recorded
-  std::vector<Relation> tables;   // that they are about: oid, schema and name
-  Lsn group;                      // met while this group of tables was caught up; 0/0: by the flow's own stream
+  std::vector<DdlEvent> events;  // to be recorded
+  std::vector<Relation> tables;  // that they are about: oid, schema and name
+  Lsn group;                     // met while this group of tables was caught up; 0/0: by the flow's own stream
 };
 
 // What one attempt needs and leaves. Pointers outlive the attempt.

@@ -45,7 +45,8 @@ bool IsSettled(const DdlEvent& event);
 // Whether the flow goes on meanwhile, and only the event's tables wait.
 absl::StatusOr<bool> HoldsTablesOnly(ControlStore& store, const DdlEvent& event);
 
-// OK when the flow has no event that holds it as a whole; else FAILED_PRECONDITION that names the first and says what to do.
+// OK when the flow has no event that holds it as a whole; else FAILED_PRECONDITION that names the first and says what
+// to do.
 absl::Status CheckDdlSettled(ControlStore& store, const std::string& flow_id);
 
 }  // namespace wallaby

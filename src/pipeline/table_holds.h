@@ -1,5 +1,5 @@
-// Tables that wait for a schema change while their flow goes on (config.ddl.scope). What has come for them since lies in
-// the flow's spool. Those that wait from one transaction on are a group: they are let go, and caught up, together.
+// Tables that wait for a schema change while their flow goes on (config.ddl.scope). What has come for them since lies
+// in the flow's spool. Those that wait from one transaction on are a group: they are let go, and caught up, together.
 #ifndef WALLABY_PIPELINE_TABLE_HOLDS_H_
 #define WALLABY_PIPELINE_TABLE_HOLDS_H_
 

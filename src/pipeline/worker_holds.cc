@@ -22,10 +22,9 @@ absl::Status Worker::ApplyRequested() {
         waiting_ = absl::StrCat("applying DDL event ", event.id);
       }
       Log(LogLevel::kInfo, "applying DDL", {{"event", absl::StrCat(event.id)}, {"ddl", event.ddl}});
-      const absl::Status applied =
-          ApplyDdlEvent(*fenced_, stored_.flow, event.id,
-                        {.generation = lease_.generation, .memory_limit = memory_limit_ / 4})
-              .status();
+      const absl::Status applied = ApplyDdlEvent(*fenced_, stored_.flow, event.id,
+                                                 {.generation = lease_.generation, .memory_limit = memory_limit_ / 4})
+                                       .status();
       if (applied.ok()) continue;
       Log(LogLevel::kError, "DDL event was not applied",
           {{"event", absl::StrCat(event.id)}, {"error", std::string(applied.message())}});
@@ -53,9 +52,9 @@ absl::Status Worker::HoldTables(const HeldTransaction& held) {
     if (std::any_of(holds.begin(), holds.end(), same)) continue;
     const auto known = std::find_if(stored.begin(), stored.end(), same);
     // While a group is caught up only its own tables wait on: the stream has brought the others further than this.
-    const bool takes = held.group.valid() ? known != stored.end() && known->from == held.group
-                                          : known == stored.end() &&
-                                                CarriesTable(source_options_, table.schema, table.name);
+    const bool takes = held.group.valid()
+                           ? known != stored.end() && known->from == held.group
+                           : known == stored.end() && CarriesTable(source_options_, table.schema, table.name);
     if (takes) holds.push_back({table.oid, table.QualifiedName(), held.commit});
   }
   return fenced_->PutTableHolds(options_.flow_id, holds);
@@ -72,9 +71,8 @@ void Worker::LookAtHolds() {
   const auto groups = HeldGroups(*store_, options_.flow_id);
   if (!groups.ok()) return;
   const bool due = std::any_of(groups->begin(), groups->end(), [](const HeldGroup& group) {
-    return group.settled() || std::any_of(group.events.begin(), group.events.end(), [](const DdlEvent& event) {
-             return event.status == DdlStatus::kApplying;
-           });
+    return group.settled() || std::any_of(group.events.begin(), group.events.end(),
+                                          [](const DdlEvent& event) { return event.status == DdlStatus::kApplying; });
   });
   if (!due) return;
   look_again_ = true;

@@ -24,12 +24,13 @@ absl::Status SqlStore::PutTableHolds(const std::string& flow_id, const std::vect
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     for (const TableHold& hold : holds) {
       ASSIGN_OR_RETURN(const int64_t from, StoredLsn(hold.from));
-      RETURN_IF_ERROR(session
-                          .Query("INSERT INTO @table_holds (flow_id, oid, table_name, from_lsn) VALUES ($1, $2, $3, $4) "
-                                 "ON CONFLICT (flow_id, oid) DO UPDATE SET table_name = excluded.table_name, "
-                                 "from_lsn = excluded.from_lsn",
-                                 {flow_id, static_cast<int64_t>(hold.oid), hold.table, from})
-                          .status());
+      RETURN_IF_ERROR(
+          session
+              .Query("INSERT INTO @table_holds (flow_id, oid, table_name, from_lsn) VALUES ($1, $2, $3, $4) "
+                     "ON CONFLICT (flow_id, oid) DO UPDATE SET table_name = excluded.table_name, "
+                     "from_lsn = excluded.from_lsn",
+                     {flow_id, static_cast<int64_t>(hold.oid), hold.table, from})
+              .status());
     }
     return absl::OkStatus();
   });
