@@ -37,10 +37,13 @@ class TableGateTest(PostgresTest):
 
     def definition(self, scope, **ddl):
         self.lake = os.path.join(self.folder, "lake.duckdb")
+        self.files = os.path.join(self.folder, "files")
         return {"name": "flow", "id": "flow", "source": source_endpoint(self.source, slot=self.slot, publication="p"),
                 "destinations": [{"name": "copy", "type": "postgres", "options": {"dsn": self.copy}},
                                  {"name": "log", "type": "postgres", "options": {"dsn": self.log, "write_mode": "append"}},
-                                 {"name": "lake", "type": "duckdb", "options": {"dsn": self.lake}}],
+                                 {"name": "lake", "type": "duckdb", "options": {"dsn": self.lake}},
+                                 {"name": "files", "type": "parquet", "options": {
+                                     "path": self.files, "write_mode": "append", "roll_interval": "500ms"}}],
                 "config": {"ddl": {"gate": True, "scope": scope, **ddl}}}
 
     def begin(self, scope="table", **ddl):
@@ -99,6 +102,12 @@ class TableGateTest(PostgresTest):
         for table in tables:
             rows = duckdb_rows(self.lake, f"SELECT {columns} FROM {table} ORDER BY id")
             self.assertEqual([[None if v is None else str(v) for v in row] for row in rows], wanted[table], f"lake's {table}")
+            if logged:
+                files = f"read_parquet('{self.files}/public/{table}/**/*.parquet', union_by_name=true)"
+                log = "SELECT _wallaby_op, id::text, _wallaby_lsn::text, _wallaby_seq::text FROM"
+                self.assertEqual(sorted(list(row) for row in duckdb_rows(self.lake, f"{log} {files}")),
+                                 sorted(sql(self.log, f"{log} {table}")),
+                                 f"files of {table}")
 
     def test_only_the_altered_table_waits(self):
         self.begin()
@@ -120,7 +129,7 @@ class TableGateTest(PostgresTest):
         wait_until(lambda: sql(self.source, f"SELECT confirmed_flush_lsn >= '{target}' FROM pg_replication_slots") == [["t"]], 60,
                    "the slot's move past the gate")
         [event] = self.events("pending")
-        self.assertIn(f"event {event} applied at copy, log, lake; flow flow is running", self.apply(event))
+        self.assertIn(f"event {event} applied at copy, log, lake, files; flow flow is running", self.apply(event))
         self.same()
         self.assertNotIn("flow paused", self.wallaby.log())
 
@@ -266,10 +275,11 @@ class TableGateTest(PostgresTest):
         print(f"WALLABY_SEED={seed}", flush=True)
         done = threading.Event()
         killed = []
+        wanted = [0]  # deaths that are due; without a bound a slow machine would not get on
 
         def kill():
-            while not done.wait(chance.uniform(0.2, 2.5)):
-                for pid in self.wallaby.worker_pids("flow"):
+            while not done.wait(chance.uniform(0.1, 3)):
+                for pid in self.wallaby.worker_pids("flow") if len(killed) < wanted[0] else []:
                     try:
                         os.kill(pid, signal.SIGKILL)
                         killed.append(pid)
@@ -280,8 +290,9 @@ class TableGateTest(PostgresTest):
         killer.start()
         self.addCleanup(killer.join)
         self.addCleanup(done.set)
-        for n in range(int(os.environ.get("WALLABY_ROUNDS") or 4)):
+        for n in range(int(os.environ.get("WALLABY_ROUNDS") or 3)):
             table = ("orders", "users")[n % 2]
+            wanted[0] += 3
             sql(self.source, f"ALTER TABLE {table} ADD COLUMN c{n} text DEFAULT 'c{n}'")
             for part in range(5):
                 first = 1000 + 10000 * n + 1000 * part
@@ -292,10 +303,12 @@ class TableGateTest(PostgresTest):
             wait_until(lambda: self.events("pending", "approved", "applying", "failed"), 120, self.told)
             while (events := self.events("pending", "approved", "applying", "failed")):
                 for event in events:
+                    wanted[0] = max(wanted[0], len(killed) + 1)
                     self.wallaby.admin("ddl", "approve", "-id", event, check=False)
                     self.wallaby.admin("ddl", "apply", "-id", event, check=False)
+                wanted[0] = max(wanted[0], len(killed) + 1)  # while it catches up
             if n % 2 == 0:  # now and then two wait at once
-                self.holds()
+                wait_until(lambda: not self.held(), 120, self.told)
         done.set()
         killer.join()
         self.assertGreater(len(killed), 3)
