@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -151,6 +152,42 @@ TEST_F(LocalDispatcherTest, StopOfAKilledWorkerDoesNotWaitForItsLease) {
   MoveTo(FlowState::kStopping);
   kill(pid, SIGKILL);
   EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }, absl::Seconds(5)));
+}
+
+TEST_F(LocalDispatcherTest, AFlowThatDoesNotRunHasAWorkerThatFillsTheSpool) {
+  options_.spools = true;
+  Begin();
+  MoveTo(FlowState::kPaused);
+  const pid_t spools = AwaitStart(1);
+  EXPECT_EQ(Starts()[0], absl::StrCat(spools, " -flow-id shop -mode spool"));
+  EXPECT_FALSE(dispatcher_->IsActive("shop"));
+  // The flow's own worker follows it.
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t delivers = AwaitStart(2);
+  EXPECT_EQ(Starts()[1], absl::StrCat(delivers, " -flow-id shop"));
+  EXPECT_FALSE(IsAlive(spools));
+  EXPECT_TRUE(dispatcher_->IsActive("shop"));
+  // A failed flow keeps the source from holding its WAL, too; a stopped one has nobody.
+  MoveTo(FlowState::kFailed);
+  kill(delivers, SIGKILL);
+  AwaitStart(3);
+  EXPECT_TRUE(absl::EndsWith(Starts()[2], " -mode spool"));
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  absl::SleepFor(absl::Milliseconds(300));  // several reviews
+  EXPECT_EQ(Starts().size(), 3u);
+}
+
+TEST_F(LocalDispatcherTest, AFlowIsResumedBehindTheServersBack) {
+  options_.spools = true;
+  Begin();
+  MoveTo(FlowState::kPaused);
+  AwaitStart(1);
+  MoveTo(FlowState::kRunning);
+  const pid_t delivers = AwaitStart(2);
+  EXPECT_EQ(Starts()[1], absl::StrCat(delivers, " -flow-id shop"));
 }
 
 TEST_F(LocalDispatcherTest, AWorkerThatDoesNotEndIsKilled) {

@@ -88,8 +88,9 @@ class DdlWatchTest : public testing::Test {
   // A watch that knows `known` since LSN 100.
   void Know(TableShape known) {
     ASSERT_TRUE(store_->PutTableShape("f", {known, Lsn{100}}).ok());
-    watch_.emplace(store_.get(), &catalog_, std::vector<StoredShape>{{std::move(known), Lsn{100}}},
-                   DdlWatch::Options{.flow_id = "f", .state_table = "wallaby.source_state"});
+    watch_.emplace(
+        store_.get(), &catalog_, std::vector<StoredShape>{{std::move(known), Lsn{100}}},
+        DdlWatch::Options{.flow_id = "f", .carries = [](const Relation& r) { return r.name != "source_state"; }});
   }
   Verdict Announce(uint64_t commit, const TableShape& shape, bool has_rows = false) {
     edit_ = {};
