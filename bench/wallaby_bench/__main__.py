@@ -30,7 +30,7 @@ def arguments():
                         help="instead of measuring, write flame graphs of the worker there (bench/profiles); needs perf")
     parser.add_argument("--pause", metavar="MINUTES", type=float,
                         help="instead of measuring, show what a gate and a dead destination cost the source of a flow with a spool, each for "
-                             "so long; writes pause.svg and pause.json")
+                             "so long; writes pause.svg")
     parser.add_argument("--micro", metavar="FILE", help="JSON of the micro benchmarks (--benchmark_out), for the goals table")
     given = parser.parse_args()
     if given.repeat < 1 or given.scale <= 0:
@@ -90,7 +90,7 @@ def main():
         profile.run(given.profile, given.major)
         return
     if given.pause:
-        pause.run(given.pause, given.major, given.write or os.path.join(SOURCE_DIR, "bench"), tell)
+        pause.run(given.pause, given.major, given.write or os.path.join(SOURCE_DIR, "bench"), given.json, tell)
         return
     done, machine = run(given, scenarios)
     done = with_earlier(given, done)

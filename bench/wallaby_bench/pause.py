@@ -23,8 +23,8 @@ MIB = 1 << 20
 class Stage:
     """Source, destination, a server with a spool and a gate, one flow, and what was seen of it."""
 
-    def __init__(self, kind, major, tell):
-        self.kind, self.tell = kind, tell
+    def __init__(self, kind, major):
+        self.kind = kind
         self.origin, self.sink = Postgres(major, SETTINGS), Postgres(major)
         self.source, self.target = self.origin.database("source"), self.sink.database("target")
         sql(self.source, SETUP)
@@ -107,11 +107,11 @@ class Stage:
 TITLES = {"gate": "a schema change waits for approval", "destination": "the destination is down"}
 
 
-def run(minutes, major, folder, tell):
-    """Both kinds of pause, one after the other; pause.svg and pause.json go to `folder`."""
+def run(minutes, major, folder, json_path, tell):
+    """Both kinds of pause, one after the other; pause.svg goes to `folder`, all that was seen to `json_path` if there is one."""
     results = []
     for kind in TITLES:
-        stage = Stage(kind, major, tell)
+        stage = Stage(kind, major)
         try:
             result = stage.run(minutes)
         finally:
@@ -125,6 +125,7 @@ def run(minutes, major, folder, tell):
                 ("kept by the slot", "ours", [(s[0], s[2]) for s in r["seen"]])]) for r in results]
     with open(os.path.join(folder, "pause.svg"), "w", encoding="utf-8") as f:
         f.write(plot.lines(charts))
-    with open(os.path.join(folder, "pause.json"), "w", encoding="utf-8") as f:
-        json.dump(results, f)
-    tell(f"wrote pause.svg and pause.json to {folder}")
+    tell(f"wrote pause.svg to {folder}")
+    if json_path:
+        with open(json_path, "w", encoding="utf-8") as f:
+            json.dump(results, f)

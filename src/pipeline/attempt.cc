@@ -299,6 +299,7 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark) {
   Checkpoint first;
   first.lsn = checkpoint_.has_value() ? std::max(lsn, checkpoint_->lsn) : lsn;
   first.at = c_.clock->Now();
+  ASSIGN_OR_RETURN(server_, session_->GetServerInfo());  // the copy may have taken long
   NoteSource(&first);
   if (mark.known) first.metadata[kHistoryMarkKey] = mark.ToString();
   for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
@@ -326,6 +327,7 @@ absl::Status Attempt::MakePipeline() {
   options.reader.stop_before = c_.stop_before;
   if (checkpoint_.has_value()) {
     NoteSource(&*checkpoint_);
+    if (c_.options->start_lsn.valid()) checkpoint_->metadata.erase(kHistoryMarkKey);  // what came before is not known
     checkpoint_->metadata.erase(kSpoolKey);
     if (c_.options->spool) checkpoint_->metadata[kSpoolKey] = SpoolFolder(*c_.options->spool, spool_name_);
     options.start = *checkpoint_;

@@ -221,17 +221,22 @@ absl::Status Spooler::ProveHistory(const Try& t, const ServerInfo& server, Lsn c
   pgoutput::Begin had;
   if (!t.writer->last_begin().empty()) RETURN_IF_ERROR(pgoutput::ParseBegin(t.writer->last_begin(), &had));
   const bool known = had.commit.valid() && had.commit == last;
-  if (!found.has_value()) {
-    if (last < confirmed) return absl::OkStatus();
-    return OtherHistory(
-        absl::StrCat("the spool ends with the transaction at ", last.ToString(), ", and the source has none there"));
+  const bool same =
+      !found.has_value()
+          ? last < confirmed
+          : found->commit == last &&
+                (!known || (found->xid == had.xid && found->commit_time_micros == had.commit_time_micros));
+  if (same) {
+    Log(LogLevel::kInfo, "the slot has gone back, and the source's history is the one that was read",
+        {{"confirmed", confirmed.ToString()}, {"spooled", end.ToString()}, {"last", last.ToString()}});
+    return absl::OkStatus();
   }
-  const bool same = found->commit == last &&
-                    (!known || (found->xid == had.xid && found->commit_time_micros == had.commit_time_micros));
-  if (same) return absl::OkStatus();
-  return OtherHistory(absl::StrCat("before ", end.ToString(), " it now ends with the transaction at ",
-                                   found->commit.ToString(), " (xid ", found->xid, "), and the spool with one at ",
-                                   last.ToString(), known ? absl::StrCat(" (xid ", had.xid, ")") : ""));
+  const std::string now =
+      found.has_value() ? absl::StrCat("with the transaction at ", found->commit.ToString(), " (xid ", found->xid, ")")
+                        : absl::StrCat("with none behind ", confirmed.ToString());
+  return OtherHistory(absl::StrCat("before ", end.ToString(), " the source now ends ", now,
+                                   ", and the spool with one at ", last.ToString(),
+                                   known ? absl::StrCat(" (xid ", had.xid, ")") : ""));
 }
 
 absl::Status Spooler::OtherHistory(std::string_view what) const {

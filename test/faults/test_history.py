@@ -134,7 +134,7 @@ class HistoryTest(FaultTest):
         other = self.server()
         source = other.database("source")
         sql(source, SETUP + f"SELECT pg_create_logical_replication_slot('{self.slot}', 'pgoutput')")
-        wait_until(lambda: sql(source, "UPDATE accounts SET balance = balance + 1; SELECT pg_switch_wal(); "
+        wait_until(lambda: sql(source, "UPDATE accounts SET balance = balance + 1; DO $$ BEGIN PERFORM pg_switch_wal(); END $$; "
                                        f"SELECT pg_current_wal_lsn() > '{reached}'") == [["t"]], 60, "WAL")
         path = os.path.join(self.folder(), "flow.json")
         with open(path, "w", encoding="utf-8") as f:
@@ -163,6 +163,8 @@ class HistoryTest(FaultTest):
         reason = self.fails(OTHER, "spool", "slot drop -flow-id " + self.flow_id, "-mode backfill")["reason"]
         print(reason, flush=True)
         # The remedy, as it is written.
+        self.wallaby.admin("flow", "stop", "-flow-id", self.flow_id)
+        wait_until(lambda: not self.wallaby.worker_pids(self.flow_id), 30, "the worker's end")
         self.wallaby.admin("slot", "drop", "-flow-id", self.flow_id)
         self.wallaby.worker(self.flow_id, "-mode", "backfill")
         self.wallaby.admin("flow", "start", "-flow-id", self.flow_id)

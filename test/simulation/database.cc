@@ -147,10 +147,10 @@ void Database::Restore(const Image& image) {
   wal.erase(wal.begin() + static_cast<int64_t>(FirstFrom(image.end)), wal.end());
   for (const auto& table : tables) {
     std::erase_if(table->shapes, [&](const Table::Shaped& shaped) { return shaped.commit >= image.end; });
-    std::erase_if(table->rows, [&](auto& entry) {
-      std::erase_if(entry.second, [&](const Table::Version& version) { return version.commit >= image.end; });
-      return entry.second.empty();
-    });
+    for (auto& [key, versions] : table->rows) {
+      std::erase_if(versions, [&](const Table::Version& version) { return version.commit >= image.end; });
+    }
+    std::erase_if(table->rows, [](const auto& entry) { return entry.second.empty(); });
   }
   slot.confirmed = slot.persisted = image.confirmed;
   slot.active_pid = 0;
