@@ -18,6 +18,7 @@ constexpr bool kChanges = true;
 constexpr Rpc kRpcs[] = {
     {"/wallaby.v1.FlowService/GetFlow", Role::kViewer, kReads},
     {"/wallaby.v1.FlowService/ListFlows", Role::kViewer, kReads},
+    {"/wallaby.v1.FlowService/ExplainLag", Role::kViewer, kReads},
     {"/wallaby.v1.FlowService/StartFlow", Role::kOperator, kChanges},
     {"/wallaby.v1.FlowService/StopFlow", Role::kOperator, kChanges},
     {"/wallaby.v1.FlowService/ResumeFlow", Role::kOperator, kChanges},
@@ -44,6 +45,9 @@ constexpr Rpc kRpcs[] = {
     {"/wallaby.v1.SourceService/ListSlots", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/GetSlot", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/ListPublicationTables", Role::kViewer, kReads},
+    {"/wallaby.v1.SourceService/DiagnoseFlow", Role::kViewer, kReads},
+    // As ValidateFlow.
+    {"/wallaby.v1.SourceService/DiagnoseDefinition", Role::kAdmin, kReads},
     {"/wallaby.v1.SourceService/DropSlot", Role::kAdmin, kChanges},
     {"/wallaby.v1.SourceService/SyncPublication", Role::kAdmin, kChanges},
 

@@ -74,6 +74,11 @@ class ByteQueue {
     std::lock_guard lock(mutex_);
     return items_.empty();
   }
+  size_t bytes() const {
+    std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+  size_t bound() const { return bound_; }
 
  private:
   bool HasRoom(size_t bytes) const { return items_.empty() || bytes_ + bytes <= bound_; }

@@ -245,6 +245,30 @@ PgType BuiltinType(uint32_t oid, int32_t typmod) {
   return type;
 }
 
+TypeKept WhereKept(const PgType& type) {
+  constexpr uint32_t kChar = 18, kName = 19, kTextOid = 25, kBpchar = 1042, kVarchar = 1043;
+  if (type.logical != LogicalType::kText) return TypeKept::kEverywhere;
+  switch (type.oid) {
+    case kChar:
+    case kName:
+    case kTextOid:
+    case kBpchar:
+    case kVarchar:
+      return TypeKept::kEverywhere;
+    default:
+      break;
+  }
+  const bool is_enum = !IsBuiltinOid(type.oid) && type.binary;
+  if (is_enum) return TypeKept::kEverywhere;
+  return type.sql_name == "text" ? TypeKept::kNowhere : TypeKept::kPostgresOnly;
+}
+
+std::optional<PgType> ElementType(const PgType& array) {
+  const Builtin* element = FindArray(array.oid);
+  if (element == nullptr) return std::nullopt;
+  return BuiltinType(element->oid, array.typmod);
+}
+
 PgType EnumType(uint32_t oid, std::string source_name) {
   PgType type;
   type.oid = oid;

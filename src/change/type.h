@@ -6,6 +6,7 @@
 #define WALLABY_CHANGE_TYPE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace wallaby {
@@ -51,6 +52,9 @@ struct PgType {
 // The type for a built-in OID. For an OID that is not built in: kText, binary=false, sql_name "text".
 PgType BuiltinType(uint32_t oid, int32_t typmod);
 
+// The type of an array's elements; nothing for what is no array of a built-in type.
+std::optional<PgType> ElementType(const PgType& array);
+
 // True for OIDs that PostgreSQL fixes for ever (below 10000).
 constexpr bool IsBuiltinOid(uint32_t oid) {
   return oid < 10000;
@@ -58,6 +62,14 @@ constexpr bool IsBuiltinOid(uint32_t oid) {
 
 // An enum: its label as text; the binary form is the label too.
 PgType EnumType(uint32_t oid, std::string source_name);
+
+// Where a column of this type keeps it; elsewhere it is text, which loses no value (docs/types.md).
+enum class TypeKept {
+  kEverywhere,    // text and enums, whose labels are text, among them
+  kPostgresOnly,  // intervals, arrays, numeric without a precision, ...
+  kNowhere,       // composites, types of extensions
+};
+TypeKept WhereKept(const PgType& type);
 
 }  // namespace wallaby
 

@@ -71,5 +71,28 @@ TEST(BuiltinType, WhatOnlyTheSourceKnowsIsText) {
   EXPECT_EQ(status.sql_name, "text");
 }
 
+TEST(WhereKept, ByTheTableOfTypes) {
+  for (const uint32_t oid : {23u, 25u, 1043u, 1042u, 19u, 18u, 17u, 3802u, 2950u}) {
+    EXPECT_EQ(WhereKept(BuiltinType(oid, -1)), TypeKept::kEverywhere) << oid;
+  }
+  EXPECT_EQ(WhereKept(BuiltinType(1700, NumericTypmod(10, 2))), TypeKept::kEverywhere);
+  EXPECT_EQ(WhereKept(EnumType(123456, "shop.order_status")), TypeKept::kEverywhere);
+  // numeric without a precision, interval, inet, integer[], text[], money
+  for (const uint32_t oid : {1700u, 1186u, 869u, 1007u, 1009u, 790u}) {
+    EXPECT_EQ(WhereKept(BuiltinType(oid, -1)), TypeKept::kPostgresOnly) << oid;
+  }
+  // regclass, aclitem, and what the catalog of types does not know
+  for (const uint32_t oid : {2205u, 1033u, 123456u}) {
+    EXPECT_EQ(WhereKept(BuiltinType(oid, -1)), TypeKept::kNowhere) << oid;
+  }
+}
+
+TEST(TypeTest, ElementsOfArrays) {
+  EXPECT_EQ(ElementType(BuiltinType(1007, -1))->sql_name, "integer");
+  EXPECT_EQ(ElementType(BuiltinType(1231, (5 << 16 | 1) + 4))->sql_name, "numeric(5,1)");
+  EXPECT_FALSE(ElementType(BuiltinType(25, -1)));
+  EXPECT_FALSE(ElementType(BuiltinType(0, -1)));
+}
+
 }  // namespace
 }  // namespace wallaby

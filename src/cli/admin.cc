@@ -57,15 +57,20 @@ bool WantsHelp(const std::vector<std::string>& args) {
 
 // Of groups or commands.
 template <typename Entry>
-std::string HelpPage(std::string_view usage, std::string_view summary, std::string_view title,
-                     const std::vector<Entry>& entries) {
+std::string Listed(const std::vector<Entry>& entries) {
   size_t width = 0;
   for (const Entry& entry : entries) width = std::max(width, entry.name.size());
-  std::string page = absl::StrCat("Usage: ", usage, "\n", summary, "\n\n", title, ":\n");
+  std::string lines;
   for (const Entry& entry : entries) {
-    absl::StrAppend(&page, "  ", entry.name, std::string(width - entry.name.size() + 2, ' '), entry.summary, "\n");
+    absl::StrAppend(&lines, "  ", entry.name, std::string(width - entry.name.size() + 2, ' '), entry.summary, "\n");
   }
-  return page;
+  return lines;
+}
+
+template <typename Entry>
+std::string HelpPage(std::string_view usage, std::string_view summary, std::string_view title,
+                     const std::vector<Entry>& entries) {
+  return absl::StrCat("Usage: ", usage, "\n", summary, "\n\n", title, ":\n", Listed(entries));
 }
 
 template <typename Entry>
@@ -98,6 +103,14 @@ int UnknownWord(std::string_view program, std::string_view what, const std::stri
                                                           : absl::StrCat("did you mean ", nearest, "?")));
 }
 
+int RunCommand(const Command& command, const std::string& program, Words words) {
+  Invocation invocation;
+  invocation.program = program;
+  invocation.summary = command.summary;
+  invocation.args = std::move(words.others);
+  return command.run(invocation);
+}
+
 int RunGroup(const CommandGroup& group, Words words) {
   const std::string program = absl::StrCat(kProgram, " ", group.name);
   const std::vector<std::string> names = Names(group.commands);
@@ -110,11 +123,7 @@ int RunGroup(const CommandGroup& group, Words words) {
   }
   const Command* command = Find(group.commands, words.words[1]);
   if (command == nullptr) return UnknownWord(program, "command", words.words[1], names);
-  Invocation invocation;
-  invocation.program = absl::StrCat(program, " ", command->name);
-  invocation.summary = command->summary;
-  invocation.args = std::move(words.others);
-  return command->run(invocation);
+  return RunCommand(*command, absl::StrCat(program, " ", command->name), std::move(words));
 }
 
 int Run(int argc, const char* const* argv) {
@@ -129,17 +138,27 @@ int Run(int argc, const char* const* argv) {
   }
   const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(),         CheckpointCommands(),
                                             SlotCommands(), PublicationCommands(), TraceCommands()};
+  const std::vector<Command> commands = {DoctorCommand(), WhyCommand()};
   if (words.words.empty()) {
     if (!WantsHelp(words.others)) return UsageError(kProgram, "which command?");
     std::fputs(HelpPage(absl::StrCat(kProgram, " GROUP COMMAND [flags]"),
                         "Commands of the operator, against a running `wallaby`.", "Groups", groups)
                    .c_str(),
                stdout);
+    std::fputs(absl::StrCat("\nCommands of one word:\n", Listed(commands)).c_str(), stdout);
     std::fputs("\nEach group and each command has -help. Flags stand before or after the words.\n", stdout);
     return kExitDone;
   }
+  if (const Command* command = Find(commands, words.words[0])) {
+    words.others.insert(words.others.begin(), words.words.begin() + 1, words.words.end());  // one too many
+    return RunCommand(*command, absl::StrCat(kProgram, " ", command->name), std::move(words));
+  }
   const CommandGroup* group = Find(groups, words.words[0]);
-  if (group == nullptr) return UnknownWord(kProgram, "group of commands", words.words[0], Names(groups));
+  if (group == nullptr) {
+    std::vector<std::string> known = Names(groups);
+    for (std::string& name : Names(commands)) known.push_back(std::move(name));
+    return UnknownWord(kProgram, "group of commands", words.words[0], known);
+  }
   return RunGroup(*group, std::move(words));
 }
 

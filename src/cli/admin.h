@@ -1,5 +1,5 @@
-// wallaby-admin: the operator's commands. A command is two words, its group's and its own ("flow get"); each group has
-// a file of its own. The words may stand anywhere among the flags.
+// wallaby-admin: the operator's commands. A command is two words, its group's and its own ("flow get"), or one
+// ("doctor"); each group has a file of its own. The words may stand anywhere among the flags.
 #ifndef WALLABY_CLI_ADMIN_H_
 #define WALLABY_CLI_ADMIN_H_
 
@@ -13,7 +13,7 @@ namespace wallaby {
 struct Invocation {
   std::string program;            // "wallaby-admin flow get"
   std::string summary;            // of the command
-  std::vector<std::string> args;  // the command line without the command's two words
+  std::vector<std::string> args;  // the command line without the command's words
 };
 
 struct Command {
@@ -28,12 +28,14 @@ struct CommandGroup {
   std::vector<Command> commands;
 };
 
+Command DoctorCommand();
 CommandGroup FlowCommands();
 CommandGroup DdlCommands();
 CommandGroup CheckpointCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();
 CommandGroup TraceCommands();
+Command WhyCommand();
 
 // The whole program; gives its exit status. Nothing that was printed is lost unnoticed: a full disk behind stdout is 1.
 int RunAdmin(int argc, const char* const* argv);

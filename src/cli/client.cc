@@ -233,6 +233,11 @@ absl::StatusOr<v1::ValidateFlowResponse> Client::Call(const v1::ValidateFlowRequ
                            request, kLongLimit);
 }
 
+absl::StatusOr<v1::LagExplanation> Client::Call(const v1::ExplainLagRequest& request) {
+  return connection_->Call(&v1::FlowService::Stub::ExplainLag, v1::FlowService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
 absl::StatusOr<v1::ListDDLResponse> Client::Call(const v1::ListDDLRequest& request) {
   return connection_->Call(&v1::DDLService::Stub::ListDDL, v1::DDLService::NewStub(connection_->channel), request,
                            kLimit);
@@ -290,6 +295,16 @@ absl::StatusOr<v1::DropSlotResponse> Client::Call(const v1::DropSlotRequest& req
 
 absl::StatusOr<v1::ListPublicationTablesResponse> Client::Call(const v1::ListPublicationTablesRequest& request) {
   return connection_->Call(&v1::SourceService::Stub::ListPublicationTables,
+                           v1::SourceService::NewStub(connection_->channel), request, kLongLimit);
+}
+
+absl::StatusOr<v1::DoctorReport> Client::Call(const v1::DiagnoseFlowRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::DiagnoseFlow, v1::SourceService::NewStub(connection_->channel),
+                           request, kLongLimit);
+}
+
+absl::StatusOr<v1::DoctorReport> Client::Call(const v1::DiagnoseDefinitionRequest& request) {
+  return connection_->Call(&v1::SourceService::Stub::DiagnoseDefinition,
                            v1::SourceService::NewStub(connection_->channel), request, kLongLimit);
 }
 

@@ -51,6 +51,7 @@ class Client {
   absl::StatusOr<v1::ListFlowsResponse> Call(const v1::ListFlowsRequest& request);
   absl::StatusOr<v1::DeleteFlowResponse> Call(const v1::DeleteFlowRequest& request);
   absl::StatusOr<v1::ValidateFlowResponse> Call(const v1::ValidateFlowRequest& request);
+  absl::StatusOr<v1::LagExplanation> Call(const v1::ExplainLagRequest& request);
   absl::StatusOr<v1::ListDDLResponse> Call(const v1::ListDDLRequest& request);
   absl::StatusOr<v1::GetDDLResponse> Call(const v1::GetDDLRequest& request);
   absl::StatusOr<v1::ApproveDDLResponse> Call(const v1::ApproveDDLRequest& request);
@@ -64,6 +65,8 @@ class Client {
   absl::StatusOr<v1::SlotStatus> Call(const v1::GetSlotRequest& request);
   absl::StatusOr<v1::DropSlotResponse> Call(const v1::DropSlotRequest& request);
   absl::StatusOr<v1::ListPublicationTablesResponse> Call(const v1::ListPublicationTablesRequest& request);
+  absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseFlowRequest& request);
+  absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseDefinitionRequest& request);
   absl::StatusOr<v1::SyncPublicationResponse> Call(const v1::SyncPublicationRequest& request);
 
   // All pages.

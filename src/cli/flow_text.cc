@@ -7,6 +7,7 @@
 #include "cli/render.h"
 #include "flow/flow.h"
 #include "service/flow_convert.h"
+#include "service/slot_convert.h"
 
 namespace wallaby {
 namespace {
@@ -30,6 +31,34 @@ std::string RetainedText(const v1::SlotStatus& slot) {
   if (!slot.wal_status().empty() && slot.wal_status() != "reserved") absl::StrAppend(&text, ", ", slot.wal_status());
   if (!slot.invalidation_reason().empty()) absl::StrAppend(&text, ", invalid: ", slot.invalidation_reason());
   return text;
+}
+
+// The retained WAL's rate, and how much more of it the source bears.
+std::string LimitText(const v1::SlotStatus& slot) {
+  if (!slot.error().empty() || !slot.exists() || slot.keep_limit_bytes() == 0) return "";
+  std::string text = slot.keep_limit_bytes() < 0 ? std::string("none")
+                                                 : absl::StrCat(SizeText(slot.keep_limit_bytes()), ", ",
+                                                                SizeText(slot.safe_wal_bytes()), " left");
+  if (slot.has_growth())
+    absl::StrAppend(&text, slot.growth() < 0
+                               ? ", shrinking"
+                               : absl::StrCat(", growing by ", SizeText(static_cast<int64_t>(slot.growth())), "/s"));
+  if (slot.seconds_to_limit() >= 0) absl::StrAppend(&text, ", reached in ", SecondsText(slot.seconds_to_limit()));
+  return text;
+}
+
+// What else decides over the slot, where there is something to tell.
+void AddSlotOutlook(const v1::SlotStatus& slot, Fields* fields) {
+  constexpr int64_t kSegment = 16 << 20;  // less than that is kept in any case
+  if (const std::string limit = LimitText(slot); !limit.empty()) fields->Add("WAL limit", limit);
+  if (!slot.disk().empty()) fields->Add("source's disk", slot.disk());
+  if (HeldBytes(slot) >= kSegment && !slot.holders().empty()) fields->Add("held by", slot.holders(0).sentence());
+  if (slot.failover()) fields->Add("failover slot", slot.synced() ? "yes, a standby's copy" : "yes");
+  if (slot.idle_timeout_seconds() > 0) {
+    fields->Add("idle limit",
+                absl::StrCat(SecondsText(slot.idle_timeout_seconds()), slot.idle_seconds() < 0 ? "" : ", idle for ",
+                             slot.idle_seconds() < 0 ? "" : SecondsText(slot.idle_seconds())));
+  }
 }
 
 std::string LagText(const v1::Flow& flow) {
@@ -101,6 +130,7 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   fields.Add("slot name", flow.slot().name());
   fields.Add("slot active", flow.has_slot() ? ActiveText(flow.slot()) : "");
   fields.Add("retained WAL", RetainedText(flow.slot()));
+  AddSlotOutlook(flow.slot(), &fields);
   fields.Add("lag", LagText(flow));
   if (flow.has_spool()) fields.Add("spool", SpoolText(flow.spool()));
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));

@@ -1,6 +1,5 @@
 // wallaby-admin slot ...: by -flow-id through the server, which knows the source's password, or by -dsn and without
 // one.
-#include <memory>
 #include <optional>
 #include <vector>
 
@@ -8,8 +7,9 @@
 #include "cli/admin.h"
 #include "cli/command_line.h"
 #include "cli/render.h"
-#include "postgres/connection.h"
+#include "cli/source_connection.h"
 #include "postgres/slot.h"
+#include "service/slot_convert.h"
 
 namespace wallaby {
 namespace {
@@ -38,30 +38,6 @@ std::optional<int> ParseSlotFlags(CommandLine& line, SlotOptions* options, bool 
     return flags.UsageError("-dsn and -slot go together; with -flow-id the slot is the flow's");
   }
   return std::nullopt;
-}
-
-absl::StatusOr<std::unique_ptr<PgConnection>> ConnectToServer(const std::string& dsn) {
-  ConnectOptions options;
-  options.connect_timeout = absl::Seconds(5);
-  options.application_name = "wallaby-admin";
-  options.settings["statement_timeout"] = "30s";
-  return PgConnection::Connect(dsn, options);
-}
-
-v1::SlotStatus FromSource(const SlotInfo& slot) {
-  v1::SlotStatus status;
-  status.set_name(slot.name);
-  status.set_exists(true);
-  status.set_active(slot.active);
-  status.set_active_pid(slot.active_pid);
-  if (slot.confirmed_flush.valid()) status.set_confirmed_flush_lsn(slot.confirmed_flush.ToString());
-  if (slot.restart.valid()) status.set_restart_lsn(slot.restart.ToString());
-  status.set_retained_bytes(slot.retained_bytes);
-  status.set_wal_status(slot.wal_status);
-  status.set_invalidation_reason(slot.invalidation_reason);
-  status.set_plugin(slot.plugin);
-  status.set_database(slot.database);
-  return status;
 }
 
 // ---- what people read ----
@@ -107,10 +83,10 @@ absl::StatusOr<v1::ListSlotsResponse> AskForSlots(CommandLine& line, const SlotO
     ASSIGN_OR_RETURN(Client* const client, line.Connect());
     return CallOnFlow(*client, v1::ListSlotsRequest(), options.flow_id);
   }
-  ASSIGN_OR_RETURN(const auto sql, ConnectToServer(options.dsn));
+  ASSIGN_OR_RETURN(const auto sql, ConnectToSource(options.dsn));
   ASSIGN_OR_RETURN(const std::vector<SlotInfo> slots, ListSlots(*sql));
   v1::ListSlotsResponse list;
-  for (const SlotInfo& slot : slots) *list.add_slots() = FromSource(slot);
+  for (const SlotInfo& slot : slots) *list.add_slots() = SlotToProto(slot);
   return list;
 }
 
@@ -124,9 +100,9 @@ absl::StatusOr<v1::SlotStatus> AskForSlot(CommandLine& line, const SlotOptions& 
                                             "' does not exist at the source; a start of the flow makes it, unless "
                                             "create_slot is false"));
   }
-  ASSIGN_OR_RETURN(const auto sql, ConnectToServer(options.dsn));
+  ASSIGN_OR_RETURN(const auto sql, ConnectToSource(options.dsn));
   ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, GetSlot(*sql, options.slot));
-  if (slot) return FromSource(*slot);
+  if (slot) return SlotToProto(*slot);
   return absl::NotFoundError(
       absl::StrCat("slot ", options.slot, " does not exist; `wallaby-admin slot list` shows those that do"));
 }
@@ -139,7 +115,7 @@ absl::Status DropOne(CommandLine& line, const SlotOptions& options) {
     request.set_flow_id(options.flow_id);
     ASSIGN_OR_RETURN(response, client->Call(request));
   } else {
-    ASSIGN_OR_RETURN(const auto sql, ConnectToServer(options.dsn));
+    ASSIGN_OR_RETURN(const auto sql, ConnectToSource(options.dsn));
     RETURN_IF_ERROR(DropSlot(*sql, options.slot));
     response.set_dropped(true);
   }

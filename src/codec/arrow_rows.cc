@@ -15,7 +15,9 @@
 #include "arrow/util/decimal.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "change/append_rows.h"
 #include "change/value.h"
+#include "codec/value_error.h"
 
 namespace wallaby {
 namespace {
@@ -222,6 +224,20 @@ std::unique_ptr<arrow::ArrayBuilder> NewBuilder(const std::shared_ptr<arrow::Dat
 
 }  // namespace
 
+std::vector<ArrowColumn> ArrowAppendColumns(const Relation& relation,
+                                            absl::FunctionRef<PgType(const Column&)> type_of) {
+  std::vector<ArrowColumn> columns;
+  for (const Column& column : relation.columns) {
+    columns.push_back({column.name, ArrowSource::kRow, static_cast<int>(columns.size()), type_of(column)});
+  }
+  columns.push_back({kOpColumn, ArrowSource::kOp});
+  columns.push_back({kLsnColumn, ArrowSource::kLsn});
+  columns.push_back({kSeqColumn, ArrowSource::kSeq});
+  columns.push_back({kCommitTimeColumn, ArrowSource::kCommitTime});
+  columns.push_back({kUnchangedColumn, ArrowSource::kUnchanged});
+  return columns;
+}
+
 struct ArrowRows::Impl {
   Impl(const Relation& r, std::vector<ArrowColumn> columns) : relation(r) {
     arrow::FieldVector arrow_fields;
@@ -258,8 +274,7 @@ struct ArrowRows::Impl {
   absl::Status Split(const char* tuple, std::vector<Field>* fields) const {
     TupleCursor cursor(tuple);
     if (cursor.count() != static_cast<int>(fields->size())) [[unlikely]] {
-      return absl::InternalError(absl::StrCat("a row of table ", relation.QualifiedName(), " has ", cursor.count(),
-                                              " columns, its schema ", fields->size()));
+      return WrongColumnCount(relation, cursor.count());
     }
     for (Field* f = fields->data(); !cursor.done(); cursor.Next()) *f++ = cursor.field();
     return absl::OkStatus();
@@ -281,21 +296,7 @@ struct ArrowRows::Impl {
     absl::Status status = a.append(a, field);
     if (status.ok()) [[likely]]
       return status;
-    return Explain(status, a);
-  }
-
-  [[gnu::cold]] absl::Status Explain(const absl::Status& status, const Appender& a) const {
-    const std::string name =
-        absl::StrCat(relation.QualifiedName(), ".", relation.columns[static_cast<size_t>(a.column.index)].name);
-    const bool value = absl::IsOutOfRange(status) || absl::IsInvalidArgument(status);
-    return absl::Status(
-        status.code(),
-        absl::StrCat("table ", relation.QualifiedName(), ", column ", a.column.name, ": ", status.message(),
-                     value && a.column.type.logical != LogicalType::kText
-                         ? absl::StrCat("; to carry the column as text, set option type_mappings of "
-                                        "the destination to ",
-                                        name, "=text")
-                         : ""));
+    return ExplainValue(status, relation, a.column.index, a.column.type);
   }
 
   absl::Status AppendColumn(Appender& a, const RowExtras& extras) {

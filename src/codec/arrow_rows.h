@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "change/relation.h"
@@ -53,6 +54,10 @@ struct RowExtras {
   int64_t copies = 0;
   const char* origin = nullptr;
 };
+
+// A table's own columns, and behind them those of append mode (change/append_rows.h). `type_of` gives a column's type
+// after type_mappings.
+std::vector<ArrowColumn> ArrowAppendColumns(const Relation& relation, absl::FunctionRef<PgType(const Column&)> type_of);
 
 class ArrowRows {
  public:

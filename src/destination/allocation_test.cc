@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "destination/append_rows.h"
+#include "change/append_rows.h"
 #include "destination/collapse.h"
 #include "test/support/counting_allocator.h"
 

@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/lsn.h"
+#include "change/append_rows.h"
 #include "change/change_batch.h"
 #include "change/schema_change.h"
 
@@ -29,21 +30,8 @@ namespace wallaby {
 
 enum class WriteMode {
   kTarget,  // the table mirrors the source: upsert and delete by key
-  kAppend,  // every change is a row; two when an update changes the key (destination/append_rows.h)
+  kAppend,  // every change is a row; two when an update changes the key (change/append_rows.h)
 };
-
-// Columns which `append` mode adds behind the source's own, in this order. An update that changes the key is two rows
-// with the same lsn and seq: d with the old row as sent, then u with the new one. So is every update of a table without
-// a key, where the whole row is the identity. The last row of each key by (lsn, seq) is the table.
-//   _wallaby_op           text    c insert, u update, d delete (key columns or whole old row), t truncate, r snapshot
-//   row _wallaby_lsn          integer (64 bit) commit LSN of the transaction _wallaby_seq          integer (64 bit)
-//   ordinal of the change in the transaction _wallaby_commit_time  timestamp with time zone _wallaby_unchanged    text
-//   comma-separated names of columns whose unchanged value was not sent; null when none
-inline constexpr const char* kOpColumn = "_wallaby_op";
-inline constexpr const char* kLsnColumn = "_wallaby_lsn";
-inline constexpr const char* kSeqColumn = "_wallaby_seq";
-inline constexpr const char* kCommitTimeColumn = "_wallaby_commit_time";
-inline constexpr const char* kUnchangedColumn = "_wallaby_unchanged";
 
 struct DestinationConfig {
   std::string flow_id;

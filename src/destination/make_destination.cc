@@ -1,8 +1,3 @@
-#include <dlfcn.h>
-#include <unistd.h>
-
-#include <climits>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
@@ -11,6 +6,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/module.h"
+#include "base/status.h"
 #include "destination/destination.h"
 #include "destination/options.h"
 #include "destination/registry.h"
@@ -27,21 +24,6 @@ const char* BuildOption(std::string_view type) {
   return nullptr;
 }
 
-std::string ModuleName(std::string_view type) {
-  return absl::StrCat(type, ".so");
-}
-
-std::string ModuleDirectory() {
-  if (const char* directory = std::getenv("WALLABY_MODULE_DIR"); directory && *directory) {
-    return directory;
-  }
-  char path[PATH_MAX];
-  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
-  if (length <= 0) return "../lib/wallaby";
-  std::string executable(path, static_cast<size_t>(length));
-  return absl::StrCat(executable.substr(0, executable.rfind('/')), "/../lib/wallaby");
-}
-
 struct Makers {
   std::mutex mutex;
   std::map<std::string, MakeDestinationFn, std::less<>> by_type;
@@ -52,28 +34,9 @@ Makers& AllMakers() {
   return *makers;
 }
 
-// The handle is kept for ever: objects made by a module, and its statics, may outlive any scope here.
 absl::StatusOr<MakeDestinationFn> LoadModule(const std::string& type) {
-  const std::string file = absl::StrCat(ModuleDirectory(), "/", ModuleName(type));
-  const std::string remedy =
-      absl::StrCat("; build with -D", BuildOption(type),
-                   "=ON (the default; ./dev setup brings what it needs), or set WALLABY_MODULE_DIR "
-                   "to the folder that holds ",
-                   ModuleName(type));
-  if (access(file.c_str(), R_OK) != 0) {
-    return absl::NotFoundError(
-        absl::StrCat("destination type '", type, "' is a module, and ", file, " is not there", remedy));
-  }
-  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the module of destination type '", type, "', ", file, ", cannot be loaded: ", dlerror(), remedy));
-  }
-  void* symbol = dlsym(handle, kModuleSymbol);
-  if (symbol == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(file, " is not a destination module of WALlaby: it has no ", kModuleSymbol, remedy));
-  }
+  ASSIGN_OR_RETURN(void* symbol, LoadModuleSymbol(absl::StrCat(type, ".so"), kModuleSymbol,
+                                                  absl::StrCat("destination type '", type, "'"), BuildOption(type)));
   return reinterpret_cast<MakeDestinationFn>(symbol);
 }
 

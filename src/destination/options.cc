@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "base/wire_format.h"
 
 namespace wallaby {
 namespace {
@@ -39,7 +40,7 @@ constexpr OptionSpec kSharedOptions[] = {
     {.name = "soft_delete", .allowed = "false"},
     {.name = "type_mappings", .allowed = "a list like numeric=text,public.orders.total=text"},
     {.name = "type_mappings_file", .allowed = "a file with a line like numeric=text for each type"},
-    {.name = "format", .allowed = "arrow, parquet, avro, proto or json"},
+    {.name = "format", .allowed = kWireFormatsAllowed},
 };
 
 constexpr OptionSpec kDuckdbOptions[] = {
@@ -172,12 +173,8 @@ absl::Status CheckShared(const Reader& reader) {
   for (std::string_view name : {"staging_schema", "staging_table", "staging_suffix"}) {
     RETURN_IF_ERROR(reader.IfPresentNotYet(name));
   }
-  if (const std::string* format = reader.Find("format")) {
-    static constexpr std::string_view kFormats[] = {"arrow", "parquet", "avro", "proto", "json"};
-    if (std::find(std::begin(kFormats), std::end(kFormats), *format) == std::end(kFormats)) {
-      return reader.Bad("format");
-    }
-  }
+  if (const std::string* format = reader.Find("format"); format && !ParseWireFormat(*format))
+    return reader.Bad("format");
   return absl::OkStatus();
 }
 

@@ -1,6 +1,7 @@
 #include "flow/enum_names.h"
 
 #include <array>
+#include <iterator>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -9,11 +10,11 @@
 namespace wallaby {
 namespace {
 
-constexpr std::array<EnumName<WireFormat>, 5> kWireFormats{{{WireFormat::kArrow, "arrow"},
-                                                            {WireFormat::kParquet, "parquet"},
-                                                            {WireFormat::kAvro, "avro"},
-                                                            {WireFormat::kProto, "proto"},
-                                                            {WireFormat::kJson, "json"}}};
+constexpr auto kWireFormats = [] {
+  std::array<EnumName<WireFormat>, std::size(kWireFormatNames)> names{};
+  for (size_t i = 0; i < names.size(); ++i) names[i] = {kWireFormatNames[i].value, kWireFormatNames[i].name};
+  return names;
+}();
 constexpr std::array<EnumName<AckPolicy>, 2> kAckPolicies{{{AckPolicy::kAll, "all"}, {AckPolicy::kPrimary, "primary"}}};
 constexpr std::array<EnumName<FailureMode>, 2> kFailureModes{
     {{FailureMode::kHoldSlot, "hold_slot"}, {FailureMode::kDropSlot, "drop_slot"}}};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/wire_format.h"
 
 namespace wallaby {
 
@@ -24,7 +25,6 @@ struct Endpoint {
 };
 
 // Values are those of the wire contract's enums; 0 is unspecified.
-enum class WireFormat { kUnspecified = 0, kArrow = 1, kParquet = 2, kProto = 3, kAvro = 4, kJson = 5 };
 enum class AckPolicy { kUnspecified = 0, kAll = 1, kPrimary = 2 };
 enum class FailureMode { kUnspecified = 0, kHoldSlot = 1, kDropSlot = 2 };
 enum class GiveUpPolicy { kUnspecified = 0, kNever = 1, kOnRetryExhaustion = 2 };

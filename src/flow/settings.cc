@@ -98,7 +98,9 @@ absl::Status SetBackend(const std::string& value, Settings* settings) {
 }
 
 absl::Status SetWireFormat(const std::string& value, Settings* settings) {
-  return OneOf(value, {"arrow", "parquet", "avro", "proto", "json"}, &settings->wire_format);
+  if (!ParseWireFormat(value)) return Refuse(value, kWireFormatsAllowed);
+  settings->wire_format = value;
+  return absl::OkStatus();
 }
 
 absl::Status SetSpoolLimit(const std::string& value, Settings* settings) {

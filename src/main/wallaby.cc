@@ -130,14 +130,14 @@ absl::Status Serve(const std::string& config_file) {
   RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
   ASSIGN_OR_RETURN(const Dispatch dispatch, MakeDispatch(stores, settings));
-  // Listens first: a server that cannot must not start workers.
-  ASSIGN_OR_RETURN(const std::unique_ptr<ControlServer> server,
-                   ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatch.dispatcher.get(),
-                                        access.get(), settings));
   MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
   ASSIGN_OR_RETURN(
       const std::unique_ptr<ServerTelemetry> telemetry,
       ServerTelemetry::Start(stores.control.get(), stores.checkpoints(), access.get(), settings, dispatch.admin));
+  // Listens first: a server that cannot must not start workers.
+  ASSIGN_OR_RETURN(const std::unique_ptr<ControlServer> server,
+                   ControlServer::Start(stores.control.get(), stores.checkpoints(), dispatch.dispatcher.get(),
+                                        access.get(), settings, telemetry->slots()));
   ASSIGN_OR_RETURN(const std::unique_ptr<AdminHttp> dbos_admin, StartDbosAdmin(access.get(), settings, dispatch.admin));
   // Workers send theirs themselves.
   const auto collect = [&telemetry] { return telemetry->Collect(FlowMetrics::Workers::kLeaveOut); };

@@ -68,6 +68,7 @@ AttemptReport Attempt::report() const {
     report.acknowledged = pipeline_->acknowledged();
     report.settled = pipeline_->settled();
     report.last_commit_micros = pipeline_->last_commit_time_micros();
+    report.loads = pipeline_->loads();
   }
   return report;
 }

@@ -78,6 +78,7 @@ struct AttemptReport {
   Lsn acknowledged;
   bool settled = false;
   int64_t last_commit_micros = 0;
+  std::vector<DestinationLoad> loads;
 };
 
 // What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc.

@@ -169,6 +169,12 @@ int64_t Pipeline::changes_delivered() const {
   return least;
 }
 
+std::vector<DestinationLoad> Pipeline::loads() const {
+  std::vector<DestinationLoad> loads;
+  for (const auto& lane : lanes_) loads.push_back(lane->writer->load());
+  return loads;
+}
+
 int64_t Pipeline::last_commit_time_micros() const {
   int64_t oldest = INT64_MAX;
   for (const auto& lane : lanes_) oldest = std::min(oldest, lane->writer->stats().last_commit_time_micros.load());

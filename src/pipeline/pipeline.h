@@ -73,6 +73,7 @@ class Pipeline {
   // Figures for reports. Valid while the object lives.
   int64_t changes_delivered() const;
   int64_t last_commit_time_micros() const;  // the oldest of the destinations'
+  std::vector<DestinationLoad> loads() const;
   Lsn acknowledged() const { return Lsn{checkpointer_.acknowledged().load()}; }
   Lsn position() const { return ledger_.position(); }
   bool settled() const { return ledger_.settled(); }

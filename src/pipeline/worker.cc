@@ -155,6 +155,8 @@ absl::Status Worker::RunAttempts() {
       std::lock_guard lock(mutex_);
       if (changes_before_ > before) backoff.Reset();
       waiting_ = absl::StrCat("reconnecting: ", status.message());
+      // An aborted attempt only begins anew another way.
+      if (!failing_since_ && !absl::IsAborted(status)) failing_since_ = clock_->Now();
     }
     if (!TryAgain(status, backoff.tries() + 1)) return status;
     const absl::Duration wait = backoff.Next();

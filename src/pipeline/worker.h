@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -64,6 +65,8 @@ class Worker {
   void Pulse();
   void PulseOnce();
   void WriteReport(ControlStore& store);
+  // The gauges of what waits for the destinations, and of how long attempts fail. Under mutex_.
+  void ShowLoads(const AttemptReport& current);
   void Finish(const absl::Status& why);  // ends the current attempt and lets no other begin
 
   ControlStore* const store_;
@@ -94,6 +97,9 @@ class Worker {
   absl::Status end_;     // an error of the pulse that ends the worker
   AttemptReport last_report_;
   int64_t changes_before_ = 0;  // delivered by earlier attempts
+  // Since when attempts fail, and how far the flow had come then; nothing since it got on.
+  std::optional<absl::Time> failing_since_;
+  Lsn best_acknowledged_;
   std::atomic<bool> ending_{false};
 };
 

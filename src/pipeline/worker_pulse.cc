@@ -65,6 +65,26 @@ void Worker::PulseOnce() {
   WriteReport(*fenced_);
 }
 
+void Worker::ShowLoads(const AttemptReport& current) {
+  if (attempt_ != nullptr && (current.changes > 0 || current.acknowledged > best_acknowledged_)) failing_since_.reset();
+  best_acknowledged_ = std::max(best_acknowledged_, current.acknowledged);
+  MetricRegistry& registry = MetricRegistry::Process();
+  registry.GetGauge(kWorkerFailing).Set(failing_since_ ? absl::ToDoubleSeconds(clock_->Now() - *failing_since_) : 0);
+  for (const Endpoint& destination : stored_.flow.destinations) {
+    const Labels labels = {{"destination", destination.name}};
+    Gauge& queued = registry.GetGauge(kDestinationQueue, labels);
+    Gauge& limit = registry.GetGauge(kDestinationQueueLimit, labels);
+    Gauge& busy = registry.GetGauge(kDestinationBusy, labels);
+    for (Gauge* gauge : {&queued, &limit, &busy}) gauge->SetUnknown();
+    for (const DestinationLoad& load : current.loads) {
+      if (attempt_ == nullptr || load.name != destination.name) continue;
+      queued.Set(static_cast<double>(load.queued_bytes));
+      limit.Set(static_cast<double>(load.queue_bound));
+      busy.Set(absl::ToDoubleSeconds(load.busy));
+    }
+  }
+}
+
 void Worker::WriteReport(ControlStore& store) {
   WorkerReport report;
   report.slot = source_options_.slot;
@@ -78,6 +98,7 @@ void Worker::WriteReport(ControlStore& store) {
       absl::StrAppend(&report.detail, "; ", spool);
     }
     report.changes = changes_before_ + (attempt_ != nullptr ? current.changes : 0);
+    ShowLoads(current);
   }
   if (monitor_ == nullptr) {
     auto connected = source_->ConnectMonitor();

@@ -16,6 +16,20 @@ namespace {
 constexpr int64_t kCommitBytes = 32 << 20;
 constexpr absl::Duration kCommitInterval = absl::Milliseconds(500);
 
+// Notes for as long as it lives that the destination is at work.
+class Busy {
+ public:
+  Busy(Clock* clock, WriterStats* stats) : stats_(stats) {
+    stats_->busy_since_nanos = std::max<int64_t>(absl::ToInt64Nanoseconds(clock->Monotonic()), 1);
+  }
+  ~Busy() { stats_->busy_since_nanos = 0; }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  WriterStats* const stats_;
+};
+
 }  // namespace
 
 BatchPtr DropThrough(const BatchPtr& batch, Lsn through) {
@@ -89,6 +103,7 @@ absl::Status Writer::Write(const ChangeBatch& batch) {
   span.Set("destination", name_);
   span.Set("records", static_cast<int64_t>(batch.change_count()));
   const absl::Duration began = clock_->Monotonic();
+  const Busy busy(clock_, &stats_);
   absl::Status status = ReachFailpoint(Failpoint::kDestinationWrite);
   if (status.ok()) status = destination_->Write(batch);
   instruments_.write_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
@@ -98,6 +113,14 @@ absl::Status Writer::Write(const ChangeBatch& batch) {
     span.SetError(status.message());
   }
   return status;
+}
+
+DestinationLoad Writer::load() const {
+  DestinationLoad load{name_, static_cast<int64_t>(queue_->bytes()), static_cast<int64_t>(queue_->bound()), {}};
+  if (const int64_t since = stats_.busy_since_nanos; since > 0) {
+    load.busy = std::max(clock_->Monotonic() - absl::Nanoseconds(since), absl::ZeroDuration());
+  }
+  return load;
 }
 
 bool Writer::CommitIsDue() const {
@@ -120,7 +143,10 @@ absl::Status Writer::CommitNow() {
   const absl::Duration began = clock_->Monotonic();
   if (HasBug(DeliberateBug::kForgetLastBatch) && point_.end.valid()) ledger_->Durable(index_, point_.end);
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDestinationCommitBefore));
-  RETURN_IF_ERROR(destination_->Commit(point_));
+  {
+    const Busy busy(clock_, &stats_);
+    RETURN_IF_ERROR(destination_->Commit(point_));
+  }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDestinationCommitAfter));
   instruments_.commit_latency.Observe(absl::ToDoubleSeconds(clock_->Monotonic() - began));
   if (IsTracingEvents()) {

@@ -30,6 +30,15 @@ struct WriterStats {
   std::atomic<int64_t> changes{0};  // made durable
   std::atomic<int64_t> commits{0};
   std::atomic<int64_t> last_commit_time_micros{0};  // source's commit time of the newest durable transaction
+  std::atomic<int64_t> busy_since_nanos{0};         // of the call to the destination that runs, by Monotonic(); 0: none
+};
+
+// What waits for a destination, for reports.
+struct DestinationLoad {
+  std::string name;
+  int64_t queued_bytes = 0;
+  int64_t queue_bound = 0;
+  absl::Duration busy;  // how long it has been at one write or commit
 };
 
 class Writer {
@@ -45,6 +54,7 @@ class Writer {
   absl::Status Run();
 
   const WriterStats& stats() const { return stats_; }
+  DestinationLoad load() const;
 
  private:
   absl::Status Step();

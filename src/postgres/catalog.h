@@ -37,6 +37,7 @@ struct PublishedTable {
   int64_t pages = 0;
   bool partitioned_root = false;               // published through its root: rows are read through it
   std::vector<std::string> generated_columns;  // left out by logical replication
+  bool stored_columns_left_out = false;        // some of those are stored, which 18 can send
   std::vector<std::string> unlisted_columns;   // left out by the publication's column list (15+)
   bool updates_published = true;
   bool has_primary_key = false;
@@ -72,7 +73,12 @@ struct Finding {
   Severity severity;
   std::string subject;
   std::string message;
-  std::string remedy;  // SQL or a sentence
+  std::string remedy;      // SQL or a sentence
+  std::string check = {};  // which check it is of, for scripts: "wal_level"
+  // Statements that mend it, each ended by a semicolon, and who may run them with the least rights: "the table's
+  // owner". "": no statement does.
+  std::string sql = {};
+  std::string run_as = {};
 };
 // All that would keep the source from being read or would make its users' updates fail: wal_level, slots and senders
 // left, role's rights, a pooler in the way, slot's state, publication, tables' replica identity, rights on tables,

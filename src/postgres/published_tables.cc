@@ -15,7 +15,8 @@ std::string ColumnsQuery(int major) {
   return absl::StrCat(
       "SELECT c.oid, n.nspname, c.relname, c.relreplident, c.relkind = 'p', ",
       lists ? "coalesce(p.rowfilter, '')" : "''",
-      ", size.rows, size.pages, pk.indexrelid IS NOT NULL, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '', ",
+      ", size.rows, size.pages, pk.indexrelid IS NOT NULL, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '', "
+      "a.attgenerated = 's', ",
       lists ? "a.attname = ANY (p.attnames)" : "true",
       // Before 18 the view names generated columns, but they are never sent.
       major >= 18 ? "" : " AND a.attgenerated = ''",
@@ -61,6 +62,7 @@ enum Field {
   kType,
   kTypmod,
   kGenerated,
+  kStored,
   kPublished,
   kInPrimaryKey,
   kInIdentityIndex,
@@ -93,6 +95,7 @@ absl::Status AddColumn(const PgRows& rows, int i, TypeCatalog& types, PublishedT
   const std::string name(rows.Text(i, kColumn));
   if (!rows.Bool(i, kPublished)) {
     (rows.Bool(i, kGenerated) ? table->generated_columns : table->unlisted_columns).push_back(name);
+    if (rows.Bool(i, kStored)) table->stored_columns_left_out = true;
     return absl::OkStatus();
   }
   Relation& relation = table->relation;

@@ -27,7 +27,10 @@ absl::StatusOr<std::vector<SlotInfo>> Slots(PgConnection& sql, const std::string
   const std::string_view reason = major >= 17   ? "coalesce(s.invalidation_reason, '')"
                                   : major == 16 ? "CASE WHEN s.conflicting THEN 'conflicting' ELSE '' END"
                                                 : "''";
-  const std::string_view failover = major >= 17 ? "s.failover" : "false";
+  const std::string_view failover = major >= 17 ? "s.failover, s.synced" : "false, false";
+  const std::string_view inactive =
+      major >= 17 ? "CASE WHEN NOT s.active THEN extract(epoch FROM pg_catalog.now() - s.inactive_since)::bigint END"
+                  : "NULL";
   ASSIGN_OR_RETURN(
       const PgRows rows,
       sql.Query(absl::StrCat("SELECT s.slot_name, coalesce(s.plugin, ''), coalesce(s.database, ''),"
@@ -35,8 +38,10 @@ absl::StatusOr<std::vector<SlotInfo>> Slots(PgConnection& sql, const std::string
                              " s.restart_lsn, greatest(pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn), 0)::bigint,"
                              " greatest(pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn), 0)::bigint,"
                              " coalesce(s.wal_status, ''), ",
-                             reason, ", ", failover, " FROM pg_catalog.pg_replication_slots s, (SELECT ", kCurrentLsn,
-                             " AS lsn) now ", where, " ORDER BY 1"),
+                             reason, ", ", failover, ", ", inactive,
+                             ", s.safe_wal_size, coalesce(pg_catalog.age(s.catalog_xmin), 0) FROM "
+                             "pg_catalog.pg_replication_slots s, (SELECT ",
+                             kCurrentLsn, " AS lsn) now ", where, " ORDER BY 1"),
                 params));
   std::vector<SlotInfo> slots;
   for (int i = 0; i < rows.size(); ++i) {
@@ -55,6 +60,10 @@ absl::StatusOr<std::vector<SlotInfo>> Slots(PgConnection& sql, const std::string
     slot.wal_status = rows.Text(i, 11);
     slot.invalidation_reason = rows.Text(i, 12);
     slot.failover = rows.Bool(i, 13);
+    slot.synced = rows.Bool(i, 14);
+    if (!rows.IsNull(i, 15)) slot.inactive_for = absl::Seconds(rows.Int(i, 15));
+    if (!rows.IsNull(i, 16)) slot.safe_wal_bytes = rows.Int(i, 16);
+    slot.catalog_xmin_age = rows.Int(i, 17);
   }
   return slots;
 }

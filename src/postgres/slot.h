@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/lsn.h"
 #include "postgres/connection.h"
 
@@ -29,6 +30,11 @@ struct SlotInfo {
   std::string wal_status;           // reserved, extended, unreserved, lost
   std::string invalidation_reason;  // 17+: rows_removed, wal_level_insufficient, ...; "" when valid
   bool failover = false;            // 17+
+  bool synced = false;              // 17+: the standby's copy of a slot of its primary
+  // WAL that may still be written before the slot is in danger; nullopt without max_slot_wal_keep_size.
+  std::optional<int64_t> safe_wal_bytes;
+  int64_t catalog_xmin_age = 0;                // in transactions; 0: the slot holds none
+  std::optional<absl::Duration> inactive_for;  // 17+: since when nobody reads it
 };
 
 absl::StatusOr<std::optional<SlotInfo>> GetSlot(PgConnection& sql, const std::string& name);

@@ -1,4 +1,6 @@
-// CheckSource: the server, the role, the slot and the publication. The tables are in table_checks.cc.
+// CheckSource and its checks: the server, the role, the slot and the publication. The tables are in table_checks.cc.
+#include "postgres/source_checks.h"
+
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
@@ -7,9 +9,6 @@
 #include "absl/strings/str_join.h"
 #include "base/sql_text.h"
 #include "base/status.h"
-#include "postgres/catalog.h"
-#include "postgres/publication_plan.h"
-#include "postgres/slot.h"
 #include "postgres/table_checks.h"
 
 namespace wallaby {
@@ -17,82 +16,10 @@ namespace {
 
 using Severity = Finding::Severity;
 
-class SourceChecker {
- public:
-  SourceChecker(PgConnection& sql, const SourceOptions& options) : sql_(sql), options_(options) {}
-  absl::StatusOr<std::vector<Finding>> Run();
-
- private:
-  void Add(Severity severity, std::string_view subject, std::string_view message, std::string_view remedy = "") {
-    findings_.push_back({severity, std::string(subject), std::string(message), std::string(remedy)});
-  }
-
-  absl::Status CheckServer();
-  absl::Status CheckRole();
-  absl::Status CheckReplicationConnection(const std::string& role);
-  absl::Status CheckSlot();
-  void CheckSlotState(const SlotInfo& slot);
-  absl::Status CheckPublication();
-  absl::Status CheckMissingPublication();
-  absl::Status CheckRightToPublish(const PublicationPlan& plan);
-  absl::Status CheckPresentPublication();
-  void CheckCoverage(const std::vector<PublishedTable>& tables);
-
-  PgConnection& sql_;
-  const SourceOptions& options_;
-  ServerInfo server_;
-  bool copy_due_ = false;  // the flow is about to copy every table
-  std::vector<Finding> findings_;
-};
-
-absl::StatusOr<std::vector<Finding>> SourceChecker::Run() {
-  if (sql_.server_major() < 14) {
-    Add(Severity::kError, "server", absl::StrCat("PostgreSQL ", sql_.server_major(), " is too old; 14 to 18 are read"),
-        "upgrade the server");
-    return std::move(findings_);
-  }
-  RETURN_IF_ERROR(CheckServer());
-  RETURN_IF_ERROR(CheckRole());
-  RETURN_IF_ERROR(CheckSlot());
-  RETURN_IF_ERROR(CheckPublication());
-  std::stable_sort(findings_.begin(), findings_.end(),
-                   [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
-  return std::move(findings_);
-}
-
-absl::Status SourceChecker::CheckServer() {
-  ASSIGN_OR_RETURN(server_, GetServerInfo(sql_));
-  if (server_.wal_level != "logical") {
-    Add(Severity::kError, "wal_level",
-        absl::StrCat("wal_level is ", server_.wal_level, ", logical replication needs logical"),
-        "ALTER SYSTEM SET wal_level = 'logical'; then restart the server");
-  }
-  if (server_.max_wal_senders == 0) {
-    Add(Severity::kError, "max_wal_senders", "max_wal_senders is 0, so that nobody can read the stream",
-        "ALTER SYSTEM SET max_wal_senders = 10; then restart the server");
-  }
-  if (server_.in_recovery && sql_.server_major() < 16) {
-    Add(Severity::kError, "server", "this server is a standby; before PostgreSQL 16 a standby cannot decode changes",
-        "put the primary's address into the dsn");
-  } else if (server_.in_recovery) {
-    Add(Severity::kInfo, "server",
-        "this server is a standby: the slot is made once the primary has logged its running transactions",
-        "SELECT pg_log_standby_snapshot() on the primary, when making the slot takes long");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SourceChecker::CheckRole() {
-  ASSIGN_OR_RETURN(const PgRows rows, sql_.Query("SELECT current_user"));
-  const std::string role(rows.Text(0, 0));
-  if (!server_.role_can_replicate) {
-    Add(Severity::kError, "role", absl::StrCat("role ", role, " may not replicate"),
-        absl::StrCat("ALTER ROLE ", SqlIdentifier(role), " REPLICATION (on Amazon RDS: GRANT rds_replication TO ",
-                     SqlIdentifier(role), ")"));
-    return absl::OkStatus();
-  }
-  return CheckReplicationConnection(role);
-}
+// Whoever may set what the server's configuration says.
+constexpr std::string_view kAfterRestart = "a superuser; then restart the server";
+constexpr std::string_view kTablesOwner = "the tables' owner, with CREATE on the database";
+constexpr std::string_view kPublicationOwner = "the publication's owner";
 
 // What a pooler answers to a replication connection: it refuses the startup parameter, or takes it for an ordinary one
 // and fails on the replication command.
@@ -104,6 +31,44 @@ bool LooksLikePooler(const absl::Status& status) {
   return false;
 }
 
+}  // namespace
+
+void SourceChecker::CheckServer() {
+  if (server_.wal_level != "logical") {
+    Add(Severity::kError, "wal_level", "wal_level",
+        absl::StrCat("wal_level is ", server_.wal_level, ", logical replication needs logical"),
+        "ALTER SYSTEM SET wal_level = 'logical'; then restart the server",
+        {"ALTER SYSTEM SET wal_level = 'logical';", kAfterRestart});
+  }
+  if (server_.max_wal_senders == 0) {
+    Add(Severity::kError, "wal_senders", "max_wal_senders", "max_wal_senders is 0, so that nobody can read the stream",
+        "ALTER SYSTEM SET max_wal_senders = 10; then restart the server",
+        {"ALTER SYSTEM SET max_wal_senders = 10;", kAfterRestart});
+  }
+  if (server_.in_recovery && sql_.server_major() < 16) {
+    Add(Severity::kError, "standby", "server",
+        "this server is a standby; before PostgreSQL 16 a standby cannot decode changes",
+        "put the primary's address into the dsn");
+  } else if (server_.in_recovery) {
+    Add(Severity::kInfo, "standby", "server",
+        "this server is a standby: the slot is made once the primary has logged its running transactions",
+        "SELECT pg_log_standby_snapshot() on the primary, when making the slot takes long");
+  }
+}
+
+absl::Status SourceChecker::CheckRole() {
+  ASSIGN_OR_RETURN(const PgRows rows, sql_.Query("SELECT current_user"));
+  const std::string role(rows.Text(0, 0));
+  if (!server_.role_can_replicate) {
+    Add(Severity::kError, "role", "role", absl::StrCat("role ", role, " may not replicate"),
+        absl::StrCat("ALTER ROLE ", SqlIdentifier(role), " REPLICATION (on Amazon RDS: GRANT rds_replication TO ",
+                     SqlIdentifier(role), ")"),
+        {absl::StrCat("ALTER ROLE ", SqlIdentifier(role), " REPLICATION;"), "a superuser"});
+    return absl::OkStatus();
+  }
+  return CheckReplicationConnection(role);
+}
+
 absl::Status SourceChecker::CheckReplicationConnection(const std::string& role) {
   ConnectOptions connect;
   connect.replication = true;
@@ -112,17 +77,17 @@ absl::Status SourceChecker::CheckReplicationConnection(const std::string& role) 
   if (status.ok()) return status;
   const std::string message = absl::StrCat("no replication connection: ", status.message());
   if (LooksLikePooler(status)) {
-    Add(Severity::kError, "connection", message,
+    Add(Severity::kError, "pooler", "connection", message,
         "a connection pooler stands between; put the address of the PostgreSQL server itself into the dsn");
   } else if (absl::IsUnauthenticated(status)) {
-    Add(Severity::kError, "connection", message,
+    Add(Severity::kError, "replication_connection", "connection", message,
         absl::StrCat("allow role ", role,
                      " to connect for replication in pg_hba.conf; logical replication uses the lines ",
                      "of the database itself"));
   } else if (IsTransient(status)) {
     return status;  // Such as all walsenders in use: may pass by itself.
   } else {
-    Add(Severity::kError, "connection", message);
+    Add(Severity::kError, "replication_connection", "connection", message);
   }
   return absl::OkStatus();
 }
@@ -136,17 +101,21 @@ absl::Status SourceChecker::CheckSlot() {
   }
   const std::string subject = "slot " + options_.slot;
   if (!options_.create_slot) {
-    Add(Severity::kError, subject, "there is no such slot, and create_slot is false",
-        absl::StrCat("SELECT pg_create_logical_replication_slot(", SqlLiteral(options_.slot), ", 'pgoutput')"));
+    const std::string create =
+        absl::StrCat("SELECT pg_create_logical_replication_slot(", SqlLiteral(options_.slot), ", 'pgoutput')");
+    Add(Severity::kError, "slot", subject, "there is no such slot, and create_slot is false", create,
+        {create + ";", "a role with REPLICATION"});
   } else if (server_.used_replication_slots >= server_.max_replication_slots) {
-    Add(Severity::kError, subject,
+    Add(Severity::kError, "replication_slots", subject,
         absl::StrCat("all ", server_.max_replication_slots, " replication slots of the server are in use"),
         absl::StrCat(
             "drop one that nobody needs (SELECT slot_name, active FROM pg_replication_slots), or ALTER SYSTEM SET ",
-            "max_replication_slots = ", server_.max_replication_slots + 10, "; then restart the server"));
+            "max_replication_slots = ", server_.max_replication_slots + 10, "; then restart the server"),
+        {absl::StrCat("ALTER SYSTEM SET max_replication_slots = ", server_.max_replication_slots + 10, ";"),
+         kAfterRestart});
   }
   if (options_.failover && sql_.server_major() < 17) {
-    Add(Severity::kError, "option failover",
+    Add(Severity::kError, "failover", "option failover",
         absl::StrCat("PostgreSQL ", sql_.server_major(), " has no failover slots (17 and newer do)"),
         "set failover=false");
   }
@@ -156,20 +125,29 @@ absl::Status SourceChecker::CheckSlot() {
 void SourceChecker::CheckSlotState(const SlotInfo& slot) {
   const std::string subject = "slot " + slot.name;
   const absl::Status usable = CheckSlotUsable(slot, server_.database);
-  if (!usable.ok()) return Add(Severity::kError, subject, usable.message());
+  if (!usable.ok()) {
+    const bool lost = slot.wal_status == "lost" || !slot.invalidation_reason.empty();
+    Add(Severity::kError, "slot", subject, usable.message(), "",
+        {lost ? absl::StrCat("SELECT pg_drop_replication_slot(", SqlLiteral(slot.name), ");") : "",
+         lost ? "a role with REPLICATION" : ""});
+    return;
+  }
   if (slot.active) {
-    Add(Severity::kWarning, subject, absl::StrCat("is in use by the server process ", slot.active_pid),
+    Add(Severity::kWarning, "slot_in_use", subject, absl::StrCat("is in use by the server process ", slot.active_pid),
         "stop what reads from it; two readers of one slot cannot work");
   }
   if (slot.wal_status == "unreserved") {
-    Add(Severity::kWarning, subject,
+    Add(Severity::kWarning, "slot", subject,
         absl::StrCat("holds ", slot.retained_bytes, " bytes of WAL, which is more than max_slot_wal_keep_size: ",
                      "at the next checkpoint the server may invalidate it"),
         "let the flow catch up at once, or raise max_slot_wal_keep_size");
   }
   if (options_.failover && !slot.failover) {
-    Add(Severity::kWarning, subject, "is not a failover slot, though failover is true; it is not made anew",
-        "drop the slot and let the flow make it, with a new snapshot");
+    Add(Severity::kWarning, "failover", subject, "is not a failover slot, though failover is true; it is not made anew",
+        "stop the flow and run ALTER_REPLICATION_SLOT over a replication connection (psql with replication=database)",
+        {absl::StrCat("ALTER_REPLICATION_SLOT ", SqlIdentifier(slot.name), " (FAILOVER true);"),
+         "a role with REPLICATION over a replication connection (psql with replication=database), while the flow is "
+         "stopped"});
   }
 }
 
@@ -182,19 +160,21 @@ absl::Status SourceChecker::CheckMissingPublication() {
   const std::string subject = "publication " + options_.publication;
   const PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
   if (!options_.ensure_publication) {
-    Add(Severity::kError, subject, "there is no such publication, and ensure_publication is false",
-        plan.CreateSql(options_.publication));
+    Add(Severity::kError, "publication", subject, "there is no such publication, and ensure_publication is false",
+        plan.CreateSql(options_.publication),
+        {plan.CreateSql(options_.publication) + ";", plan.needs_superuser() ? "a superuser" : kTablesOwner});
     return absl::OkStatus();
   }
   if (server_.in_recovery) {
-    Add(Severity::kError, subject, "there is no such publication, and a standby cannot make one",
-        absl::StrCat("on the primary: ", plan.CreateSql(options_.publication)));
+    Add(Severity::kError, "publication", subject, "there is no such publication, and a standby cannot make one",
+        absl::StrCat("on the primary: ", plan.CreateSql(options_.publication)),
+        {plan.CreateSql(options_.publication) + ";", "the tables' owner, on the primary"});
     return absl::OkStatus();
   }
   const absl::Status named = CheckPublicationPlan(sql_, plan);
   if (!named.ok()) {
     if (IsTransient(named)) return named;
-    Add(Severity::kError, subject, named.message());
+    Add(Severity::kError, "publication", subject, named.message());
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(CheckRightToPublish(plan));
@@ -212,18 +192,19 @@ absl::Status SourceChecker::CheckRightToPublish(const PublicationPlan& plan) {
   const std::string subject = "publication " + options_.publication;
   const std::string create = plan.CreateSql(options_.publication);
   if (plan.needs_superuser()) {
-    Add(Severity::kError, subject,
+    Add(Severity::kError, "publication_rights", subject,
         absl::StrCat("does not exist, and ", plan.all_tables() ? "FOR ALL TABLES" : "TABLES IN SCHEMA",
                      " is a superuser's to make"),
-        absl::StrCat("as a superuser: ", create,
-                     plan.all_tables() ? "; or name the tables in publication_tables" : ""));
+        absl::StrCat("as a superuser: ", create, plan.all_tables() ? "; or name the tables in publication_tables" : ""),
+        {create + ";", "a superuser"});
     return absl::OkStatus();
   }
   if (!role.Bool(0, 2)) {
-    Add(Severity::kError, subject,
+    Add(Severity::kError, "publication_rights", subject,
         absl::StrCat("does not exist, and role ", role.Text(0, 1), " may not create in database ", role.Text(0, 3)),
         absl::StrCat("GRANT CREATE ON DATABASE ", SqlIdentifier(role.Text(0, 3)), " TO ",
-                     SqlIdentifier(role.Text(0, 1)), "; or as the tables' owner: ", create));
+                     SqlIdentifier(role.Text(0, 1)), "; or as the tables' owner: ", create),
+        {create + ";", kTablesOwner});
   }
   for (const TableName& table : plan.tables) {
     ASSIGN_OR_RETURN(const PgRows owned,
@@ -232,9 +213,9 @@ absl::Status SourceChecker::CheckRightToPublish(const PublicationPlan& plan) {
                                 " WHERE n.nspname = $1 AND c.relname = $2",
                                 {table.first, table.second}));
     if (owned.size() > 0 && owned.Bool(0, 0)) continue;
-    Add(Severity::kError, subject,
+    Add(Severity::kError, "publication_rights", subject,
         absl::StrCat("does not exist, and role ", role.Text(0, 1), " does not own ", ShownName(table)),
-        absl::StrCat("as the tables' owner: ", create));
+        absl::StrCat("as the tables' owner: ", create), {create + ";", kTablesOwner});
     break;
   }
   return absl::OkStatus();
@@ -254,13 +235,15 @@ absl::Status SourceChecker::CheckPresentPublication() {
     if (!rows.Bool(0, i + 1)) missing.emplace_back(kActions[i]);
   }
   if (!missing.empty()) {
-    Add(Severity::kWarning, subject,
+    const std::string publish = absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication),
+                                             " SET (publish = 'insert, update, delete, truncate')");
+    Add(Severity::kWarning, "publication", subject,
         absl::StrCat("does not publish ", absl::StrJoin(missing, ", "), ", so that these changes never arrive"),
-        absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication),
-                     " SET (publish = 'insert, update, delete, truncate')"));
+        publish, {publish + ";", kPublicationOwner});
   }
   if (options_.sync_publication && options_.sync_publication_mode == PublicationMode::kSync && rows.Bool(0, 0)) {
-    Add(Severity::kError, subject, "is FOR ALL TABLES, which sync_publication_mode=sync cannot make equal to a list",
+    Add(Severity::kError, "publication", subject,
+        "is FOR ALL TABLES, which sync_publication_mode=sync cannot make equal to a list",
         "set sync_publication_mode=add or sync_publication=false");
   } else {
     CheckCoverage(tables);
@@ -273,7 +256,7 @@ void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
   const std::string subject = "publication " + options_.publication;
   const PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
   if (tables.empty() && !options_.sync_publication) {
-    Add(Severity::kWarning, subject, "has no tables, so that nothing arrives",
+    Add(Severity::kWarning, "publication", subject, "has no tables, so that nothing arrives",
         absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication), " ADD TABLE ..."));
   }
   std::vector<TableName> published, absent;
@@ -285,9 +268,11 @@ void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
     if (!has(published, table)) absent.push_back(table);
   }
   if (!absent.empty() && !options_.sync_publication) {
-    Add(Severity::kWarning, subject, absl::StrCat("does not carry ", TableListSql(absent), " of publication_tables"),
-        absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication), " ADD TABLE ", TableListSql(absent),
-                     "; or set sync_publication=true"));
+    const std::string add = absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication), " ADD TABLE ",
+                                         TableListSql(absent), ";");
+    Add(Severity::kWarning, "publication", subject,
+        absl::StrCat("does not carry ", TableListSql(absent), " of publication_tables"),
+        absl::StrCat(add, " or set sync_publication=true"), {add, "the owner of the publication and of the tables"});
   }
   if (!options_.sync_publication || options_.sync_publication_mode != PublicationMode::kSync) return;
   std::vector<TableName> extra;
@@ -295,7 +280,7 @@ void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
     if (!has(plan.tables, table) && !has(plan.schemas, table.first)) extra.push_back(table);
   }
   if (!extra.empty()) {
-    Add(Severity::kWarning, subject,
+    Add(Severity::kWarning, "publication", subject,
         absl::StrCat("carries ", TableListSql(extra),
                      ", which sync_publication_mode=sync takes out; whoever else reads the ",
                      "publication loses them too"),
@@ -303,10 +288,23 @@ void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
   }
 }
 
-}  // namespace
-
 absl::StatusOr<std::vector<Finding>> CheckSource(PgConnection& sql, const SourceOptions& options) {
-  return SourceChecker(sql, options).Run();
+  std::vector<Finding> findings;
+  if (sql.server_major() < 14) {
+    findings.push_back({Severity::kError, "server",
+                        absl::StrCat("PostgreSQL ", sql.server_major(), " is too old; 14 to 18 are read"),
+                        "upgrade the server", "server_version"});
+    return findings;
+  }
+  ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(sql));
+  SourceChecker checker(sql, options, server, &findings);
+  checker.CheckServer();
+  RETURN_IF_ERROR(checker.CheckRole());
+  RETURN_IF_ERROR(checker.CheckSlot());
+  RETURN_IF_ERROR(checker.CheckPublication());
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
+  return findings;
 }
 
 }  // namespace wallaby

@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "base/wire_format.h"
 
 namespace wallaby {
 namespace {
@@ -47,7 +48,7 @@ constexpr SourceOptionSpec kSpecs[] = {
     {"state_schema", false, kName},
     {"state_table", false, kName},
     {"flow_id", false, kText},
-    {"format", false, "arrow, parquet, avro, proto or json"},
+    {"format", false, kWireFormatsAllowed},
     {"capture_ddl", false, kBool},
     {"ddl_trigger_schema", false, kName},
     {"ddl_trigger_name", false, kName},
@@ -222,8 +223,6 @@ constexpr std::array<std::pair<std::string_view, SnapshotMode>, 2> kSnapshotMode
     {{"initial", SnapshotMode::kInitial}, {"never", SnapshotMode::kNever}}};
 constexpr std::array<std::pair<std::string_view, SpoolPolicy>, 2> kSpoolPolicy = {
     {{"hold", SpoolPolicy::kHold}, {"fail", SpoolPolicy::kFail}}};
-constexpr std::array<std::pair<std::string_view, int>, 5> kFormats = {
-    {{"arrow", 0}, {"parquet", 0}, {"avro", 0}, {"proto", 0}, {"json", 0}}};
 
 void ParseNames(Parser& parser, SourceOptions* out) {
   parser.Text("dsn", &out->dsn);
@@ -240,8 +239,7 @@ void ParseNames(Parser& parser, SourceOptions* out) {
   parser.Name("state_table", &out->state_table);
   parser.Text("flow_id", &out->flow_id);
   parser.Text("format", &out->format);
-  int ignored = 0;
-  parser.Choice("format", kFormats, &ignored);
+  if (parser.Get("format") != nullptr && !ParseWireFormat(out->format)) parser.Refuse("format");
   parser.Name("ddl_trigger_schema", &out->ddl_trigger_schema);
   parser.Name("ddl_trigger_name", &out->ddl_trigger_name);
   parser.Text("ddl_message_prefix", &out->ddl_message_prefix);

@@ -56,11 +56,23 @@ void AddStateChanges(const std::vector<StateChangeTotal>& totals, std::vector<Me
   }
 }
 
-void AddSlot(const std::string& flow_id, const SlotSighting& slot, std::vector<MetricFamily>* families) {
-  const Labels labels = {{"slot", slot.name}, {"flow_id", flow_id}};
-  Add(kReplicationLag, labels, static_cast<double>(slot.behind_bytes), families);
-  Add(kSlotRetained, labels, static_cast<double>(slot.retained_bytes), families);
-  Add(kSlotActive, labels, slot.active ? 1 : 0, families);
+// `told`: the flow's worker tells the newest of what it measures itself.
+void AddSlot(const std::string& flow_id, const SlotSighting& sighting, bool told, std::vector<MetricFamily>* families) {
+  const v1::SlotStatus& slot = sighting.slot;
+  const Labels labels = {{"slot", slot.name()}, {"flow_id", flow_id}};
+  if (!told) {
+    Add(kReplicationLag, labels, static_cast<double>(sighting.behind_bytes), families);
+    Add(kSlotRetained, labels, static_cast<double>(slot.retained_bytes()), families);
+    Add(kSlotActive, labels, slot.active() ? 1 : 0, families);
+  }
+  const bool lost = slot.wal_status() == "lost" || !slot.invalidation_reason().empty();
+  Add(kSlotLost, labels, lost ? 1 : 0, families);
+  if (slot.has_growth()) Add(kSlotGrowth, labels, slot.growth(), families);
+  if (slot.safe_wal_bytes() >= 0) Add(kSlotSafeWal, labels, static_cast<double>(slot.safe_wal_bytes()), families);
+  if (slot.seconds_to_limit() >= 0) Add(kSlotTimeToLimit, labels, slot.seconds_to_limit(), families);
+  double oldest = 0;
+  for (const v1::SlotHolder& holder : slot.holders()) oldest = std::max(oldest, holder.age_seconds());
+  Add(kSlotHolderAge, labels, oldest, families);
 }
 
 // What the flow's worker counted. The server knows for sure which flow it was.
@@ -126,7 +138,7 @@ absl::Status FlowMetrics::CollectFromStore(Workers workers, std::vector<MetricFa
       Add(kWorkerReportAge, {{"flow_id", id}}, absl::ToDoubleSeconds(now - report->second.at), families);
       if (workers == Workers::kInclude) AddReport(id, report->second, fresh, families);
     }
-    if (const auto seen = sightings.find(id); seen != sightings.end() && !fresh) AddSlot(id, seen->second, families);
+    if (const auto seen = sightings.find(id); seen != sightings.end()) AddSlot(id, seen->second, fresh, families);
   }
   for (const auto& [id, checkpoint] : checkpoints) {
     Add(kCheckpointAge, {{"flow_id", id}}, absl::ToDoubleSeconds(now - checkpoint.at), families);

@@ -61,8 +61,11 @@ std::string MakeFlowId(std::string_view name) {
 }
 
 FlowServiceImpl::FlowServiceImpl(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher,
-                                 Settings settings)
-    : store_(store), dispatcher_(dispatcher), settings_(std::move(settings)), view_(store, checkpoints, dispatcher) {}
+                                 Settings settings, const SlotWatch* slots)
+    : store_(store),
+      dispatcher_(dispatcher),
+      settings_(std::move(settings)),
+      view_(store, checkpoints, dispatcher, slots) {}
 
 absl::Status FlowServiceImpl::Show(const std::string& flow_id, v1::Flow* flow) {
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
@@ -244,6 +247,17 @@ grpc::Status FlowServiceImpl::PauseFlow(grpc::ServerContext*, const v1::PauseFlo
     return Halt(request->flow_id(), FlowRequest::kPause);
   }();
   return ToGrpc(status.ok() ? Show(request->flow_id(), flow) : status);
+}
+
+absl::Status FlowServiceImpl::Explain(const std::string& flow_id, v1::LagExplanation* response) {
+  RETURN_IF_ERROR(RequireFlowId(flow_id));
+  ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
+  return view_.Explain(stored, response);
+}
+
+grpc::Status FlowServiceImpl::ExplainLag(grpc::ServerContext*, const v1::ExplainLagRequest* request,
+                                         v1::LagExplanation* response) {
+  return ToGrpc(Explain(request->flow_id(), response));
 }
 
 grpc::Status FlowServiceImpl::GetFlow(grpc::ServerContext*, const v1::GetFlowRequest* request, v1::Flow* flow) {

@@ -17,8 +17,9 @@ namespace wallaby {
 // Safe from any thread. Requests that change a flow are handled one after the other.
 class FlowServiceImpl final : public v1::FlowService::Service {
  public:
-  // Pointers outlive the service.
-  FlowServiceImpl(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, Settings settings);
+  // Pointers outlive the service; `slots` may be null.
+  FlowServiceImpl(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, Settings settings,
+                  const SlotWatch* slots);
 
   grpc::Status CreateFlow(grpc::ServerContext*, const v1::CreateFlowRequest* request, v1::Flow* flow) override;
   grpc::Status UpdateFlow(grpc::ServerContext*, const v1::UpdateFlowRequest* request, v1::Flow* flow) override;
@@ -35,6 +36,8 @@ class FlowServiceImpl final : public v1::FlowService::Service {
                           v1::DeleteFlowResponse* response) override;
   grpc::Status ValidateFlow(grpc::ServerContext*, const v1::ValidateFlowRequest* request,
                             v1::ValidateFlowResponse* response) override;
+  grpc::Status ExplainLag(grpc::ServerContext*, const v1::ExplainLagRequest* request,
+                          v1::LagExplanation* response) override;
 
  private:
   absl::Status Create(const v1::CreateFlowRequest& request, v1::Flow* flow);
@@ -47,6 +50,7 @@ class FlowServiceImpl final : public v1::FlowService::Service {
   absl::Status RunOnce(const std::string& flow_id);
   absl::Status Delete(const std::string& flow_id);
   absl::Status List(const v1::ListFlowsRequest& request, v1::ListFlowsResponse* response);
+  absl::Status Explain(const std::string& flow_id, v1::LagExplanation* response);
   absl::Status Show(const std::string& flow_id, v1::Flow* flow);
   // The server's wire format where the flow names none.
   absl::Status ApplyWireFormat(Flow* flow) const;

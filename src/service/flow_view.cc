@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
 #include "service/flow_convert.h"
+#include "service/lag_explanation.h"
 #include "service/source_access.h"
 #include "telemetry/metric_table.h"
 #include "telemetry/metrics_snapshot.h"
@@ -87,8 +88,24 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
   if (detail == FlowDetail::kBrief) return absl::OkStatus();
   int64_t behind = -1;
   *proto->mutable_slot() = LookAtSlot(stored.flow, kSourceLimit, &behind);
+  if (slots_ != nullptr) slots_->AddGrowth(id, proto->mutable_slot());
   if (behind >= 0) proto->mutable_lag()->set_bytes(behind + SpooledBytes(*proto));
   return FillTables(id, proto);
+}
+
+absl::Status FlowView::Explain(const StoredFlow& stored, v1::LagExplanation* proto) const {
+  const std::string& id = stored.flow.id;
+  v1::Flow flow;
+  RETURN_IF_ERROR(Fill(stored, FlowDetail::kFull, &flow));
+  LagFacts facts{.flow = flow};
+  ASSIGN_OR_RETURN(const std::optional<WorkerReport> report, store_->GetReport(id));
+  facts.worker_reports = IsFresh(report) && (dispatcher_->IsActive(id) || stored.state == FlowState::kRunning);
+  if (facts.worker_reports) RETURN_IF_ERROR(ReadLoads(report->metrics, &facts));
+  ASSIGN_OR_RETURN(facts.ddl, store_->ListDdl(id, {DdlStatus::kPending, DdlStatus::kApproved, DdlStatus::kApplying,
+                                                   DdlStatus::kFailed, DdlStatus::kRejected}));
+  std::erase_if(facts.ddl, [](const DdlEvent& event) { return IsSettled(event); });
+  *proto = ExplainLag(facts);
+  return absl::OkStatus();
 }
 
 absl::Status FlowView::FillCheckpoint(const std::string& flow_id, v1::Flow* proto) const {

@@ -4,7 +4,9 @@
 
 #include "absl/status/status.h"
 #include "dispatch/dispatcher.h"
+#include "service/slot_watch.h"
 #include "store/control_store.h"
+#include "wallaby/v1/services.pb.h"
 #include "wallaby/v1/types.pb.h"
 
 namespace wallaby {
@@ -17,10 +19,12 @@ enum class FlowDetail {
 // Pointers outlive the view. Safe from any thread.
 class FlowView {
  public:
-  FlowView(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher)
-      : store_(store), checkpoints_(checkpoints), dispatcher_(dispatcher) {}
+  FlowView(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, const SlotWatch* slots)
+      : store_(store), checkpoints_(checkpoints), dispatcher_(dispatcher), slots_(slots) {}
 
   absl::Status Fill(const StoredFlow& stored, FlowDetail detail, v1::Flow* proto) const;
+  // Where its lag is (lag_explanation.h). Asks the source.
+  absl::Status Explain(const StoredFlow& stored, v1::LagExplanation* proto) const;
 
  private:
   absl::Status FillCheckpoint(const std::string& flow_id, v1::Flow* proto) const;
@@ -31,6 +35,7 @@ class FlowView {
   ControlStore* const store_;
   ControlStore* const checkpoints_;
   Dispatcher* const dispatcher_;
+  const SlotWatch* const slots_;  // may be null
 };
 
 v1::Checkpoint CheckpointToProto(const Checkpoint& checkpoint);

@@ -45,12 +45,12 @@ void LogOfGrpc(gpr_log_func_args* args) {
 class GrpcControlServer final : public ControlServer {
  public:
   GrpcControlServer(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, Access* access,
-                    const Settings& settings)
+                    const Settings& settings, const SlotWatch* slots)
       : store_(store),
         guard_(access, settings.access),
-        flows_(store, checkpoints, dispatcher, settings),
+        flows_(store, checkpoints, dispatcher, settings, slots),
         checkpoints_(store, checkpoints, dispatcher),
-        sources_(store, dispatcher),
+        sources_(store, dispatcher, settings.ddl),
         ddl_(store) {
     AddMethods();
   }
@@ -116,6 +116,7 @@ class GrpcControlServer final : public ControlServer {
     guarded_flows_.Add("ListFlows", &FlowServiceImpl::ListFlows);
     guarded_flows_.Add("DeleteFlow", &FlowServiceImpl::DeleteFlow);
     guarded_flows_.Add("ValidateFlow", &FlowServiceImpl::ValidateFlow);
+    guarded_flows_.Add("ExplainLag", &FlowServiceImpl::ExplainLag);
     guarded_checkpoints_.Add("GetCheckpoint", &CheckpointServiceImpl::GetCheckpoint);
     guarded_checkpoints_.Add("PutCheckpoint", &CheckpointServiceImpl::PutCheckpoint);
     guarded_checkpoints_.Add("ListCheckpoints", &CheckpointServiceImpl::ListCheckpoints);
@@ -124,6 +125,8 @@ class GrpcControlServer final : public ControlServer {
     guarded_sources_.Add("DropSlot", &SourceServiceImpl::DropSlot);
     guarded_sources_.Add("ListPublicationTables", &SourceServiceImpl::ListPublicationTables);
     guarded_sources_.Add("SyncPublication", &SourceServiceImpl::SyncPublication);
+    guarded_sources_.Add("DiagnoseFlow", &SourceServiceImpl::DiagnoseFlow);
+    guarded_sources_.Add("DiagnoseDefinition", &SourceServiceImpl::DiagnoseDefinition);
     guarded_ddl_.Add("ListPendingDDL", &DdlServiceImpl::ListPendingDDL);
     guarded_ddl_.Add("ListDDL", &DdlServiceImpl::ListDDL);
     guarded_ddl_.Add("GetDDL", &DdlServiceImpl::GetDDL);
@@ -169,10 +172,10 @@ class GrpcControlServer final : public ControlServer {
 
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(ControlStore* store, ControlStore* checkpoints,
                                                                     Dispatcher* dispatcher, Access* access,
-                                                                    const Settings& settings) {
+                                                                    const Settings& settings, const SlotWatch* slots) {
   const std::string address = ListenAddress(settings.grpc_listen);
   RETURN_IF_ERROR(CheckListener(settings.access, "WALLABY_GRPC_LISTEN", address, ListenerKind::kControl));
-  auto server = std::make_unique<GrpcControlServer>(store, checkpoints, dispatcher, access, settings);
+  auto server = std::make_unique<GrpcControlServer>(store, checkpoints, dispatcher, access, settings, slots);
   RETURN_IF_ERROR(server->Listen(address, settings));
   return std::unique_ptr<ControlServer>(std::move(server));
 }

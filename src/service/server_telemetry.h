@@ -26,6 +26,9 @@ class ServerTelemetry {
   // The server's own metrics and those of all flows. From any thread.
   std::vector<MetricFamily> Collect(FlowMetrics::Workers workers = FlowMetrics::Workers::kInclude) const;
 
+  // Lives as long as this object.
+  const SlotWatch* slots() const { return &slots_; }
+
   // Of the listeners; 0 for one that is off.
   int metrics_port() const { return metrics_ == nullptr ? 0 : metrics_->port(); }
   int admin_port() const { return admin_ == nullptr ? 0 : admin_->port(); }

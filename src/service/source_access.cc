@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "flow/secret_reference.h"
+#include "service/slot_convert.h"
 
 namespace wallaby {
 
@@ -19,22 +20,6 @@ absl::StatusOr<std::unique_ptr<PgConnection>> ConnectToSource(const std::string&
   return PgConnection::Connect(dsn, options);
 }
 
-v1::SlotStatus SlotToProto(const SlotInfo& slot) {
-  v1::SlotStatus proto;
-  proto.set_name(slot.name);
-  proto.set_exists(true);
-  proto.set_active(slot.active);
-  proto.set_active_pid(slot.active_pid);
-  proto.set_confirmed_flush_lsn(slot.confirmed_flush.ToString());
-  proto.set_restart_lsn(slot.restart.ToString());
-  proto.set_retained_bytes(slot.retained_bytes);
-  proto.set_wal_status(slot.wal_status);
-  proto.set_invalidation_reason(slot.invalidation_reason);
-  proto.set_plugin(slot.plugin);
-  proto.set_database(slot.database);
-  return proto;
-}
-
 v1::SlotStatus LookAtSlot(const Flow& flow, absl::Duration limit, int64_t* behind_bytes) {
   v1::SlotStatus proto;
   *behind_bytes = -1;
@@ -49,6 +34,8 @@ v1::SlotStatus LookAtSlot(const Flow& flow, absl::Duration limit, int64_t* behin
     if (!slot) return absl::OkStatus();
     proto = SlotToProto(*slot);
     *behind_bytes = slot->behind_bytes;
+    // What is to come is worth no error: the slot itself is known.
+    if (const auto outlook = LookAhead(*sql, *slot); outlook.ok()) AddOutlook(*outlook, &proto);
     return absl::OkStatus();
   };
   const absl::Status status = look();

@@ -22,10 +22,8 @@ absl::StatusOr<SourceOptions> OptionsOfSource(const Flow& flow);
 absl::StatusOr<std::unique_ptr<PgConnection>> ConnectToSource(const std::string& dsn, absl::Duration limit);
 
 // The flow's slot as the source sees it now. What cannot be found out is said in SlotStatus.error. `behind_bytes` is
-// the WAL that the flow has not confirmed, -1 when unknown.
+// the WAL that the flow has not confirmed, -1 when unknown. Without growth, which takes two looks (slot_watch.h).
 v1::SlotStatus LookAtSlot(const Flow& flow, absl::Duration limit, int64_t* behind_bytes);
-
-v1::SlotStatus SlotToProto(const SlotInfo& slot);
 
 }  // namespace wallaby
 

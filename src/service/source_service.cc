@@ -9,9 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "postgres/slot.h"
+#include "service/flow_doctor.h"
 #include "service/flow_service.h"
 #include "service/flow_view.h"
 #include "service/rpc_status.h"
+#include "service/slot_convert.h"
 #include "service/source_access.h"
 #include "telemetry/log.h"
 
@@ -166,6 +168,19 @@ absl::Status SourceServiceImpl::Sync(const v1::SyncPublicationRequest& request, 
   return absl::OkStatus();
 }
 
+// ---- the doctor ----
+
+absl::Status SourceServiceImpl::Diagnose(const v1::DiagnoseFlowRequest& request, v1::DoctorReport* response) {
+  RETURN_IF_ERROR(RequireFlowId(request.flow_id()));
+  ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(request.flow_id()));
+  DiagnoseFlowNow(stored.flow,
+                  {.settings = ddl_,
+                   .has_worker = HasWorker(stored.state),
+                   .long_transaction = absl::Seconds(request.long_transaction_seconds())},
+                  response);
+  return absl::OkStatus();
+}
+
 // ---- the wire ----
 
 grpc::Status SourceServiceImpl::ListSlots(grpc::ServerContext*, const v1::ListSlotsRequest* request,
@@ -194,6 +209,18 @@ grpc::Status SourceServiceImpl::ListPublicationTables(grpc::ServerContext*,
 grpc::Status SourceServiceImpl::SyncPublication(grpc::ServerContext*, const v1::SyncPublicationRequest* request,
                                                 v1::SyncPublicationResponse* response) {
   return ToGrpc(Sync(*request, response));
+}
+
+grpc::Status SourceServiceImpl::DiagnoseFlow(grpc::ServerContext*, const v1::DiagnoseFlowRequest* request,
+                                             v1::DoctorReport* response) {
+  return ToGrpc(Diagnose(*request, response));
+}
+
+grpc::Status SourceServiceImpl::DiagnoseDefinition(grpc::ServerContext*, const v1::DiagnoseDefinitionRequest* request,
+                                                   v1::DoctorReport* response) {
+  return ToGrpc(DiagnoseDefinitionNow(
+      request->flow(), {.settings = ddl_, .long_transaction = absl::Seconds(request->long_transaction_seconds())},
+      store_, response));
 }
 
 }  // namespace wallaby

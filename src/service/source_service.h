@@ -20,7 +20,9 @@ namespace wallaby {
 class SourceServiceImpl final : public v1::SourceService::Service {
  public:
   // Pointers outlive the service.
-  SourceServiceImpl(ControlStore* store, Dispatcher* dispatcher) : store_(store), dispatcher_(dispatcher) {}
+  // `ddl`: what the settings say of DDL, where a flow does not.
+  SourceServiceImpl(ControlStore* store, Dispatcher* dispatcher, const DdlPolicy& ddl)
+      : store_(store), dispatcher_(dispatcher), ddl_(ddl) {}
 
   grpc::Status ListSlots(grpc::ServerContext*, const v1::ListSlotsRequest* request,
                          v1::ListSlotsResponse* response) override;
@@ -31,6 +33,10 @@ class SourceServiceImpl final : public v1::SourceService::Service {
                                      v1::ListPublicationTablesResponse* response) override;
   grpc::Status SyncPublication(grpc::ServerContext*, const v1::SyncPublicationRequest* request,
                                v1::SyncPublicationResponse* response) override;
+  grpc::Status DiagnoseFlow(grpc::ServerContext*, const v1::DiagnoseFlowRequest* request,
+                            v1::DoctorReport* response) override;
+  grpc::Status DiagnoseDefinition(grpc::ServerContext*, const v1::DiagnoseDefinitionRequest* request,
+                                  v1::DoctorReport* response) override;
 
  private:
   // A flow, and a connection to its source.
@@ -45,6 +51,7 @@ class SourceServiceImpl final : public v1::SourceService::Service {
   absl::Status Get(const std::string& flow_id, v1::SlotStatus* response);
   absl::Status Drop(const std::string& flow_id);
   absl::Status ListTables(const std::string& flow_id, v1::ListPublicationTablesResponse* response);
+  absl::Status Diagnose(const v1::DiagnoseFlowRequest& request, v1::DoctorReport* response);
   absl::Status Sync(const v1::SyncPublicationRequest& request, v1::SyncPublicationResponse* response);
   // Marks the tables that came newly into the publication for a snapshot, forgets those that left.
   absl::Status SettleTables(const Source& source, const v1::SyncPublicationRequest& request,
@@ -52,6 +59,7 @@ class SourceServiceImpl final : public v1::SourceService::Service {
 
   ControlStore* const store_;
   Dispatcher* const dispatcher_;
+  const DdlPolicy ddl_;
 };
 
 }  // namespace wallaby

@@ -34,6 +34,25 @@ inline constexpr MetricDef kSlotRetained = {"wallaby.source.slot.retained", Metr
                                             "WAL that the source keeps on its disk because of the flow's slot"};
 inline constexpr MetricDef kSlotActive = {"wallaby.source.slot.active", MetricKind::kGauge, "",
                                           "1 while somebody streams from the flow's slot, else 0"};
+inline constexpr MetricDef kSlotGrowth = {"wallaby.source.slot.growth", MetricKind::kGauge, "By/s",
+                                          "Rate at which the WAL grows that the source keeps because of the slot"};
+inline constexpr MetricDef kSlotSafeWal = {"wallaby.source.slot.safe_wal", MetricKind::kGauge, "By",
+                                           "WAL that may still be written before the slot is given up"};
+inline constexpr MetricDef kSlotTimeToLimit = {"wallaby.source.slot.time_to_limit", MetricKind::kGauge, "s",
+                                               "Time until the slot is given up, if it goes on growing as it does"};
+inline constexpr MetricDef kSlotHolderAge = {
+    "wallaby.source.slot.holder.age", MetricKind::kGauge, "s",
+    "Age of the oldest open or prepared transaction at the source, which keeps the slot from letting go of WAL"};
+inline constexpr MetricDef kSlotLost = {"wallaby.source.slot.lost", MetricKind::kGauge, "",
+                                        "1 while the flow's slot is lost or invalid, else 0"};
+inline constexpr MetricDef kDestinationQueue = {"wallaby.destination.queue", MetricKind::kGauge, "By",
+                                                "What waits in the worker for the destination"};
+inline constexpr MetricDef kDestinationQueueLimit = {"wallaby.destination.queue.limit", MetricKind::kGauge, "By",
+                                                     "What may wait there before the worker stops reading"};
+inline constexpr MetricDef kDestinationBusy = {"wallaby.destination.busy", MetricKind::kGauge, "s",
+                                               "How long the destination has been at one write or commit"};
+inline constexpr MetricDef kWorkerFailing = {"wallaby.worker.failing", MetricKind::kGauge, "s",
+                                             "Time since attempts to run the flow fail and nothing gets on"};
 inline constexpr MetricDef kSpoolSize = {"wallaby.spool.size", MetricKind::kGauge, "By",
                                          "What all spools in the folder take on the disk"};
 inline constexpr MetricDef kSpoolLimit = {"wallaby.spool.limit", MetricKind::kGauge, "By",
@@ -88,7 +107,7 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 32> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -96,6 +115,15 @@ inline constexpr std::array<const MetricDef*, 32> kAllMetrics = {&kRecordsProces
                                                                  &kReplicationLag,
                                                                  &kSlotRetained,
                                                                  &kSlotActive,
+                                                                 &kSlotGrowth,
+                                                                 &kSlotSafeWal,
+                                                                 &kSlotTimeToLimit,
+                                                                 &kSlotHolderAge,
+                                                                 &kSlotLost,
+                                                                 &kDestinationQueue,
+                                                                 &kDestinationQueueLimit,
+                                                                 &kDestinationBusy,
+                                                                 &kWorkerFailing,
                                                                  &kSpoolSize,
                                                                  &kSpoolLimit,
                                                                  &kSpoolBehind,

@@ -212,6 +212,8 @@ def pages():
         write("dsn", f"p{i}", bytes([i % 3 + 1, 8]) + b"secret/@" + line.encode())
 
 
+AVRO = ('{"name":"a.R","type":"record","fields":[{"name":"id","type":"int"},{"name":"n","type":["null",{"type":"bytes","logicalType":"decimal",'
+        '"scale":2}],"default":null},{"name":"next","type":["null","R"]}]}')
 SMALL = {
     "units": ["16/B374D848", "0/0", "200ms", "1h30m5.25s", "64MiB", "12KB", "yes", "FFFFFFFF/FFFFFFFF"],
     "cron": ["\0*/10 * * * * *", "\1" "0 0 8 * * mon-fri", "\2@hourly", "\3TZ=Europe/Berlin 0 30 2 * * *", "\4@every 90s",
@@ -238,6 +240,8 @@ SMALL = {
                    "  cluster: {server: 'https://h:6443', certificate-authority-data: QUJD}\nusers:\n- name: u\n  user: {token: t}\n",
                    "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: s, insecure-skip-tls-verify: true}}]\n"
                    "users: [{name: u, user: {exec: {command: aws, args: [eks], env: [{name: A, value: B}], apiVersion: client.authentication.k8s.io/v1}}}]\n"],
+    "schema_registry": ['{"id":7,"version":3}', '{"count":1,"versions":[{"contentId":5,"version":"2"}]}', '"long"\0"int"',
+                        AVRO + "\0" + AVRO.replace('"int"', '"long"'), '{"type":"enum","name":"E","symbols":["a"]}\0{"type":"map","values":"E"}'],
     "kube_objects": ['{"metadata":{"name":"j","uid":"u","annotations":{"wallaby/flow-id":"f"},"labels":{},"creationTimestamp":"2026-01-01T00:00:00Z","resourceVersion":"5"},'
                      '"status":{"conditions":[{"type":"Failed","status":"True","reason":"BackoffLimitExceeded","message":"m"}]}}',
                      '{"metadata":{"name":"p","uid":"u","annotations":{"wallaby/flow-id":"f"},"ownerReferences":[{"kind":"Job","uid":"j"}]},'
@@ -245,8 +249,32 @@ SMALL = {
                      "orders", "My Flow/ünd so"],
 }
 
+# Values of the columns of codec_rows_fuzz.cc in text form.
+CODEC_ROW = ["7", "t", "\\x00ff", "-3", "4", "a \"text\" ünd\n🦘", "4294967295", '{"a": 1}', "1.5", "1e+300", "2024-05-01", "12:34:56.789012",
+             "12:34:56.789", "2024-05-01 12:34:56.789012", "0044-03-15 12:00:00 BC", "2024-05-01 12:34:56+00",
+             "-1234567890123456789012345678901234567890.50", "123456789.123", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "null",
+             "1 year 2 mons -3 days 04:05:06.789", "12:34:56.789+05:30", "-$1,234.56", "1", "10101", "(1.5,-2)", "{1,NULL,3}",
+             '{"a b",NULL,"c\\"d"}', "{1.5,-2}", '{"2024-05-01 12:34:56+00"}']
+INFINITE_ROW = [*CODEC_ROW[:8], "NaN", "-Infinity", "infinity", *CODEC_ROW[11:13], "-infinity", "infinity", "infinity", *CODEC_ROW[16:]]
+
+
+def codec_rows():
+    def field(value):
+        raw = value.encode()
+        return bytes([2, len(raw)]) + raw
+
+    def row(values, absent=()):
+        return b"".join(b"\1" if i in absent else field(v) for i, v in enumerate(values))
+
+    head = struct.pack(">QQI", 0x16B3748, 1714566896789012, 700)
+    moved = ["8", *CODEC_ROW[1:]]
+    write("codec_rows", "seed0", head + b"\0" + row(CODEC_ROW) + b"\4" + row(INFINITE_ROW))
+    write("codec_rows", "seed1", head + b"\1" + row(CODEC_ROW, range(2, 30)) + b"\x81" + row(moved) + row(CODEC_ROW))
+    write("codec_rows", "seed2", head + b"\x42" + row(CODEC_ROW[:2]) + b"\0" * 28 + b"\3" + b"\xc6" + row(moved) + row(CODEC_ROW))
+
 
 def main():
+    codec_rows()
     for target, texts in SMALL.items():
         for i, text in enumerate(texts):
             write(target, f"seed{i}", text.encode("latin-1") if target in ("cron", "sealed", "dbos_input", "options", "flags") else text)

@@ -239,7 +239,7 @@ Table& Writing::CreateTable(const std::string& name, bool full_identity) {
   auto shape = std::make_shared<const TableShape>(FirstShape(table.oid, name, full_identity));
   Capture("CREATE TABLE", absl::StrCat("CREATE TABLE ", name, " ()"), nullptr, shape.get());
   shapes_[table.oid] = {{}, std::move(shape), table.file};
-  ddl_.push_back({.oid = table.oid, .sql = "CREATE TABLE", .captured = database_.captures_ddl});
+  Record({.oid = table.oid, .sql = "CREATE TABLE"});
   return table;
 }
 
@@ -247,7 +247,7 @@ void Writing::DropTable(Table& table) {
   Capture("DROP TABLE", absl::StrCat("DROP TABLE ", table.name()), &Shape(table), nullptr);
   for (const int64_t key : Keys(table)) Put(table, key, nullptr);
   shapes_[table.oid] = {};
-  ddl_.push_back({.oid = table.oid, .sql = "DROP TABLE", .captured = database_.captures_ddl});
+  Record({.oid = table.oid, .sql = "DROP TABLE"});
 }
 
 void Writing::Alter(Table& table, const std::string& sql, TableShape shape, bool rewrite) {
@@ -266,10 +266,14 @@ void Writing::Alter(Table& table, const std::string& sql, TableShape shape, bool
   }
   const uint32_t file = shapes_.contains(table.oid) ? shapes_[table.oid].file : table.now().file;
   shapes_[table.oid] = {{}, std::move(after), rewrite ? database_.next_file_++ : file};
-  ddl_.push_back({.oid = table.oid,
-                  .sql = sql,
-                  .column = ChangedColumn(*before, *shapes_[table.oid].shape),
-                  .captured = database_.captures_ddl});
+  Record({.oid = table.oid, .sql = sql, .column = ChangedColumn(*before, *shapes_[table.oid].shape)});
+}
+
+void Writing::Record(DdlRecord record) {
+  record.captured = database_.captures_ddl;
+  record.changes_before = static_cast<uint32_t>(
+      std::count_if(ops_.begin(), ops_.end(), [](const WalOp& op) { return op.kind != WalOp::Kind::kMessage; }));
+  ddl_.push_back(std::move(record));
 }
 
 Lsn Writing::Commit(int64_t now_micros) {

@@ -94,8 +94,9 @@ struct DdlRecord {
   Lsn commit;
   uint32_t oid = 0;
   std::string sql;
-  int column = 0;         // attribute number; 0: of the table
-  bool captured = false;  // a message tells of it; else the next relation message does, perhaps
+  int column = 0;               // attribute number; 0: of the table
+  bool captured = false;        // a message tells of it; else the next relation message does, perhaps
+  uint32_t changes_before = 0;  // of its transaction
 };
 
 class Database;
@@ -125,6 +126,7 @@ class Writing {
   size_t size() const { return ops_.size(); }
 
  private:
+  void Record(DdlRecord record);
   void Capture(const std::string& tag, const std::string& sql, const TableShape* before, const TableShape* after);
   ShapePtr ShapeOf(const Table& table) const;
   void Put(Table& table, int64_t key, RowPtr row) { rows_[table.oid][key] = std::move(row); }

@@ -195,7 +195,9 @@ bool Oracle::IsSettled(const DdlRecord& ddl) const {
 
 void Oracle::OnChange(const Disk& disk, const DiskState& state, uint32_t oid, Position position) {
   for (const DdlRecord& ddl : world_.database.ddl) {
-    if (!ddl.captured || ddl.oid != oid || ddl.commit > position.commit || ddl.commit < first_) continue;
+    if (!ddl.captured || ddl.oid != oid || ddl.commit < first_) continue;
+    // A transaction that outgrows a batch is written in parts, and committed when it is known whole.
+    if (Position{ddl.commit, ddl.changes_before} > position) continue;
     if (ddl.commit < HighestShown(state, oid) || IsSettled(ddl)) continue;
     return world_.Violated(absl::StrCat(disk.name, ": change ", position.ToString(), " of table ", oid,
                                         " is delivered, and nobody has decided on the DDL at ", ddl.commit.ToString()));

@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/sql_text.h"
 #include "base/status.h"
-#include "destination/append_rows.h"
+#include "change/append_rows.h"
 #include "destination/duckdb/load.h"
 
 namespace wallaby {

@@ -14,9 +14,9 @@
 #include "arrow/type.h"
 #include "arrow/util/key_value_metadata.h"
 #include "base/status.h"
+#include "codec/parquet_writer.h"
 #include "destination/parquet/folder.h"
 #include "parquet/arrow/writer.h"
-#include "parquet/properties.h"
 
 namespace wallaby {
 namespace {
@@ -69,22 +69,6 @@ class Sink : public arrow::io::OutputStream {
   absl::Status error_;
 };
 
-arrow::Compression::type ArrowCompression(ParquetCompression compression) {
-  switch (compression) {
-    case ParquetCompression::kNone:
-      return arrow::Compression::UNCOMPRESSED;
-    case ParquetCompression::kSnappy:
-      return arrow::Compression::SNAPPY;
-    case ParquetCompression::kGzip:
-      return arrow::Compression::GZIP;
-    case ParquetCompression::kZstd:
-      return arrow::Compression::ZSTD;
-    case ParquetCompression::kLz4:
-      return arrow::Compression::LZ4;
-  }
-  return arrow::Compression::ZSTD;
-}
-
 }  // namespace
 
 struct DataFile::Impl {
@@ -118,13 +102,7 @@ absl::StatusOr<std::unique_ptr<DataFile>> DataFile::Create(const std::string& pa
 
   auto metadata = std::make_shared<arrow::KeyValueMetadata>();
   for (const auto& [key, value] : notes) metadata->Append(key, value);
-  const auto properties = parquet::WriterProperties::Builder()
-                              .compression(ArrowCompression(compression))
-                              ->version(parquet::ParquetVersion::PARQUET_2_6)
-                              ->build();
-  const auto arrow_properties = parquet::ArrowWriterProperties::Builder().store_schema()->build();
-  auto writer = parquet::arrow::FileWriter::Open(*schema.WithMetadata(metadata), arrow::default_memory_pool(),
-                                                 file->impl_->sink, properties, arrow_properties);
+  auto writer = OpenParquetWriter(*schema.WithMetadata(metadata), file->impl_->sink, compression);
   if (!writer.ok()) return file->impl_->Explain(writer.status(), path);
   file->impl_->writer = *std::move(writer);
   return file;

@@ -42,14 +42,8 @@ absl::Status RefuseObjectStores(const Reader& reader) {
 absl::StatusOr<ParquetCompression> ParseCompression(const Reader& reader) {
   const std::string* text = reader.Find("compression");
   if (text == nullptr) return ParquetCompression::kZstd;
-  static constexpr std::pair<std::string_view, ParquetCompression> kNames[] = {
-      {"none", ParquetCompression::kNone}, {"snappy", ParquetCompression::kSnappy}, {"gzip", ParquetCompression::kGzip},
-      {"zstd", ParquetCompression::kZstd}, {"lz4", ParquetCompression::kLz4},
-  };
-  for (const auto& [name, value] : kNames) {
-    if (*text == name) return value;
-  }
-  return reader.Bad("compression", "none, snappy, gzip, zstd or lz4");
+  if (const auto compression = ParseParquetCompression(*text)) return *compression;
+  return reader.Bad("compression", kParquetCompressionsAllowed);
 }
 
 }  // namespace

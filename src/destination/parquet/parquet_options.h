@@ -8,13 +8,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "codec/parquet_compression.h"
 #include "destination/destination.h"
 #include "destination/options.h"
 #include "destination/parquet/partition.h"
 
 namespace wallaby {
-
-enum class ParquetCompression { kNone, kSnappy, kGzip, kZstd, kLz4 };
 
 struct ParquetOptions {
   TableOptions table;

@@ -7,33 +7,12 @@
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/status.h"
-#include "destination/append_rows.h"
+#include "change/append_rows.h"
 #include "destination/parquet/folder.h"
 
 namespace wallaby {
-namespace {
-
-ArrowColumn Extra(const char* name, ArrowSource source) {
-  return {.name = name, .source = source};
-}
-
-}  // namespace
-
 std::vector<ArrowColumn> ParquetColumns(const Relation& relation, const TableOptions& options) {
-  std::vector<ArrowColumn> columns;
-  for (size_t i = 0; i < relation.columns.size(); ++i) {
-    const Column& column = relation.columns[i];
-    columns.push_back({.name = column.name,
-                       .source = ArrowSource::kRow,
-                       .index = static_cast<int>(i),
-                       .type = options.MappedType(relation, column)});
-  }
-  columns.push_back(Extra(kOpColumn, ArrowSource::kOp));
-  columns.push_back(Extra(kLsnColumn, ArrowSource::kLsn));
-  columns.push_back(Extra(kSeqColumn, ArrowSource::kSeq));
-  columns.push_back(Extra(kCommitTimeColumn, ArrowSource::kCommitTime));
-  columns.push_back(Extra(kUnchangedColumn, ArrowSource::kUnchanged));
-  return columns;
+  return ArrowAppendColumns(relation, [&](const Column& column) { return options.MappedType(relation, column); });
 }
 
 std::string TableFolder(const Relation& relation, const TableOptions& options) {

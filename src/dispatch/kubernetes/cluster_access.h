@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "dispatch/kubernetes/exec_credential.h"
-#include "dispatch/kubernetes/http.h"
+#include "base/http_client.h"
 #include "flow/kubernetes_settings.h"
 
 namespace wallaby {

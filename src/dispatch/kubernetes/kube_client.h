@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "base/event.h"
 #include "dispatch/kubernetes/cluster_access.h"
-#include "dispatch/kubernetes/http.h"
+#include "base/http_client.h"
 #include "dispatch/kubernetes/json_fields.h"
 
 namespace wallaby {

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "dispatch/kubernetes/exec_credential.h"
-#include "dispatch/kubernetes/http.h"
+#include "base/http_client.h"
 
 namespace wallaby {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/event.h"
-#include "dispatch/kubernetes/http.h"
+#include "base/http_client.h"
 #include "dispatch/kubernetes/job.h"
 #include "dispatch/kubernetes/json_fields.h"
 #include "flow/kubernetes_settings.h"

@@ -1,16 +1,14 @@
-#include "destination/append_rows.h"
+#include "change/append_rows.h"
 
 #include "base/check.h"
 
 namespace wallaby {
-namespace {
-
-// An old row is sent when the key changed, with each update under identity full, and when the key itself is so large
-// that it stands outside the row: so the values decide.
-bool IdentityChanged(const Relation& relation, TupleCursor before, TupleCursor after) {
-  if (!relation.has_key()) return true;
-  auto key = relation.key.begin();
-  for (; key != relation.key.end() && !before.done() && !after.done(); before.Next(), after.Next()) {
+bool KeyChanged(const ChangeBatch& batch, const Change& change) {
+  if (change.kind != ChangeKind::kUpdate || !batch.has_old(change)) return false;
+  const std::vector<int>& columns = batch.relation(change).key;
+  TupleCursor before = batch.old_row(change), after = batch.new_row(change);
+  for (auto key = columns.begin(); key != columns.end() && !before.done() && !after.done();
+       before.Next(), after.Next()) {
     if (before.index() != *key) continue;
     ++key;
     const Field& a = before.field();
@@ -19,8 +17,6 @@ bool IdentityChanged(const Relation& relation, TupleCursor before, TupleCursor a
   }
   return false;
 }
-
-}  // namespace
 
 AppendRows::AppendRows(const ChangeBatch& batch, const Change& change) {
   AppendRow& row = rows_[0];
@@ -33,8 +29,8 @@ AppendRows::AppendRows(const ChangeBatch& batch, const Change& change) {
   }
   WALLABY_CHECK(batch.has_new(change), "an insert or update has the new row");
   row.tuple = batch.tuple(change.new_row);
-  if (change.kind == ChangeKind::kUpdate && batch.has_old(change) &&
-      IdentityChanged(batch.relation(change), batch.old_row(change), batch.new_row(change))) {
+  const bool keyless = change.kind == ChangeKind::kUpdate && batch.has_old(change) && !batch.relation(change).has_key();
+  if (keyless || KeyChanged(batch, change)) {
     rows_[1] = row;
     row = {.op = static_cast<char>(ChangeKind::kDelete), .tuple = batch.tuple(change.old_row)};
     count_ = 2;

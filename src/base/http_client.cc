@@ -1,4 +1,4 @@
-#include "dispatch/kubernetes/http.h"
+#include "base/http_client.h"
 
 #include <curl/curl.h>
 

@@ -1,6 +1,6 @@
-// HttpClient: requests to a Kubernetes API server over libcurl, plain and streamed, each of which can be called off.
-#ifndef WALLABY_DISPATCH_KUBERNETES_HTTP_H_
-#define WALLABY_DISPATCH_KUBERNETES_HTTP_H_
+// HttpClient: HTTP requests over libcurl, plain and streamed, each of which can be called off.
+#ifndef WALLABY_BASE_HTTP_CLIENT_H_
+#define WALLABY_BASE_HTTP_CLIENT_H_
 
 #include <functional>
 #include <memory>
@@ -59,4 +59,4 @@ class HttpClient {
 
 }  // namespace wallaby
 
-#endif  // WALLABY_DISPATCH_KUBERNETES_HTTP_H_
+#endif  // WALLABY_BASE_HTTP_CLIENT_H_

@@ -1,0 +1,122 @@
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "codec/avro_compatibility.h"
+#include "codec/registries.h"
+
+namespace wallaby {
+namespace {
+
+// Keeps what was registered: a schema under a subject has its id for ever.
+class CachedRegistry : public SchemaRegistry {
+ public:
+  explicit CachedRegistry(std::unique_ptr<SchemaRegistry> registry) : registry_(std::move(registry)) {}
+
+  absl::StatusOr<RegisteredSchema> Register(const std::string& subject, SchemaType type,
+                                            const std::string& schema) override {
+    const Key key{subject, type, schema};
+    if (const auto known = Find(key)) return *known;
+    return Keep(key, registry_->Register(subject, type, schema));
+  }
+  absl::StatusOr<RegisteredSchema> Lookup(const std::string& subject, SchemaType type,
+                                          const std::string& schema) override {
+    const Key key{subject, type, schema};
+    if (const auto known = Find(key)) return *known;
+    return Keep(key, registry_->Lookup(subject, type, schema));
+  }
+  absl::Status Check(const std::string& subject, SchemaType type, const std::string& schema) override {
+    return registry_->Check(subject, type, schema);
+  }
+
+ private:
+  using Key = std::tuple<std::string, SchemaType, std::string>;
+
+  std::optional<RegisteredSchema> Find(const Key& key) {
+    absl::MutexLock lock(&mutex_);
+    const auto found = known_.find(key);
+    return found == known_.end() ? std::nullopt : std::optional(found->second);
+  }
+  absl::StatusOr<RegisteredSchema> Keep(const Key& key, absl::StatusOr<RegisteredSchema> result) {
+    if (!result.ok()) return result;
+    absl::MutexLock lock(&mutex_);
+    known_.emplace(key, *result);
+    return result;
+  }
+
+  const std::unique_ptr<SchemaRegistry> registry_;
+  absl::Mutex mutex_;
+  std::map<Key, RegisteredSchema> known_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Never shows the URL: it may hold what should not be shown.
+absl::Status CheckUrl(const std::string& url) {
+  const bool http = url.starts_with("http://") || url.starts_with("https://");
+  if (!http) return absl::InvalidArgumentError("schema_registry_url must be http://host:port or https://host:port");
+  const std::string_view authority = std::string_view(url).substr(url.find("://") + 3);
+  if (authority.empty() || authority.front() == '/') {
+    return absl::InvalidArgumentError("schema_registry_url names no host");
+  }
+  if (authority.substr(0, authority.find('/')).find('@') != std::string_view::npos) {
+    return absl::InvalidArgumentError(
+        "schema_registry_url holds a user; put it into schema_registry_username and schema_registry_password");
+  }
+  if (url.find_first_of("?# \t\r\n") != std::string::npos) {
+    return absl::InvalidArgumentError("schema_registry_url has a query, a fragment or a space; leave it out");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckHeader(std::string_view name, const std::string& value) {
+  if (value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(name, " holds a line break"));
+}
+
+absl::StatusOr<std::unique_ptr<SchemaRegistry>> Make(RegistryOptions options) {
+  while (options.url.size() > 1 && options.url.ends_with('/')) options.url.pop_back();
+  if (options.kind == "csr" || options.kind == "apicurio") {
+    RETURN_IF_ERROR(CheckUrl(options.url));
+    RETURN_IF_ERROR(CheckHeader("schema_registry_token", options.token));
+    return options.kind == "csr" ? MakeCsrRegistry(options) : MakeApicurioRegistry(options);
+  }
+  if (options.kind == "postgres") {
+    if (options.dsn.empty()) return absl::InvalidArgumentError("schema_registry_dsn is missing; it names the database");
+    return MakePostgresRegistry(options);
+  }
+  if (options.kind == "local") {
+    if (options.url.empty()) return absl::InvalidArgumentError("schema_registry_url is missing; it names a folder");
+    return MakeLocalRegistry(options);
+  }
+  if (options.kind == "glue") {
+    if (!options.url.empty()) RETURN_IF_ERROR(CheckUrl(options.url));
+    RETURN_IF_ERROR(CheckHeader("schema_registry_token", options.token));
+    return MakeGlueRegistry(options);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("schema_registry: got '", options.kind, "'; allowed: csr, apicurio, glue, postgres, local or none"));
+}
+
+}  // namespace
+
+absl::Status MayFollow(const std::string& subject, SchemaType type, const std::string& schema, bool same_type,
+                       const std::string& last) {
+  if (!same_type) {
+    return absl::FailedPreconditionError(absl::StrCat("subject ", subject, " holds schemas of another type"));
+  }
+  if (type != SchemaType::kAvro) return absl::OkStatus();
+  return Annotate(AvroCanRead(schema, last),
+                  absl::StrCat("the schema is incompatible with the last one of subject ", subject));
+}
+
+absl::StatusOr<std::shared_ptr<SchemaRegistry>> MakeSchemaRegistry(const RegistryOptions& options) {
+  if (options.kind == "none" || options.kind.empty()) return nullptr;
+  ASSIGN_OR_RETURN(std::unique_ptr<SchemaRegistry> registry, Make(options));
+  return std::make_shared<CachedRegistry>(std::move(registry));
+}
+
+}  // namespace wallaby

@@ -1,0 +1,172 @@
+"""wallaby-admin doctor: on a source, a flow and a flow file; what it prints is given to psql as it is, and mends."""
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+from e2e.harness import BIN_DIR, SOURCE_DIR, Postgres, PostgresTest, Wallaby, free_port, source_endpoint, sql, wait_until
+
+PASSWORD = "s3cret-never-shown"
+DEPS_DIR = os.environ.get("WALLABY_DEPS_DIR") or os.path.join(SOURCE_DIR, ".deps")
+
+
+def doctor(*args, env=None):
+    """Exit status, standard output, standard error."""
+    result = subprocess.run([os.path.join(BIN_DIR, "wallaby-admin"), "doctor", *args], capture_output=True, text=True,
+                            env={**os.environ, **(env or {})})
+    return result.returncode, result.stdout, result.stderr
+
+
+def checks(*args, env=None):
+    """(exit status, {check: its worst entry})."""
+    status, out, err = doctor(*args, "-json", env=env)
+    report = json.loads(out or "null")
+    assert report, err
+    weight = {"ok": 0, "warning": 1, "problem": 2}
+    worst = {}
+    for check in report["checks"]:
+        if check["check"] not in worst or weight[check["status"]] > weight[worst[check["check"]]["status"]]:
+            worst[check["check"]] = check
+    assert report["status"] == max((c["status"] for c in report["checks"]), key=weight.get)
+    assert status == (1 if report["status"] == "problem" else 0), err
+    return status, worst
+
+
+class DoctorTest(PostgresTest):
+    def setUp(self):
+        name = self.id().rsplit(".", 1)[1][:40]
+        self.name = "d" + name[4:]
+        self.source = self.postgres.database("s" + name)
+        self.target = self.postgres.database("t" + name)
+
+    def test_printed_sql_given_to_psql_mends_a_source(self):
+        sql(self.source, "CREATE TABLE keyless (a int); CREATE UNLOGGED TABLE fleeting (a int PRIMARY KEY);"
+                         "CREATE TABLE \"odd\n\"\"name; DROP TABLE keyless\" (a int);"
+                         f"CREATE ROLE least_{self.name} LOGIN; GRANT SELECT ON fleeting TO least_{self.name};"
+                         "CREATE PUBLICATION p FOR ALL TABLES")
+        dsn = self.source.replace("postgres@", f"least_{self.name}@")
+        status, out, err = doctor("-dsn", dsn)
+        self.assertEqual(status, 1)
+        self.assertRegex(out, r"(?m)^STATUS +CHECK +OBJECT +WHAT$")
+        self.assertRegex(out, r"(?m)^problem +replica_identity +table public.keyless +has no primary key")
+        self.assertIn("3 problems, ", out)
+        self.assertIn("3 problems; the first: role", err)
+        self.assertEqual(len(err.strip().splitlines()), 1)
+        script = out[out.index("\n-- "):out.rindex("\n\n3 problems")]
+        sql(self.source, script)
+        self.assertEqual(sql(self.source, "SELECT count(*) FROM keyless"), [["0"]])  # it is still there
+        status, worst = checks("-dsn", dsn)
+        self.assertEqual(status, 0, worst)
+        self.assertEqual({c["check"] for c in worst.values() if c["status"] != "ok"}, set())
+        sql(self.source, "INSERT INTO keyless VALUES (1); UPDATE keyless SET a = 2")
+
+    def test_flow(self):
+        sql(self.source, f"CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE keyless (a int);"
+                         f"CREATE ROLE flow_{self.name} LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
+        dsn = self.source.replace("postgres@", f"flow_{self.name}:{PASSWORD}@")
+        flow = {"name": self.name,
+                "source": source_endpoint(dsn, slot=self.name, publication=self.name, publication_tables="public.t"),
+                "destinations": [{"name": "copy", "type": "postgres",
+                                  "options": {"dsn": self.target.replace("postgres@", f"postgres:{PASSWORD}@")}},
+                                 {"name": "duck", "type": "duckdb", "options": {"dsn": "/tmp/never-made.duckdb"}}]}
+        wallaby = Wallaby({"WALLABY_DDL_GATE": "true"}).start()
+        try:
+            path = os.path.join(wallaby.folder, "flow.json")
+
+            def of_file(**source):
+                changed = {**flow, "source": {**flow["source"], "options": {**flow["source"]["options"], **source}}}
+                with open(path, "w", encoding="utf-8") as f:
+                    json.dump(changed, f)
+                return checks("-file", path, env=wallaby.env)
+
+            # Before there is a flow.
+            status, worst = of_file()
+            self.assertEqual(status, 0, worst)
+            self.assertEqual(worst["slot"]["status"], "ok")
+            self.assertEqual(worst["destination"]["status"], "ok")
+            status, worst = of_file(ensure_publication="false")
+            self.assertEqual(status, 1)
+            self.assertIn("CREATE PUBLICATION", worst["publication"]["sql"])
+            status, worst = of_file(publication_tables="public.t,public.keyless")
+            self.assertEqual(worst["replica_identity"]["object"], "table public.keyless")
+            self.assertEqual(status, 1)
+            self.assertEqual(doctor("-file", path + ".no", env=wallaby.env)[0], 1)
+
+            flow["destinations"].pop()
+            flow_id = wallaby.create(flow)
+            wallaby.await_delivery(flow_id, self.source, self.name)
+            status, out, err = doctor("-flow-id", self.name, env=wallaby.env)
+            self.assertEqual(status, 0, out + err)
+            self.assertIn("it can be reached: PostgreSQL 15", out)
+            self.assertRegex(out, r"(?m)^ok +event_trigger +- +the capture of schema changes is installed")
+            for text in (out, err, doctor("-flow-id", flow_id, "-json", env=wallaby.env)[1], wallaby.log()):
+                self.assertNotIn(PASSWORD, text)
+
+            # A destination and a source that are gone.
+            sql(self.postgres.dsn, f'DROP DATABASE "{self.target.rsplit("/", 1)[1]}" WITH (FORCE)')
+            status, worst = checks("-flow-id", flow_id, env=wallaby.env)
+            self.assertEqual((status, worst["destination"]["status"]), (1, "problem"))
+            self.assertEqual(worst["destination"]["object"], "destination copy")
+            wallaby.admin("flow", "stop", "-flow-id", flow_id)
+            wait_until(lambda: not wallaby.worker_pids(flow_id), 60, "the worker's end")
+            sql(self.source, f"ALTER ROLE flow_{self.name} NOLOGIN")
+            status, out, err = doctor("-flow-id", flow_id, env=wallaby.env)
+            self.assertEqual(status, 1)
+            self.assertRegex(out, r"(?m)^problem +connection +connection ")
+            self.assertNotIn(PASSWORD, out + err)
+            self.assertEqual(doctor("-flow-id", "nobody", env=wallaby.env)[0], 1)
+        finally:
+            wallaby.close()
+            sql(self.postgres.dsn, f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{self.name}'")
+
+    def test_usage(self):
+        for args in ([], ["-dsn", "x", "-flow-id", "y"], ["-flow-id", "y", "-slot", "s"], ["-dsn", "x", "more"]):
+            self.assertEqual(doctor(*args)[0], 2, args)
+
+    def test_pooler(self):
+        head, _, database = self.source.rpartition("/")
+        server = head.rpartition(":")[2]
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            for ignored in ("", "ignore_startup_parameters = options, extra_float_digits, replication\n"):
+                port = free_port()
+                path = os.path.join(folder, "pgbouncer.ini")
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(f"[databases]\n* = host=127.0.0.1 port={server} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+                            f"listen_port = {port}\nauth_type = any\npool_mode = transaction\nunix_socket_dir =\n{ignored}")
+                command = [os.path.join(DEPS_DIR, "tools/pgbouncer"), path]
+                if os.geteuid() == 0:  # it does not run as root
+                    command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+                pooler = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                try:
+                    lines = []
+                    while not any("process up" in line for line in lines):
+                        line = pooler.stderr.readline()
+                        self.assertTrue(line, lines)
+                        lines.append(line)
+                    status, worst = checks("-dsn", f"postgres://postgres@127.0.0.1:{port}/{database}?sslmode=disable")
+                    self.assertEqual(status, 1)
+                    self.assertEqual(worst["pooler"]["status"], "problem", worst)
+                    self.assertIn("a connection pooler stands between", worst["pooler"]["sentence"])
+                finally:
+                    pooler.terminate()
+                    pooler.communicate()
+
+    def test_standby(self):
+        for major, expected in ((15, "problem"), (17, "ok")):
+            primary = Postgres(major)
+            standby = primary.standby(["hot_standby_feedback=on"])
+            try:
+                status, worst = checks("-dsn", standby.dsn)
+                self.assertEqual(worst["standby"]["status"], expected, worst)
+                self.assertEqual(status, 1 if expected == "problem" else 0)
+                self.assertIn("this server is a standby", worst["standby"]["sentence"])
+            finally:
+                standby.stop()
+                primary.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
