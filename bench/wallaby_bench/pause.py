@@ -85,8 +85,8 @@ class Stage:
         self.go_on()
         self.watch(RUN_UP)
         self.load.stop()
-        began = time.monotonic()
-        while self.wallaby.get(self.flow).get("checkpoint", {}).get("lsn") is None or not self.delivered():
+        began, end = time.monotonic(), sql(self.source, "SELECT pg_current_wal_lsn()")[0][0]
+        while not self.has_delivered(end):
             self.look()
             time.sleep(INTERVAL)
         caught_up = time.monotonic() - began
@@ -99,9 +99,11 @@ class Stage:
                 "kept": max(look[2] for look in while_paused), "kept_before": max(look[2] for look in self.seen if look[0] < paused),
                 "spool": max(look[4] for look in self.seen)}
 
-    def delivered(self):
-        at = self.wallaby.get(self.flow)["checkpoint"]["lsn"]
-        return sql(self.source, f"SELECT '{at}'::pg_lsn >= pg_current_wal_lsn()") == [["t"]]
+    def has_delivered(self, end):
+        flow = self.wallaby.get(self.flow)
+        if "FAILED" in flow["state"]:
+            raise AssertionError(f"the flow failed: {flow['reason']}")
+        return sql(self.source, f"SELECT '{flow['checkpoint']['lsn']}'::pg_lsn >= '{end}'") == [["t"]]
 
 
 TITLES = {"gate": "a schema change waits for approval", "destination": "the destination is down"}

@@ -163,8 +163,6 @@ class HistoryTest(FaultTest):
         reason = self.fails(OTHER, "spool", "slot drop -flow-id " + self.flow_id, "-mode backfill")["reason"]
         print(reason, flush=True)
         # The remedy, as it is written.
-        self.wallaby.admin("flow", "stop", "-flow-id", self.flow_id)
-        wait_until(lambda: not self.wallaby.worker_pids(self.flow_id), 30, "the worker's end")
         self.wallaby.admin("slot", "drop", "-flow-id", self.flow_id)
         self.wallaby.worker(self.flow_id, "-mode", "backfill")
         self.wallaby.admin("flow", "start", "-flow-id", self.flow_id)
