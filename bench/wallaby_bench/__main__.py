@@ -9,7 +9,7 @@ import sys
 import time
 
 from e2e.harness import SOURCE_DIR
-from wallaby_bench import goals, profile, report, results
+from wallaby_bench import goals, pause, profile, report, results
 from wallaby_bench.scenarios import all_scenarios
 from wallaby_bench.servers import Session
 
@@ -28,6 +28,9 @@ def arguments():
                         help="write RESULTS.md and throughput.svg, to bench/ unless a folder is given")
     parser.add_argument("--profile", metavar="FOLDER", nargs="?", const=os.path.join(SOURCE_DIR, "bench/profiles"),
                         help="instead of measuring, write flame graphs of the worker there (bench/profiles); needs perf")
+    parser.add_argument("--pause", metavar="MINUTES", type=float,
+                        help="instead of measuring, show what a gate and a dead destination cost the source of a flow with a spool, each for "
+                             "so long; writes pause.svg")
     parser.add_argument("--micro", metavar="FILE", help="JSON of the micro benchmarks (--benchmark_out), for the goals table")
     given = parser.parse_args()
     if given.repeat < 1 or given.scale <= 0:
@@ -85,6 +88,9 @@ def main():
         return
     if given.profile:
         profile.run(given.profile, given.major)
+        return
+    if given.pause:
+        pause.run(given.pause, given.major, given.write or os.path.join(SOURCE_DIR, "bench"), given.json, tell)
         return
     done, machine = run(given, scenarios)
     done = with_earlier(given, done)

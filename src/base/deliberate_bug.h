@@ -15,6 +15,7 @@ enum class DeliberateBug {
   kIdleTooEarly,        // an idle position is acknowledged while something is on its way
   kForgetSnapshot,      // changes that a table's copy shows are streamed again
   kRememberShapeEarly,  // a shape is stored before the rows in the one before it are durable
+  kTrustPosition,       // a slot that went back is taken for one of the same history
 };
 
 #ifdef WALLABY_DELIBERATE_BUGS

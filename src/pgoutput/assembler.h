@@ -79,6 +79,8 @@ class Assembler {
   // The open transaction, or the one that the last kCommitted or kHeld ended.
   const Transaction& transaction() const { return transaction_; }
   bool committed_had_changes() const { return committed_had_changes_; }
+  // It had rows, carried or not.
+  bool committed_had_rows() const { return next_seq_ > 0; }
 
   // The caller cut the open transaction: what follows goes to `next`, as the same transaction.
   void ContinueIn(ChangeBatch* next);

@@ -7,33 +7,46 @@
 
 namespace wallaby {
 
-AckLedger::AckLedger(int destinations, Lsn start) : durable_(destinations, Lsn{}), handed_(Lsn{}), position_(start) {
+AckLedger::AckLedger(int destinations, Lsn start, const HistoryMark& mark)
+    : durable_(destinations, Lsn{}), handed_(Lsn{}), standing_{start, mark} {
   WALLABY_CHECK(destinations > 0, "a flow has at least one destination");
 }
 
-void AckLedger::Handed(Lsn end) {
+void AckLedger::Handed(Lsn end, const HistoryMark& mark) {
   std::lock_guard lock(mutex_);
   WALLABY_CHECK(end >= handed_, "transactions are handed on in commit order");
   handed_ = end;
+  on_their_way_.push_back({end, mark});
 }
 
 void AckLedger::Durable(int destination, Lsn end) {
   std::lock_guard lock(mutex_);
   WALLABY_CHECK(end <= handed_, "a destination cannot hold what was not handed to it");
   durable_[destination] = std::max(durable_[destination], end);
-  position_ = std::max(position_, *std::min_element(durable_.begin(), durable_.end()));
+  MoveLocked(*std::min_element(durable_.begin(), durable_.end()));
   moved_.notify_all();
 }
 
-void AckLedger::Idle(Lsn wal_end) {
+// Of what was handed on, all that ends at or before `least` is durable everywhere.
+void AckLedger::MoveLocked(Lsn least) {
+  while (!on_their_way_.empty() && on_their_way_.front().position <= least) {
+    // What comes again after a start, from before it, moves nothing.
+    if (on_their_way_.front().position > standing_.position) standing_ = on_their_way_.front();
+    on_their_way_.pop_front();
+  }
+  standing_.position = std::max(standing_.position, least);
+}
+
+void AckLedger::Idle(Lsn wal_end, const HistoryMark& mark) {
   std::lock_guard lock(mutex_);
-  if (SettledLocked() || HasBug(DeliberateBug::kIdleTooEarly)) position_ = std::max(position_, wal_end);
+  const bool settled = SettledLocked() || HasBug(DeliberateBug::kIdleTooEarly);
+  if (settled && wal_end > standing_.position) standing_ = {wal_end, mark};
   moved_.notify_all();
 }
 
-Lsn AckLedger::position() const {
+AckLedger::Standing AckLedger::standing() const {
   std::lock_guard lock(mutex_);
-  return position_;
+  return standing_;
 }
 
 std::vector<Lsn> AckLedger::durable() const {
@@ -48,7 +61,7 @@ bool AckLedger::settled() const {
 
 void AckLedger::AwaitAbove(Lsn known, absl::Duration timeout) const {
   std::unique_lock lock(mutex_);
-  moved_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [&] { return closed_ || position_ > known; });
+  moved_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [&] { return closed_ || standing_.position > known; });
 }
 
 void AckLedger::Close() {

@@ -31,6 +31,31 @@ TEST(AckLedgerTest, IdleMovesThePositionOnlyWhenNothingIsOutstanding) {
   EXPECT_EQ(ledger.position(), Lsn{50});
 }
 
+HistoryMark MarkAt(uint64_t commit) {
+  return {.known = true, .commit = Lsn{commit}};
+}
+
+TEST(AckLedgerTest, TheMarkIsThatOfThePosition) {
+  AckLedger ledger(2, Lsn{10}, MarkAt(8));
+  ledger.Handed(Lsn{20}, MarkAt(18));
+  ledger.Handed(Lsn{30}, MarkAt(28));
+  ledger.Durable(0, Lsn{30});
+  EXPECT_EQ(ledger.standing().mark.commit, Lsn{8});
+  ledger.Durable(1, Lsn{20});
+  EXPECT_EQ(ledger.standing().position, Lsn{20});
+  EXPECT_EQ(ledger.standing().mark.commit, Lsn{18});
+  ledger.Idle(Lsn{50}, MarkAt(45));  // the last one is still on its way
+  EXPECT_EQ(ledger.standing().mark.commit, Lsn{18});
+  ledger.Durable(1, Lsn{30});
+  ledger.Idle(Lsn{50}, MarkAt(45));  // left out behind what was handed on
+  EXPECT_EQ(ledger.standing().position, Lsn{50});
+  EXPECT_EQ(ledger.standing().mark.commit, Lsn{45});
+  ledger.Handed(Lsn{40}, MarkAt(38));  // comes again, by an operator's order
+  ledger.Durable(0, Lsn{40});
+  ledger.Durable(1, Lsn{40});
+  EXPECT_EQ(ledger.standing().mark.commit, Lsn{45});
+}
+
 TEST(AckLedgerTest, NeverGoesBack) {
   AckLedger ledger(1, Lsn{100});
   ledger.Handed(Lsn{50});

@@ -223,6 +223,8 @@ absl::Status Attempt::PrepareSlot() {
     return NeedsBackfill(absl::StrCat("slot ", c_.source_options->slot, " is gone, and with it the changes since ",
                                       checkpoint_->lsn.ToString()));
   }
+  // Before the spool is joined: where there is none yet, the slot is still to be asked.
+  if (checkpoint_.has_value()) RETURN_IF_ERROR(CheckHistory());
   RETURN_IF_ERROR(JoinSpool());
   if (!slot_.has_value()) {
     return CreateSlot(/*snapshot_all=*/c_.source_options->snapshot == SnapshotMode::kInitial || CopiesEveryTable());
@@ -279,7 +281,7 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateAfter));
   RETURN_IF_ERROR(ListTablesAtSnapshot());
   if (snapshot_all) RETURN_IF_ERROR(MarkNewTables());
-  return StoreFirstCheckpoint(snapshot_->consistent);
+  return StoreFirstCheckpoint(snapshot_->consistent, HistoryMark{.known = true});
 }
 
 // Tables that came, or got another name, while the slot was being made: the stream does not have their rows.
@@ -309,12 +311,13 @@ absl::Status Attempt::FollowRenames() {
   return absl::OkStatus();
 }
 
-absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn) {
+absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark) {
   Checkpoint first;
   first.lsn = checkpoint_.has_value() ? std::max(lsn, checkpoint_->lsn) : lsn;
   first.at = c_.clock->Now();
-  ASSIGN_OR_RETURN(const ServerInfo server, session_->GetServerInfo());
-  first.metadata[kTimelineKey] = absl::StrCat(server.timeline);
+  ASSIGN_OR_RETURN(server_, session_->GetServerInfo());  // the copy may have taken long
+  NoteSource(&first);
+  if (mark.known) first.metadata[kHistoryMarkKey] = mark.ToString();
   for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
   RETURN_IF_ERROR(c_.checkpoints->Put(first));
   checkpoint_ = std::move(first);
@@ -344,6 +347,8 @@ absl::Status Attempt::MakePipeline() {
   options.reader.max_empty_reads = c_.options->max_empty_reads;
   options.reader.stop_before = c_.stop_before;
   if (checkpoint_.has_value()) {
+    NoteSource(&*checkpoint_);
+    if (c_.options->start_lsn.valid()) checkpoint_->metadata.erase(kHistoryMarkKey);  // what came before is not known
     checkpoint_->metadata.erase(kSpoolKey);
     if (c_.options->spool) checkpoint_->metadata[kSpoolKey] = SpoolFolder(*c_.options->spool, spool_name_);
     options.start = *checkpoint_;

@@ -103,8 +103,12 @@ class Attempt {
   bool passes_by_held_tables() const { return passes_by_held_tables_; }
 
  private:
-  // In a checkpoint's metadata: the source's timeline that its position is of.
+  // In a checkpoint's metadata: the server and its timeline that the position is of, and what was read there. What was
+  // read last has the key in history_mark.h.
+  static constexpr char kSystemKey[] = "source.system";
   static constexpr char kTimelineKey[] = "source.timeline";
+  static constexpr char kSlotKey[] = "source.slot";
+  static constexpr char kPublicationKey[] = "source.publication";
   // Likewise: the spool that has what the slot has no more.
   static constexpr char kSpoolKey[] = "spool";
 
@@ -128,7 +132,12 @@ class Attempt {
   absl::Status JoinSpool();
   absl::Status CheckContinuity();
   absl::Status CheckSlotPosition() const;
-  absl::Status CheckTimeline();
+  absl::Status CheckHistory();
+  absl::Status CheckSystem() const;
+  absl::Status CheckTimeline() const;
+  absl::Status CheckReaches(Lsn end) const;
+  absl::Status ProveHistory() const;
+  void NoteSource(Checkpoint* checkpoint) const;
   bool LacksSnapshot(const OpenDestination& open) const;
   bool CopiesEveryTable() const;
   absl::Status MarkBackfill();
@@ -150,7 +159,7 @@ class Attempt {
   absl::Status AfterLoss(const absl::Status& status);
   absl::Status Stream();
   absl::Status EndAtBarrier(const DdlWatch& watch);
-  absl::Status StoreFirstCheckpoint(Lsn lsn);
+  absl::Status StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark = {});
   absl::Status MakePipeline();
   // Tells the runtime trace what is durable where.
   void TraceFound() const;

@@ -3,6 +3,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/deliberate_bug.h"
 #include "base/status.h"
 #include "pipeline/attempt.h"
 #include "pipeline/ddl_apply.h"
@@ -45,7 +46,6 @@ absl::Status Attempt::LookAtSlot() {
 
 // Nothing may be missing between what was checkpointed, what the slot still has and what the destinations hold.
 absl::Status Attempt::CheckContinuity() {
-  RETURN_IF_ERROR(CheckTimeline());
   RETURN_IF_ERROR(CheckSlotPosition());
   const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
                                  [](const auto& entry) { return entry.first.starts_with("destination."); });
@@ -104,9 +104,40 @@ absl::Status Attempt::JoinSpool() {
   return absl::OkStatus();
 }
 
+// ---- whether the source has the history that this flow has read ----
+
+void Attempt::NoteSource(Checkpoint* checkpoint) const {
+  auto& metadata = checkpoint->metadata;
+  // What was the last transaction of one publication need not be in another.
+  const auto publication = metadata.find(kPublicationKey);
+  if (publication != metadata.end() && publication->second != c_.source_options->publication) {
+    metadata.erase(kHistoryMarkKey);
+  }
+  metadata[kSystemKey] = server_.system_identifier;
+  metadata[kTimelineKey] = absl::StrCat(server_.timeline);
+  metadata[kSlotKey] = c_.source_options->slot;
+  metadata[kPublicationKey] = c_.source_options->publication;
+}
+
+absl::Status Attempt::CheckHistory() {
+  // Every row is new at the destinations then; but what comes under positions that they have is left out.
+  if (CopiesEveryTable()) return CheckReaches(server_.current_lsn);
+  RETURN_IF_ERROR(CheckSystem());
+  RETURN_IF_ERROR(CheckTimeline());
+  return ProveHistory();
+}
+
+absl::Status Attempt::CheckSystem() const {
+  const auto known = checkpoint_->metadata.find(kSystemKey);
+  if (known == checkpoint_->metadata.end() || known->second == server_.system_identifier) return absl::OkStatus();
+  return NeedsBackfill(absl::StrCat("the source is another server than before: its system identifier is ",
+                                    server_.system_identifier, ", and this flow has read from ", known->second,
+                                    "; its positions mean nothing here. If the source's DSN is wrong, mend that"));
+}
+
 // A server that was promoted may never have had the last transactions of the one before it, nor has one that was
 // restored. Their positions are given out again, and streaming would leave out what comes under them.
-absl::Status Attempt::CheckTimeline() {
+absl::Status Attempt::CheckTimeline() const {
   Lsn end = server_.current_lsn;
   const auto known = checkpoint_->metadata.find(kTimelineKey);
   int timeline = 0;
@@ -117,12 +148,13 @@ absl::Status Attempt::CheckTimeline() {
     Log(LogLevel::kInfo, "the source was promoted since the last start",
         {{"timeline", absl::StrCat(server_.timeline)}, {"before", known->second}, {"ended", end.ToString()}});
   }
+  return CheckReaches(end);
+}
+
+absl::Status Attempt::CheckReaches(Lsn end) const {
   Lsn delivered = checkpoint_->lsn;
   for (const OpenDestination& open : open_) delivered = std::max(delivered, open.progress.end);
-  if (delivered <= end) {
-    checkpoint_->metadata[kTimelineKey] = absl::StrCat(server_.timeline);
-    return absl::OkStatus();
-  }
+  if (delivered <= end) return absl::OkStatus();
   const std::string text = absl::StrCat("the source's history goes to ", end.ToString(),
                                         ", and this flow has delivered ", delivered.ToString());
   if (server_.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
@@ -131,6 +163,50 @@ absl::Status Attempt::CheckTimeline() {
       "destinations have rows that it lost; delete the flow and its slot, and create the flow anew, which copies every "
       "table: wallaby-admin slot drop -flow-id ",
       c_.flow->id, "; wallaby-admin flow delete -flow-id ", c_.flow->id));
+}
+
+// A slot that stands where this flow does knows what it was told last. One that stands before has forgotten, by a crash
+// or a failover, and what it would send again up to the checkpoint must be what was read. Else the server was restored
+// from an image of its disk and has given positions out again: streaming would leave out what came under them.
+absl::Status Attempt::ProveHistory() const {
+  if (!slot_.has_value() || slot_->confirmed_flush >= checkpoint_->lsn) return absl::OkStatus();
+  if (HasBug(DeliberateBug::kTrustPosition)) return absl::OkStatus();
+  // Whoever reads it into the spool, proves it (spooler.h); whoever waits for it to be free, does it then.
+  if (c_.options->spool ? SpoolExists(*c_.options->spool, {server_.system_identifier, slot_->name}) : slot_->active) {
+    return absl::OkStatus();
+  }
+  Checkpoint noted = *checkpoint_;
+  NoteSource(&noted);
+  const auto entry = noted.metadata.find(kHistoryMarkKey);
+  if (entry == noted.metadata.end()) {
+    Log(LogLevel::kWarn, "the slot has gone back, and nothing is known by which to prove the source's history",
+        {{"slot", slot_->name}, {"confirmed", slot_->confirmed_flush.ToString()}});
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const HistoryMark mark, HistoryMark::Parse(entry->second));
+  const auto found = session_->LastSent(checkpoint_->lsn, Sent::kRows);
+  if (absl::IsNotFound(found.status())) {
+    Log(LogLevel::kWarn, "the source's history cannot be proved: what the slot would send again cannot be decoded",
+        {{"error", std::string(found.status().message())}});
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(found.status());
+  const bool expected = mark.commit >= slot_->confirmed_flush;
+  if (found->has_value() ? expected && mark.Is(**found) : !expected) {
+    Log(LogLevel::kInfo, "the slot has gone back, and the source's history is the one that was read",
+        {{"slot", slot_->name}, {"confirmed", slot_->confirmed_flush.ToString()}, {"last", mark.ToString()}});
+    return absl::OkStatus();
+  }
+  const std::string has = found->has_value()
+                              ? absl::StrCat("the one at ", (*found)->commit.ToString(), " (xid ", (*found)->xid, ")")
+                              : "none";
+  const std::string had =
+      expected ? absl::StrCat("the one at ", mark.commit.ToString(), " (xid ", mark.xid, ")") : "none";
+  return NeedsBackfill(absl::StrCat(
+      "the source's history is not the one that this flow has read: from ", slot_->confirmed_flush.ToString(),
+      ", where slot ", slot_->name, " stands, to ", checkpoint_->lsn.ToString(), " the last transaction was ", had,
+      " and now is ", has, "; the source was restored from an image or a backup, and changes are missing or too many ",
+      "at the destinations, in any table"));
 }
 
 // A table that was copied has left the names of its parts with the rows.

@@ -42,7 +42,7 @@ absl::Status Checkpointer::Run(const std::atomic<bool>& stop) {
     const Lsn position = ledger_->position();
     if (position.value <= acknowledged_.load()) continue;
     next = clock_->Monotonic() + kInterval;
-    const absl::Status status = Store(position);
+    const absl::Status status = Store();
     if (status.ok()) continue;
     if (!IsTransient(status)) return Annotate(status, "storing the checkpoint");
     Log(LogLevel::kWarn, "the checkpoint could not be stored; trying again, the slot holds meanwhile",
@@ -54,10 +54,11 @@ absl::Status Checkpointer::Run(const std::atomic<bool>& stop) {
 absl::Status Checkpointer::StoreLast() {
   const Lsn position = ledger_->position();
   if (position.value <= acknowledged_.load()) return absl::OkStatus();
-  return Annotate(Store(position), "storing the last checkpoint");
+  return Annotate(Store(), "storing the last checkpoint");
 }
 
-absl::Status Checkpointer::Store(Lsn position) {
+absl::Status Checkpointer::Store() {
+  const auto [position, mark] = ledger_->standing();
   Checkpoint checkpoint;
   checkpoint.lsn = position;
   checkpoint.at = clock_->Now();
@@ -65,6 +66,8 @@ absl::Status Checkpointer::Store(Lsn position) {
   for (size_t i = 0; i < destinations_.size(); ++i) {
     if (durable[i].valid()) metadata_[DestinationKey(destinations_[i])] = durable[i].ToString();
   }
+  metadata_.erase(kHistoryMarkKey);
+  if (mark.known) metadata_[kHistoryMarkKey] = mark.ToString();
   checkpoint.metadata = metadata_;
   if (HasBug(DeliberateBug::kAcknowledgeFirst)) {
     acknowledged_ = position.value;

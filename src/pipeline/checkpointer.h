@@ -38,7 +38,7 @@ class Checkpointer {
   const std::atomic<uint64_t>& acknowledged() const { return acknowledged_; }
 
  private:
-  absl::Status Store(Lsn position);
+  absl::Status Store();
 
   AckLedger* const ledger_;
   CheckpointStore* const store_;

@@ -52,6 +52,7 @@ class Catalog final : public SourceSession {
   absl::StatusOr<std::optional<SlotInfo>> GetSlot() override { return No(); }
   absl::Status DropSlot() override { return No(); }
   absl::StatusOr<ServerInfo> GetServerInfo() override { return No(); }
+  absl::StatusOr<std::optional<Transaction>> LastSent(Lsn, Sent) override { return No(); }
   absl::StatusOr<std::vector<Finding>> Check() override { return No(); }
   absl::StatusOr<PublicationChange> EnsurePublication() override { return No(); }
   absl::Status EnsureDdlCapture() override { return No(); }

@@ -15,13 +15,19 @@ std::vector<std::string> Names(const std::vector<OpenDestination>& destinations)
   return names;
 }
 
+HistoryMark MarkOf(const Checkpoint& checkpoint) {
+  const auto entry = checkpoint.metadata.find(kHistoryMarkKey);
+  if (entry == checkpoint.metadata.end()) return {};
+  return HistoryMark::Parse(entry->second).value_or(HistoryMark());
+}
+
 }  // namespace
 
 Pipeline::Pipeline(std::vector<OpenDestination> destinations, CheckpointStore* checkpoints, Clock* clock,
                    Options options)
     : clock_(clock),
       options_(options),
-      ledger_(static_cast<int>(destinations.size()), options.start.lsn),
+      ledger_(static_cast<int>(destinations.size()), options.start.lsn, MarkOf(options.start)),
       checkpointer_(&ledger_, checkpoints, clock, &wake_, options.start, Names(destinations)) {
   // An eighth of the budget waits in queues; the rest is for the batch being filled and the destinations.
   const size_t bound = static_cast<size_t>(options_.memory_limit) / 8 / destinations.size();
@@ -136,14 +142,14 @@ absl::Status Pipeline::RunStream(ReplicationStream* stream, pgoutput::Assembler*
   barrier_ = reader.barrier();
   // What was left out before the barrier must not come again: once the barrier's DDL is settled, the rule that left it
   // out may be gone.
-  RETURN_IF_ERROR(Finish(barrier_.valid() ? reader.read_through() : Lsn{}));
+  RETURN_IF_ERROR(Finish(barrier_.valid() ? reader.read_through() : Lsn{}, reader.read_mark()));
   return reader.SendLastFeedback();
 }
 
-absl::Status Pipeline::Finish(Lsn read_through) {
+absl::Status Pipeline::Finish(Lsn read_through, const HistoryMark& mark) {
   JoinAll(/*discard=*/false);
   RETURN_IF_ERROR(FirstError());
-  if (read_through.valid()) ledger_.Idle(read_through);
+  if (read_through.valid()) ledger_.Idle(read_through, mark);
   return checkpointer_.StoreLast();
 }
 

@@ -90,7 +90,7 @@ class Pipeline {
   absl::Status FirstError() const;
   bool DurableEverywhere(const std::string& part) const;  // under mutex_
   // Closes the queues and joins the writers, then stores the last checkpoint: at `read_through`, if all is settled.
-  absl::Status Finish(Lsn read_through);
+  absl::Status Finish(Lsn read_through, const HistoryMark& mark);
   void JoinAll(bool discard);
 
   Clock* const clock_;

@@ -28,6 +28,9 @@ class PostgresSession final : public SourceSession {
   absl::StatusOr<std::optional<Lsn>> EndOfTimeline(int timeline) override {
     return wallaby::EndOfTimeline(options_.dsn, timeline);
   }
+  absl::StatusOr<std::optional<Transaction>> LastSent(Lsn upto, Sent sent) override {
+    return wallaby::LastSent(*sql_, options_.slot, options_.publication, upto, sent);
+  }
   absl::StatusOr<std::vector<Finding>> Check() override { return CheckSource(*sql_, options_); }
   absl::StatusOr<PublicationChange> EnsurePublication() override {
     return wallaby::EnsurePublication(*sql_, options_.publication, options_.publication_tables,

@@ -36,7 +36,8 @@ Reader::Reader(ReplicationStream* stream, pgoutput::Assembler* assembler, std::v
       clock_(clock),
       wake_(wake),
       options_(options),
-      has_pending_(queues_.size(), false) {}
+      has_pending_(queues_.size(), false),
+      read_mark_(ledger->standing().mark) {}
 
 absl::Status Reader::Run(const std::atomic<bool>& stop) {
   RETURN_IF_ERROR(SendFeedback(/*request_reply=*/true));
@@ -75,7 +76,7 @@ absl::Status Reader::Run(const std::atomic<bool>& stop) {
 
 // What comes behind a barrier has been received and is delivered by nobody.
 void Reader::AckIdlePosition() {
-  if (NothingHeld() && !barrier_.valid()) ledger_->Idle(received_);
+  if (NothingHeld() && !barrier_.valid()) ledger_->Idle(received_, read_mark_);
 }
 
 bool Reader::FinishBeforeBarrier() {
@@ -162,7 +163,9 @@ absl::Status Reader::OnData(const Packet& packet) {
 absl::Status Reader::OnCommit() {
   read_through_ = assembler_->transaction().end;
   received_ = std::max(received_, read_through_);
+  if (assembler_->committed_had_rows()) read_mark_ = read_mark_.After(assembler_->transaction());
   if (!assembler_->committed_had_changes()) return absl::OkStatus();
+  held_mark_ = read_mark_;
   ++stats_.transactions;
   // The commit of a transaction whose changes all went out in earlier batches must reach the writers too.
   WALLABY_CHECK(!batch_->empty(), "a transaction with changes is in the batch when it commits");
@@ -195,7 +198,7 @@ void Reader::HandOn() {
   const auto& transactions = batch_->transactions();
   const size_t whole = transactions.size() - (cut ? 1 : 0);
   // Before the push: a writer may be done with it before this thread goes on.
-  if (whole > 0) ledger_->Handed(transactions[whole - 1].end);
+  if (whole > 0) ledger_->Handed(transactions[whole - 1].end, held_mark_);
   const Lsn read = whole > 0 ? transactions[whole - 1].end : Lsn{};
   if (IsTracingEvents()) {
     if (!batch_span_) batch_span_ = Span("stream.batch");

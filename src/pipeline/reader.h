@@ -15,6 +15,7 @@
 #include "change/change_batch.h"
 #include "pgoutput/assembler.h"
 #include "pipeline/ack_ledger.h"
+#include "pipeline/history_mark.h"
 #include "pipeline/instruments.h"
 #include "pipeline/writer.h"
 #include "postgres/replication_stream.h"
@@ -61,6 +62,7 @@ class Reader {
   Lsn barrier() const { return barrier_; }
   // The end of the last transaction that was read whole, also when all of it was left out.
   Lsn read_through() const { return read_through_; }
+  const HistoryMark& read_mark() const { return read_mark_; }
 
  private:
   // Drain(), measured.
@@ -115,6 +117,8 @@ class Reader {
   bool drained_ = false;
   Lsn barrier_;
   Lsn read_through_;
+  HistoryMark read_mark_;  // of all transactions that were read, also of those that were left out
+  HistoryMark held_mark_;  // behind the last whole transaction that has changes in a batch
   ReaderStats stats_;
 
   ReaderInstruments instruments_;

@@ -19,6 +19,7 @@
 #include "postgres/connection.h"
 #include "postgres/replication_stream.h"
 #include "postgres/slot.h"
+#include "postgres/slot_history.h"
 #include "postgres/source_options.h"
 #include "postgres/table_copy.h"
 
@@ -44,6 +45,7 @@ class SourceSession : public pgoutput::RelationSource {
   virtual absl::StatusOr<ServerInfo> GetServerInfo() = 0;
   // Where this timeline ended in the server's history; nullopt when it goes on, or the source has no such thing.
   virtual absl::StatusOr<std::optional<Lsn>> EndOfTimeline(int /*timeline*/) { return std::nullopt; }
+  virtual absl::StatusOr<std::optional<Transaction>> LastSent(Lsn upto, Sent sent) = 0;
   virtual absl::StatusOr<std::vector<Finding>> Check() = 0;
   virtual absl::StatusOr<PublicationChange> EnsurePublication() = 0;
   virtual absl::Status EnsureDdlCapture() = 0;

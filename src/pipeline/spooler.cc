@@ -132,13 +132,11 @@ absl::Status Spooler::Open(Try& t) {
         "slot. To copy every table of its flows again, stop them and run for each: wallaby-worker -flow-id ID -mode "
         "backfill"));
   }
+  RETURN_IF_ERROR(ProveHistory(t, server, slot->confirmed_flush));
   t.budget = std::make_unique<SpoolBudget>(store_, spool_, name, policy_);
   RETURN_IF_ERROR(LookForRoom(t));
-  t.had_end = t.writer->end();
-  if (t.writer->last_commit() >= slot->confirmed_flush) t.had_commit = t.writer->last_commit();
   StreamOptions options;
-  // Not where the spool ends: what comes again proves that the server still has the history that the spool has.
-  options.start = slot->confirmed_flush;
+  options.start = t.writer->end();
   options.messages = true;
   options.on_switch = [](std::string_view what) { Log(LogLevel::kInfo, what, {{"by", "spool"}}); };
   ASSIGN_OR_RETURN(t.stream, t.session->StartReplication(options));
@@ -192,9 +190,6 @@ absl::StatusOr<bool> Spooler::Drain(Try& t) {
       case Packet::Kind::kNone:
         return false;
       case Packet::Kind::kData:
-        if (packet.payload.starts_with(static_cast<char>(pgoutput::MessageType::kBegin))) {
-          RETURN_IF_ERROR(CheckHistory(t, packet.payload));
-        }
         RETURN_IF_ERROR(t.writer->Append(packet.payload));
         t.dirty = true;
         t.unsynced += static_cast<int64_t>(packet.payload.size());
@@ -209,23 +204,57 @@ absl::StatusOr<bool> Spooler::Drain(Try& t) {
   return true;
 }
 
-// Positions are given out again by a server that was restored from a backup, or promoted without the last transactions.
-absl::Status Spooler::CheckHistory(Try& t, std::string_view begin_message) const {
-  pgoutput::Begin begin;
-  RETURN_IF_ERROR(pgoutput::ParseBegin(begin_message, &begin));
-  if (begin.commit == t.had_commit) {
-    t.had_commit = {};
+// Positions are given out again by a server that was restored from an image or a backup, or promoted without the last
+// transactions: what comes under those that the spool has would be left out. So before anything is read or confirmed,
+// what the slot would send again must end with what the spool ends with.
+absl::Status Spooler::ProveHistory(const Try& t, const ServerInfo& server, Lsn confirmed) const {
+  const Lsn end = t.writer->end();
+  if (confirmed == end) return absl::OkStatus();
+  if (server.current_lsn < end) {
+    const std::string text = absl::StrCat("the source's history goes to ", server.current_lsn.ToString(),
+                                          ", and the spool to ", end.ToString());
+    if (server.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
+    return OtherHistory(text);
+  }
+  ASSIGN_OR_RETURN(const std::optional<Transaction> found, t.session->LastSent(end, Sent::kAnything));
+  const Lsn last = t.writer->last_commit();
+  pgoutput::Begin had;
+  if (!t.writer->last_begin().empty()) RETURN_IF_ERROR(pgoutput::ParseBegin(t.writer->last_begin(), &had));
+  const bool known = had.commit.valid() && had.commit == last;
+  const bool same =
+      !found.has_value()
+          ? last < confirmed
+          : found->commit == last &&
+                (!known || (found->xid == had.xid && found->commit_time_micros == had.commit_time_micros));
+  if (same) {
+    Log(LogLevel::kInfo, "the slot has gone back, and the source's history is the one that was read",
+        {{"confirmed", confirmed.ToString()}, {"spooled", end.ToString()}, {"last", last.ToString()}});
     return absl::OkStatus();
   }
-  const bool known = t.had_commit.valid() ? begin.commit < t.had_commit : begin.commit <= t.writer->last_commit();
-  if (known || (begin.commit >= t.had_end && !t.had_commit.valid())) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat("the source's history is another one than before: it now has a transaction at ",
-                   begin.commit.ToString(), ", and the spool, which goes to ", t.had_end.ToString(),
-                   ", has not; the source was restored from a backup, or failed over to a standby that lacked the last "
-                   "transactions, "
-                   "and the destinations may have rows that it lost. Delete the flows of slot ",
-                   source_options_->slot, " and the slot, and create them anew, which copies every table"));
+  const std::string now =
+      found.has_value() ? absl::StrCat("with the transaction at ", found->commit.ToString(), " (xid ", found->xid, ")")
+                        : absl::StrCat("with none behind ", confirmed.ToString());
+  return OtherHistory(absl::StrCat("before ", end.ToString(), " the source now ends ", now,
+                                   ", and the spool with one at ", last.ToString(),
+                                   known ? absl::StrCat(" (xid ", had.xid, ")") : ""));
+}
+
+absl::Status Spooler::OtherHistory(std::string_view what) const {
+  const std::optional<SpoolName> name = this->name();
+  std::string remedy;
+  const auto cursors = SpoolCursors(spool_, *name);
+  if (cursors.ok()) {
+    for (const auto& [flow_id, lsn] : *cursors) {
+      if (remedy.empty()) remedy = absl::StrCat("wallaby-admin slot drop -flow-id ", flow_id);
+      absl::StrAppend(&remedy, "; wallaby-worker -flow-id ", flow_id, " -mode backfill");
+    }
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the source's history is not the one that the spool ", SpoolFolder(spool_, *name), " has: ", what,
+      "; the source was restored from an image or a backup, or failed over to a standby that lacked the last "
+      "transactions, and changes are missing or too many at the destinations, in any table. To copy every table of the "
+      "slot's flows again, stop them and run: ",
+      remedy));
 }
 
 // WAL without changes for us moves the flows and the slot on, too.

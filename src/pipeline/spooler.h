@@ -55,11 +55,8 @@ class Spooler {
     std::unique_ptr<SpoolBudget> budget;
     std::unique_ptr<ReplicationStream> stream;
     Lsn received;
-    Lsn told;  // what the server last heard to be durable
-    Lsn idle;  // the server has sent everything up to here
-    // What the spool had when it was opened, and the server sends again, must come as it came before.
-    Lsn had_commit;  // the last transaction's; 0/0 once it has come, or where it does not come again
-    Lsn had_end;
+    Lsn told;            // what the server last heard to be durable
+    Lsn idle;            // the server has sent everything up to here
     bool dirty = false;  // appended since the last flush
     bool reply_requested = false;
     bool poked = false;
@@ -77,7 +74,8 @@ class Spooler {
   absl::Status Step(Try& t);
   // True when the stream had more.
   absl::StatusOr<bool> Drain(Try& t);
-  absl::Status CheckHistory(Try& t, std::string_view begin_message) const;
+  absl::Status ProveHistory(const Try& t, const ServerInfo& server, Lsn confirmed) const;
+  absl::Status OtherHistory(std::string_view what) const;
   absl::Status TakeIdle(Try& t);
   absl::Status LookForRoom(Try& t);
   absl::Status Tell(Try& t, bool request_reply);

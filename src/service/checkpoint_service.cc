@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "pipeline/history_mark.h"
 #include "service/flow_service.h"
 #include "service/flow_view.h"
 #include "service/rpc_status.h"
@@ -45,6 +46,7 @@ absl::Status CheckpointServiceImpl::Put(const v1::PutCheckpointRequest& request)
   const int64_t millis = request.checkpoint().timestamp_unix_millis();
   checkpoint.at = millis > 0 ? absl::FromUnixMillis(millis) : absl::Now();
   for (const auto& [key, value] : request.checkpoint().metadata()) checkpoint.metadata[key] = value;
+  checkpoint.metadata.erase(kHistoryMarkKey);  // perhaps of another position
   RETURN_IF_ERROR(checkpoints_->PutCheckpoint(flow_id, checkpoint, /*generation=*/0));
   Log(LogLevel::kWarn, "an operator set the checkpoint", {{"flow_id", flow_id}, {"lsn", lsn->ToString()}});
   return absl::OkStatus();

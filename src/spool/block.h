@@ -14,9 +14,10 @@
 //
 // Encrypted, the payload is the ciphertext of these messages and the tag, 16 bytes (block_cipher.h).
 //
-// A segment begins with one block or more of flags 1 and 2: the newest relation message of each relation, outside of
-// any transaction. Behind them a block without flag 1 holds a piece of one transaction and nothing else, so what is
-// behind the last block with flag 1 is one open transaction, which may be cut off and written over.
+// A segment begins with one block or more of flags 1 and 2: the begin message of the last transaction before it, where
+// one is known, and the newest relation message of each relation, outside of any transaction. Behind them a block
+// without flag 1 holds a piece of one transaction and nothing else, so what is behind the last block with flag 1 is one
+// open transaction, which may be cut off and written over.
 //
 // The offset in the header's checksum makes a header valid in one place only: bytes from before a cut are never taken
 // for blocks. No I/O, no state.

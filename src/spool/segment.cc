@@ -104,13 +104,15 @@ SegmentWriter::SegmentWriter(File file, Lsn start, std::string_view key, uint64_
     : file_(std::move(file)), start_(start), end_(end), cipher_(CipherOf(key, start)) {}
 
 absl::StatusOr<SegmentWriter> SegmentWriter::Make(const std::string& folder, Lsn start, Lsn last_commit,
-                                                  std::string_view key, const Relations& relations) {
+                                                  std::string_view key, std::string_view last_begin,
+                                                  const Relations& relations) {
   const std::string unfinished = absl::StrCat(folder, "/", kUnfinished);
   const std::string path = SegmentPath(folder, start);
   ASSIGN_OR_RETURN(File file, File::Open(unfinished, O_CREAT | O_TRUNC | O_RDWR));
   SegmentWriter segment(std::move(file), start, key, 0);
   const Place place{kBoundary | kPreamble, start, last_commit, start};
   BlockBuffer buffer;
+  if (!last_begin.empty()) buffer.Add(last_begin);
   for (const auto& [oid, message] : relations) {
     if (buffer.size() > 0 && buffer.size() + BlockBuffer::Needed(message) > kBlockBytes) {
       RETURN_IF_ERROR(segment.WriteBlock(place, &buffer, buffer.size()));

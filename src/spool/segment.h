@@ -69,9 +69,10 @@ class SegmentWriter {
     Lsn durable;
   };
 
-  // Makes one with its preamble; durable on return. Failpoint spool.segment.
+  // Makes one with its preamble; durable on return. `last_begin`: the begin message of the last transaction before it;
+  // empty: none is known. Failpoint spool.segment.
   static absl::StatusOr<SegmentWriter> Make(const std::string& folder, Lsn start, Lsn last_commit, std::string_view key,
-                                            const Relations& relations);
+                                            std::string_view last_begin, const Relations& relations);
   // Goes on in one that is there, behind `end`.
   static absl::StatusOr<SegmentWriter> Open(const std::string& folder, Lsn start, std::string_view key, uint64_t end);
 

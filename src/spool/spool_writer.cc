@@ -58,6 +58,7 @@ class SegmentSpoolWriter : public SpoolWriter {
         full_(std::move(taken.full)),
         segment_(std::move(taken.segment)),
         relations_(std::move(taken.tail.relations)),
+        last_begin_(std::move(taken.tail.last_begin)),
         end_(taken.tail.position),
         written_(end_),
         durable_(end_),
@@ -116,6 +117,7 @@ class SegmentSpoolWriter : public SpoolWriter {
   Lsn end() const override { return end_; }
   Lsn durable() const override { return durable_; }
   Lsn last_commit() const override { return last_commit_; }
+  std::string_view last_begin() const override { return last_begin_; }
   bool in_transaction() const override { return in_transaction_; }
   int64_t bytes() const override { return full_bytes_ + static_cast<int64_t>(segment_.end()); }
 
@@ -170,6 +172,7 @@ class SegmentSpoolWriter : public SpoolWriter {
     left_out_ = begin.commit <= last_commit_;
     if (left_out_) return absl::OkStatus();
     RETURN_IF_ERROR(BeginSegmentWhenFull());
+    open_begin_ = message;
     return Put(message);
   }
 
@@ -180,6 +183,7 @@ class SegmentSpoolWriter : public SpoolWriter {
       RETURN_IF_ERROR(Put(message));
       whole_in_buffer_ = buffer_.size();
       last_commit_ = commit.commit;
+      last_begin_ = std::move(open_begin_);
       last_end_ = commit.end;
       end_ = std::max(end_, commit.end);
       for (auto& [oid, relation] : open_relations_) relations_[oid] = std::move(relation);
@@ -211,7 +215,8 @@ class SegmentSpoolWriter : public SpoolWriter {
   absl::Status BeginSegment() {
     RETURN_IF_ERROR(Sync());
     if (end_ == segment_.start()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(SegmentWriter next, SegmentWriter::Make(folder_, end_, last_commit_, options_.key, relations_));
+    ASSIGN_OR_RETURN(SegmentWriter next,
+                     SegmentWriter::Make(folder_, end_, last_commit_, options_.key, last_begin_, relations_));
     full_.push_back({segment_.start(), static_cast<int64_t>(segment_.end())});
     full_bytes_ += full_.back().bytes;
     segment_ = std::move(next);
@@ -253,6 +258,8 @@ class SegmentSpoolWriter : public SpoolWriter {
   int64_t full_bytes_ = 0;
   SegmentWriter segment_;
   spool::Relations relations_;  // in force at end_
+  std::string last_begin_;
+  std::string open_begin_;
   BlockBuffer buffer_;
 
   Lsn end_;
@@ -321,7 +328,7 @@ absl::StatusOr<Taken> TakeSpool(const SpoolOptions& options, const SpoolName& na
       return absl::DataLossError(absl::StrCat("spool: ", folder, " has no segments any more, and was durable up to ",
                                               durable.ToString(), ", see docs/spool.md"));
     }
-    ASSIGN_OR_RETURN(SegmentWriter segment, SegmentWriter::Make(folder, begin, Lsn{}, options.key, {}));
+    ASSIGN_OR_RETURN(SegmentWriter segment, SegmentWriter::Make(folder, begin, Lsn{}, options.key, "", {}));
     spool::Tail tail;
     tail.position = begin;
     return Taken{std::move(lock), std::move(durable_file), {}, std::move(segment), std::move(tail)};

@@ -44,6 +44,8 @@ class SpoolWriter {
   virtual Lsn end() const = 0;
   virtual Lsn durable() const = 0;
   virtual Lsn last_commit() const = 0;  // commit LSN of the last whole transaction; 0/0: none known
+  // Its begin message; empty where last_commit() is all that is known of it (spools of before 2026-12).
+  virtual std::string_view last_begin() const = 0;
   virtual bool in_transaction() const = 0;
   virtual int64_t bytes() const = 0;  // on the disk, of this spool
 

@@ -43,6 +43,7 @@ class TailScan {
     std::string_view message;
     while (TakeMessage(&rest, &message)) {
       if (message[0] == 'R') open_relations_.emplace_back(RelationOid(message), message);
+      if (message[0] == 'B') open_begin_ = message;
       if (message[0] == 'C') {
         pgoutput::Commit commit;
         const absl::Status status = pgoutput::ParseCommit(message, &commit);
@@ -59,6 +60,7 @@ class TailScan {
   void TakeBoundary(uint64_t offset, const BlockHeader& header) {
     for (auto& [oid, relation] : open_relations_) tail_.relations[oid] = std::move(relation);
     open_relations_.clear();
+    tail_.last_begin = open_begin_;
     tail_.end = header.end(offset);
     tail_.position = header.position;
     tail_.last_commit = header.last_commit;
@@ -89,6 +91,7 @@ class TailScan {
   const Lsn marked_ = durable_;
   Tail tail_;
   std::vector<std::pair<uint32_t, std::string>> open_relations_;
+  std::string open_begin_;  // of the last transaction that has begun
 };
 
 }  // namespace

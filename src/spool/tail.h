@@ -18,8 +18,9 @@ struct Tail {
   uint64_t preamble = 0;  // bytes of the relations at its start
   Lsn position;
   Lsn last_commit;
-  Lsn last_end;         // end LSN of the last transaction in this segment; 0/0: there is none
-  Relations relations;  // in force at `end`
+  Lsn last_end;            // end LSN of the last transaction in this segment; 0/0: there is none
+  std::string last_begin;  // the begin message of the last whole transaction, also of one before; empty: not known
+  Relations relations;     // in force at `end`
 };
 
 // `durable`: the position that is known to have been durable. When the blocks do not lead there, what was durable is

@@ -23,8 +23,9 @@ SPAWN = ["worker.spawn.before", "worker.spawn.after"]
 COPY = ["slot.create.before", "slot.create.after", "snapshot.part.read", "snapshot.part.done", "snapshot.done"]
 DDL = ["ddl.record", "ddl.apply", "ddl.receipt", "ddl.settle"]
 GATE = ["ddl.pause"]
+SPOOL = ["spool.write", "spool.sync", "spool.segment", "spool.remove"]  # test_spool.py goes through them
 # Reached once in a life.
-ONCE = {"destination.open", "lease.acquire", "catchup.open", "catchup.handover", *SPAWN, *COPY, *DDL, *GATE}
+ONCE = {"destination.open", "lease.acquire", "catchup.open", "catchup.handover", "spool.segment", "spool.remove", *SPAWN, *COPY, *DDL, *GATE}
 
 
 def actions(name, rng, round_number):
@@ -36,7 +37,9 @@ def actions(name, rng, round_number):
         yield f"{name}={action}@{1 if name in ONCE else rng.randrange(1, 4)}"
 
 
-class FailpointsTest(FaultTest):
+class ArmedTest(FaultTest):
+    """Cases that arm the next worker that starts."""
+
     def setUp(self):
         super().setUp()
         print(f"WALLABY_SEED={SEED}", flush=True)
@@ -52,10 +55,13 @@ class FailpointsTest(FaultTest):
             f.write(setting)
         os.replace(self.armed + ".new", self.armed)
 
+    def has_fired(self, setting, since):
+        name, action = setting.split("@")[0].split("=")
+        return f"{name}: {action}, reached" in self.wallaby.log()[since:]
+
     def fired(self, setting, since, timeout=60):
         """Waits for the log line of this failpoint behind `since`."""
-        name, action = setting.split("@")[0].split("=")
-        wait_until(lambda: f"{name}: {action}, reached" in self.wallaby.log()[since:], timeout,
+        wait_until(lambda: self.has_fired(setting, since), timeout,
                    lambda: f"failpoint {setting}\n{self.wallaby.log()[-3000:]}")
 
     def restart(self):
@@ -65,8 +71,10 @@ class FailpointsTest(FaultTest):
         if "FAILED" in self.wallaby.get(self.flow_id)["state"]:
             self.wallaby.admin("flow", "start", "-flow-id", self.flow_id)
 
+
+class FailpointsTest(ArmedTest):
     def test_a_wrong_setting_is_refused_with_the_list(self):
-        names = {*STREAM, *SPAWN, *COPY, *DDL, *GATE}
+        names = {*STREAM, *SPAWN, *COPY, *DDL, *GATE, *SPOOL}
         for program in ("wallaby", "wallaby-worker"):
             for setting in ("checkpoint.putt=crash", "checkpoint.put.after=explode"):
                 result = subprocess.run([f"{BIN_DIR}/{program}", *(["-flow-id", "x"] if "worker" in program else [])],

@@ -11,19 +11,21 @@ from faults.stage import FaultTest, kill
 DAY = 86400
 
 
-class FullDiskTest(FaultTest):
-    def small_disk(self, size):
-        folder = os.path.join(self.folder(), "disk")
-        os.mkdir(folder)
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True)
-        if mounted.returncode != 0:
-            self.skipTest(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=False)
-        return folder
+def small_disk(test, size):
+    """A folder with so much room and no more."""
+    folder = os.path.join(test.folder(), "disk")
+    os.mkdir(folder)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        test.skipTest(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    test.addCleanup(subprocess.run, ["umount", "-l", folder], check=False)
+    return folder
 
+
+class FullDiskTest(FaultTest):
     def test_duckdb(self):
         """The DuckDB file has no room: the worker says so and tries again; with more room everything arrives."""
-        disk = self.small_disk("8m")
+        disk = small_disk(self, "8m")
         plain = self.flow
         self.flow = lambda **o: {**plain(**o), "destinations": [
             plain()["destinations"][0], {"name": "duck", "type": "duckdb", "options": {"dsn": f"{disk}/copy.duckdb"}}]}
@@ -39,7 +41,7 @@ class FullDiskTest(FaultTest):
 
     def test_data_folder(self):
         """The SQLite store has no room: rows still arrive, nothing is acknowledged; with room all is as before."""
-        disk = self.small_disk("16m")
+        disk = small_disk(self, "16m")
         self.begin(env={"WALLABY_DATA_DIR": f"{disk}/data"})
         self.begin_load(pause=0.3)
         self.rows_go_on("the start")

@@ -161,6 +161,35 @@ class FailoverTest(FaultTest):
         self.rows_go_on("the new flow", timeout=120)
         self.end()
 
+    def test_a_standby_that_lacked_what_the_spool_has(self):
+        """The flow is paused, its spool alone is ahead of the standby: whoever reads the new primary into it, refuses."""
+        self.pair(failover=True, env={"WALLABY_SPOOL_DIR": os.path.join(self.folder(), "spool")}, duck=False)
+        self.primary.sql("ALTER SYSTEM RESET synchronized_standby_slots; SELECT pg_reload_conf()")
+        self.rows_go_on("the start")
+        synced = f"SELECT 1 FROM pg_replication_slots WHERE slot_name = '{self.slot}' AND synced AND NOT temporary"
+        wait_until(lambda: sql(self.standby.dsn, synced), 120, "the slot on the standby")
+        self.wallaby.admin("flow", "pause", "-flow-id", self.flow_id)
+        wait_until(lambda: "PAUSED" in self.wallaby.get(self.flow_id)["state"], 30, "the pause")
+        paused_at = self.wallaby.get(self.flow_id)["checkpoint"]["lsn"]
+        reached = f"SELECT pg_last_wal_replay_lsn() >= '{paused_at}'"
+        wait_until(lambda: sql(self.standby.dsn, reached) == [["t"]], 60, "the standby has what was delivered")
+        sql(self.standby.dsn, "ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'; SELECT pg_reload_conf()")
+        wait_until(lambda: self.primary.sql("SELECT 1 FROM pg_stat_replication WHERE application_name = 'walreceiver'") == [], 60, "the cut")
+        sql(self.source, "INSERT INTO ledger (account, amount) SELECT n, n FROM generate_series(1, 1000) n")
+        end = sql(self.source, "SELECT pg_current_wal_lsn()")[0][0]
+        passed = f"SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots WHERE slot_name = '{self.slot}'"
+        wait_until(lambda: sql(self.source, passed) == [["t"]], 60, lambda: f"the spool\n{self.wallaby.log()[-3000:]}")
+        for pid in self.wallaby.worker_pids(self.flow_id):
+            os.kill(pid, signal.SIGSTOP)  # whatever comes, it looks when the new primary has written more than the old one
+        self.promote()
+        sql(self.source, "INSERT INTO ledger (account, amount) SELECT n, n FROM generate_series(1, 50000) n")
+        self.assertEqual(sql(self.source, f"SELECT pg_current_wal_lsn() > '{end}'"), [["t"]])
+        for pid in self.wallaby.worker_pids(self.flow_id):
+            os.kill(pid, signal.SIGCONT)
+        self.says("the source's history is not the one that the spool", timeout=120)
+        self.wallaby.admin("flow", "resume", "-flow-id", self.flow_id, check=False)
+        self.fails("the source's history", timeout=120)
+
 
 if __name__ == "__main__":
     unittest.main()

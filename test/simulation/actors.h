@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "pipeline/attempt.h"
+#include "test/simulation/workload.h"
 #include "test/simulation/world.h"
 
 namespace wallaby::simulation {
@@ -23,8 +24,8 @@ void Operate(World& world);
 void Mend(World& world);
 
 // ---- trouble.cc ----
-// Suspends processes, cuts connections, restarts the server, loses the slot. A fiber.
-void CauseTrouble(World& world);
+// Suspends processes, cuts connections, restarts the server, loses the slot, restores the source. A fiber.
+void CauseTrouble(World& world, Workload& workload);
 
 }  // namespace wallaby::simulation
 

@@ -143,6 +143,22 @@ size_t Database::FirstFrom(Lsn commit) const {
       wal.begin());
 }
 
+void Database::Restore(const Image& image) {
+  wal.erase(wal.begin() + static_cast<int64_t>(FirstFrom(image.end)), wal.end());
+  for (const auto& table : tables) {
+    std::erase_if(table->shapes, [&](const Table::Shaped& shaped) { return shaped.commit >= image.end; });
+    for (auto& [key, versions] : table->rows) {
+      std::erase_if(versions, [&](const Table::Version& version) { return version.commit >= image.end; });
+    }
+    std::erase_if(table->rows, [](const auto& entry) { return entry.second.empty(); });
+  }
+  slot.confirmed = slot.persisted = image.confirmed;
+  slot.active_pid = 0;
+  next_ = image.end.value;
+  next_xid_ = image.next_xid;
+  ++sessions_epoch;
+}
+
 // ---- rows ----
 
 ShapePtr Writing::ShapeOf(const Table& table) const {

@@ -147,6 +147,15 @@ class Database {
   void OtherTraffic(uint64_t bytes) { next_ += bytes; }
   // Where the next record will stand.
   Lsn current() const { return Lsn{next_}; }
+  // What a copy of the disk would hold: everything before `end`, and the slot as it was.
+  struct Image {
+    Lsn end;
+    Lsn confirmed;
+    uint32_t next_xid = 0;
+  };
+  Image TakeImage() const { return {current(), slot.confirmed, next_xid_}; }
+  // Goes on from there: positions and numbers of transactions are given out again. There was no DDL since.
+  void Restore(const Image& image);
   // The number of the first transaction of `wal` that commits there or later.
   size_t FirstFrom(Lsn commit) const;
 

@@ -42,6 +42,7 @@ const std::map<std::string_view, DeliberateBug>& Bugs() {
       {"idle_too_early", DeliberateBug::kIdleTooEarly},
       {"forget_snapshot", DeliberateBug::kForgetSnapshot},
       {"remember_shape_early", DeliberateBug::kRememberShapeEarly},
+      {"trust_position", DeliberateBug::kTrustPosition},
   };
   return bugs;
 }
@@ -128,13 +129,13 @@ std::string Figures(const Statistics& s) {
       text, sizeof(text),
       "%lld runs: %lld transactions with %lld changes and %lld schema changes (%lld waited for a decision), %lld "
       "snapshot parts, %lld commits, %lld checkpoints; %lld workers, %lld kills, %lld suspended, %lld fenced, "
-      "%lld failed calls, %lld lost answers, %lld lost slots; %lld steps, %.1f simulated hours",
+      "%lld failed calls, %lld lost answers, %lld lost slots, %lld restored sources; %lld steps, %.1f simulated hours",
       static_cast<long long>(s.runs), static_cast<long long>(s.transactions), static_cast<long long>(s.changes),
       static_cast<long long>(s.ddl), static_cast<long long>(s.gates), static_cast<long long>(s.copies),
       static_cast<long long>(s.commits), static_cast<long long>(s.checkpoints), static_cast<long long>(s.workers),
       static_cast<long long>(s.kills), static_cast<long long>(s.pauses), static_cast<long long>(s.fenced),
       static_cast<long long>(s.errors), static_cast<long long>(s.lost_answers), static_cast<long long>(s.slot_losses),
-      static_cast<long long>(s.steps), static_cast<double>(s.seconds) / 3600);
+      static_cast<long long>(s.restores), static_cast<long long>(s.steps), static_cast<double>(s.seconds) / 3600);
   return text;
 }
 

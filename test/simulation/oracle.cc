@@ -66,6 +66,18 @@ void Oracle::SlotMade(Lsn consistent) {
   first_ = consistent;
 }
 
+void Oracle::Restored(Lsn end) {
+  verified_ = std::min(verified_, world_.database.FirstFrom(end));
+}
+
+bool Oracle::IsSettledBefore(Lsn end) const {
+  return std::all_of(world_.disks.begin(), world_.disks.end(), [&](const auto& entry) {
+    const DiskState& state = entry.second.state;
+    return state.progress.end <= checkpoint_ && state.last.commit <= checkpoint_ &&
+           std::all_of(state.parts.begin(), state.parts.end(), [&](const auto& part) { return part.second < end; });
+  });
+}
+
 // ---- snapshots ----
 
 bool Oracle::CopyIsDue(const std::string& table) {
@@ -257,6 +269,7 @@ void Oracle::OnFailed(const std::string& reason) {
   for (const char* text : {"can no longer get changes", "the slot does not exist", "was moved to"}) {
     if (world_.statistics.slot_losses > 0 && absl::StrContains(reason, text)) return;
   }
+  if (world_.statistics.restores > 0 && absl::StrContains(reason, "the source's history is not the one")) return;
   if (absl::StrContains(reason, "its snapshot was interrupted and went on under a later one")) return;
   world_.Violated(absl::StrCat("the flow failed, and nothing had happened that it may fail for: ", reason));
 }

@@ -38,6 +38,11 @@ class Oracle {
   void SyncsChanged() { syncs_known_ = false; }
   void Settled(const DdlEvent& event);
   void SlotMade(Lsn consistent);
+  // The source's history goes on from there as another one.
+  void Restored(Lsn end);
+
+  // Everything that is at a destination is checkpointed, and the copies are from before `end`.
+  bool IsSettledBefore(Lsn end) const;
 
   // ---- what must hold ----
   // A streamed change of the table is written to the destination.

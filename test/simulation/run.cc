@@ -50,7 +50,7 @@ void Direct(World& world, Workload& workload) {
   scheduler.Start("source", [&] { workload.Run(); });
   scheduler.Start("supervisor", [&] { Supervise(world); });
   scheduler.Start("people", [&] { Operate(world); });
-  scheduler.Start("trouble", [&] { CauseTrouble(world); });
+  scheduler.Start("trouble", [&] { CauseTrouble(world, workload); });
   scheduler.Sleep(world.plan.trouble);
   world.trouble = false;
   world.Say("the trouble is over");

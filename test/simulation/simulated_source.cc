@@ -62,6 +62,18 @@ class SimulatedSession final : public SourceSession {
     info.current_lsn = database().current();
     return info;
   }
+  absl::StatusOr<std::optional<Transaction>> LastSent(Lsn upto, Sent sent) override {
+    RETURN_IF_ERROR(Ask("last sent"));
+    if (IsActive()) return absl::UnavailableError("simulated: the slot is active");
+    const auto& wal = database().wal;
+    const auto is_sent = [&](const WalOp& op) { return sent == Sent::kAnything || op.kind != WalOp::Kind::kMessage; };
+    for (size_t i = database().FirstFrom(upto); i > 0 && wal[i - 1].commit >= database().slot.confirmed; --i) {
+      const WalTransaction& t = wal[i - 1];
+      if (!std::any_of(t.ops.begin(), t.ops.end(), is_sent)) continue;
+      return Transaction{.commit = t.commit, .end = Lsn{}, .commit_time_micros = t.time_micros, .xid = t.xid};
+    }
+    return std::nullopt;
+  }
   absl::StatusOr<std::vector<Finding>> Check() override {
     RETURN_IF_ERROR(Ask("check"));
     return std::vector<Finding>();

@@ -1,4 +1,5 @@
 #include <iterator>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "test/simulation/actors.h"
@@ -46,11 +47,34 @@ bool LoseSlot(World& world) {
   return true;
 }
 
+// The disk of the source is what it was, and before anybody looks, others have written until the old end is passed.
+// False: not now. What a worker has read and not checkpointed, nobody can tell from what comes under its positions.
+bool Restore(World& world, Workload& workload, const Database::Image& image) {
+  Database& database = world.database;
+  if (!database.slot.exists || !world.oracle.IsSettledBefore(image.end)) return false;
+  const auto running = world.running;
+  for (const auto& [number, worker] : running) world.scheduler.Kill(&world.scheduler.process_at(number));
+  if (!world.oracle.IsSettledBefore(image.end)) return false;
+  const Lsn reached = database.current();
+  database.Restore(image);
+  world.oracle.Restored(image.end);
+  ++world.statistics.restores;
+  world.Say(absl::StrCat("the source is restored to ", image.end.ToString(), " from ", reached.ToString(),
+                         ", its slot to ", image.confirmed.ToString()));
+  while (database.current() <= reached) {
+    workload.Transact();
+    if (world.chance.OneIn(2)) database.OtherTraffic(world.chance.Skewed(12));
+  }
+  return true;
+}
+
 }  // namespace
 
-void CauseTrouble(World& world) {
+void CauseTrouble(World& world, Workload& workload) {
   const Plan& plan = world.plan;
   bool slot_is_due = plan.loses_slot;
+  bool restore_is_due = plan.restores;
+  std::optional<Database::Image> image;
   while (world.trouble) {
     world.scheduler.Sleep(world.chance.Skewed(14) * kMillisecond);
     switch (world.chance.Below(4)) {
@@ -64,6 +88,10 @@ void CauseTrouble(World& world) {
         if (plan.restarts) Restart(world);
         break;
       default:
+        if (restore_is_due && image.has_value()) restore_is_due = !Restore(world, workload, *image);
+        if (restore_is_due && world.database.slot.exists && (!image.has_value() || world.chance.OneIn(3))) {
+          image = world.database.TakeImage();
+        }
         if (slot_is_due && world.chance.OneIn(3)) slot_is_due = !LoseSlot(world);
         break;
     }

@@ -19,11 +19,12 @@ class Workload {
   void Create(int tables);
   // Transactions until the trouble is over. A fiber.
   void Run();
+  // One transaction.
+  void Transact();
   // One more change of each table, so that what was changed without a message is seen.
   void Touch();
 
  private:
-  void Transact();
   void Commit(Writing& writing);
   std::vector<Table*> Tables(const Writing& writing);
   Table& AnyTable(const Writing& writing);

@@ -91,6 +91,8 @@ Plan::Plan(Random random) {
   const int kinds[] = {1, 1, 2, 4, 3, 5, 6, 7};
   destinations = kinds[random.Below(8)];
   quiet = random.Between(100, 4000) * kMillisecond;
+  // Of a slot or a schema that changed since the image, other rules tell.
+  restores = random.OneIn(6) && !loses_slot && !ddl;
 }
 
 void Statistics::Add(const Statistics& other) {
@@ -108,6 +110,7 @@ void Statistics::Add(const Statistics& other) {
   errors += other.errors;
   copies += other.copies;
   slot_losses += other.slot_losses;
+  restores += other.restores;
   checkpoints += other.checkpoints;
   steps += other.steps;
   seconds += other.seconds;

@@ -42,6 +42,7 @@ struct Plan {
   bool cuts;              // connections are cut
   bool restarts;          // of the source's server
   bool loses_slot;
+  bool restores;        // the source, from an image of its disk
   bool second_workers;  // somebody starts a worker although one is there
   bool operators;       // pause, stop, resume in between
   bool ddl;
@@ -69,6 +70,7 @@ struct Statistics {
   int64_t errors = 0;  // injected, others
   int64_t copies = 0;  // parts of snapshots
   int64_t slot_losses = 0;
+  int64_t restores = 0;
   int64_t checkpoints = 0;
   int64_t steps = 0;
   int64_t seconds = 0;  // simulated
