@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "change/change_batch.h"
 #include "change/append_rows.h"
+#include "change/change_batch.h"
 #include "destination/postgres/copy_into.h"
 #include "destination/postgres/session.h"
 #include "destination/postgres/table_plan.h"

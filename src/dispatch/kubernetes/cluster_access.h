@@ -11,8 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "dispatch/kubernetes/exec_credential.h"
 #include "base/http_client.h"
+#include "dispatch/kubernetes/exec_credential.h"
 #include "flow/kubernetes_settings.h"
 
 namespace wallaby {

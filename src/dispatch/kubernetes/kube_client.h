@@ -15,8 +15,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/event.h"
-#include "dispatch/kubernetes/cluster_access.h"
 #include "base/http_client.h"
+#include "dispatch/kubernetes/cluster_access.h"
 #include "dispatch/kubernetes/json_fields.h"
 
 namespace wallaby {

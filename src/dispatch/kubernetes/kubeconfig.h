@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "dispatch/kubernetes/exec_credential.h"
 #include "base/http_client.h"
+#include "dispatch/kubernetes/exec_credential.h"
 
 namespace wallaby {
 
