@@ -75,6 +75,12 @@ std::string SpoolText(const v1::SpoolStatus& spool) {
   return text;
 }
 
+std::string HeldText(const v1::Flow& flow) {
+  return absl::StrJoin(flow.held_tables(), ", ", [](std::string* out, const v1::HeldTable& table) {
+    absl::StrAppend(out, table.table(), " from ", table.lsn());
+  });
+}
+
 // By rows; where the source has no estimate, by parts.
 std::string ProgressText(const v1::TableProgress& table) {
   if (table.state() == "done") return "100%";
@@ -134,6 +140,7 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   fields.Add("lag", LagText(flow));
   if (flow.has_spool()) fields.Add("spool", SpoolText(flow.spool()));
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
+  if (!flow.held_tables().empty()) fields.Add("held tables", HeldText(flow));
   fields.Add("activity", flow.activity());
   fields.Add("last error", flow.error());
   const bool copying = std::any_of(flow.tables().begin(), flow.tables().end(),

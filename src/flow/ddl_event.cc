@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "change/json_integer.h"
+#include "flow/enum_names.h"
 #include "nlohmann/json.hpp"
 
 namespace wallaby {
@@ -180,7 +181,21 @@ EffectiveDdlPolicy ResolveDdlPolicy(const DdlPolicy& flow, const DdlPolicy& sett
   policy.gate = choose(flow.gate, settings.gate, false);
   policy.auto_approve = choose(flow.auto_approve, settings.auto_approve, !policy.gate);
   policy.auto_apply = choose(flow.auto_apply, settings.auto_apply, !policy.gate);
+  if (flow.scope != DdlScope::kUnspecified) policy.scope = flow.scope;
   return policy;
+}
+
+absl::Status CheckDdlScope(const EffectiveDdlPolicy& policy, bool has_spool) {
+  if (policy.scope == DdlScope::kFlow) return absl::OkStatus();
+  const std::string_view name = NameOf(DdlScopeNames(), policy.scope);
+  if (!policy.gate) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "config.ddl.scope: ", name, " says what waits at the gate, and the gate is off; set config.ddl.gate to true"));
+  }
+  if (has_spool) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("config.ddl.scope: ", name,
+                                                 " needs a spool, where the changes of the table wait; set "
+                                                 "WALLABY_SPOOL_DIR, or leave the scope at flow"));
 }
 
 }  // namespace wallaby

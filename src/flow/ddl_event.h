@@ -64,11 +64,16 @@ struct EffectiveDdlPolicy {
   bool gate = false;
   bool auto_approve = true;
   bool auto_apply = true;
+  DdlScope scope = DdlScope::kFlow;
 
   // Whether an event that is not applied by itself stops the flow.
   bool pauses() const { return gate && !(auto_approve && auto_apply); }
+  // Whether it stops its tables only.
+  bool holds_tables() const { return pauses() && scope != DdlScope::kFlow; }
 };
 EffectiveDdlPolicy ResolveDdlPolicy(const DdlPolicy& flow, const DdlPolicy& settings);
+// INVALID_ARGUMENT for a scope that needs what is not there: a gate, and a spool for what waits.
+absl::Status CheckDdlScope(const EffectiveDdlPolicy& policy, bool has_spool);
 
 }  // namespace wallaby
 

@@ -89,5 +89,20 @@ TEST(DdlPolicyTest, TheGateAlonePausesAndTheFlowsOwnWins) {
   EXPECT_FALSE(pauses({}, {.auto_apply = false}));
 }
 
+TEST(DdlEventTest, AScopeNeedsAGateAndASpool) {
+  const auto resolve = [](DdlPolicy flow, DdlPolicy settings) { return ResolveDdlPolicy(flow, settings); };
+  const DdlPolicy table{.scope = DdlScope::kTable}, gate{.gate = true};
+  EXPECT_FALSE(resolve({}, gate).holds_tables());
+  EXPECT_TRUE(resolve(table, gate).holds_tables());
+  EXPECT_FALSE(resolve(table, {.gate = true, .auto_approve = true, .auto_apply = true}).holds_tables());
+  EXPECT_TRUE(CheckDdlScope(resolve({}, {}), /*has_spool=*/false).ok());
+  EXPECT_TRUE(CheckDdlScope(resolve(table, gate), /*has_spool=*/true).ok());
+  EXPECT_EQ(CheckDdlScope(resolve(table, {}), true).message(),
+            "config.ddl.scope: table says what waits at the gate, and the gate is off; set config.ddl.gate to true");
+  EXPECT_EQ(CheckDdlScope(resolve({.scope = DdlScope::kLinked}, gate), false).message(),
+            "config.ddl.scope: linked needs a spool, where the changes of the table wait; set WALLABY_SPOOL_DIR, or "
+            "leave the scope at flow");
+}
+
 }  // namespace
 }  // namespace wallaby

@@ -20,6 +20,8 @@ constexpr std::array<EnumName<FailureMode>, 2> kFailureModes{
     {{FailureMode::kHoldSlot, "hold_slot"}, {FailureMode::kDropSlot, "drop_slot"}}};
 constexpr std::array<EnumName<GiveUpPolicy>, 2> kGiveUpPolicies{
     {{GiveUpPolicy::kNever, "never"}, {GiveUpPolicy::kOnRetryExhaustion, "on_retry_exhaustion"}}};
+constexpr std::array<EnumName<DdlScope>, 3> kDdlScopes{
+    {{DdlScope::kFlow, "flow"}, {DdlScope::kTable, "table"}, {DdlScope::kLinked, "linked"}}};
 constexpr std::array<EnumName<FlowState>, 6> kFlowStates{{{FlowState::kCreated, "created"},
                                                           {FlowState::kRunning, "running"},
                                                           {FlowState::kPaused, "paused"},
@@ -40,6 +42,10 @@ std::span<const EnumName<FailureMode>> FailureModeNames() {
 }
 std::span<const EnumName<GiveUpPolicy>> GiveUpPolicyNames() {
   return kGiveUpPolicies;
+}
+
+std::span<const EnumName<DdlScope>> DdlScopeNames() {
+  return kDdlScopes;
 }
 
 std::string_view FlowStateName(FlowState state) {

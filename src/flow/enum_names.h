@@ -20,6 +20,7 @@ std::span<const EnumName<WireFormat>> WireFormatNames();
 std::span<const EnumName<AckPolicy>> AckPolicyNames();
 std::span<const EnumName<FailureMode>> FailureModeNames();
 std::span<const EnumName<GiveUpPolicy>> GiveUpPolicyNames();
+std::span<const EnumName<DdlScope>> DdlScopeNames();
 
 // "" for a value without a name (unspecified).
 template <typename Enum>

@@ -38,10 +38,19 @@ enum class FlowState {
   kStopped = 6
 };
 
+// What waits at a gate.
+enum class DdlScope {
+  kUnspecified = 0,  // the flow
+  kFlow = 1,
+  kTable = 2,   // the altered table; the others flow on
+  kLinked = 3,  // the altered table and all that foreign keys link it to, directly or over others
+};
+
 struct DdlPolicy {
   std::optional<bool> gate;
   std::optional<bool> auto_approve;
   std::optional<bool> auto_apply;
+  DdlScope scope = DdlScope::kUnspecified;
 
   friend bool operator==(const DdlPolicy&, const DdlPolicy&) = default;
 };

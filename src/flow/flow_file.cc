@@ -266,10 +266,11 @@ absl::Status ReadConfig(const Document& document, const Json& map, FlowConfig* o
   RETURN_IF_ERROR(ReadEnum(document, map, path, "give_up_policy", GiveUpPolicyNames(), &out->give_up_policy));
   if (!map.contains("ddl") || map["ddl"].is_null()) return absl::OkStatus();
   const Json& ddl = map["ddl"];
-  RETURN_IF_ERROR(CheckKeys(document, ddl, "config.ddl", {"gate", "auto_approve", "auto_apply"}));
+  RETURN_IF_ERROR(CheckKeys(document, ddl, "config.ddl", {"gate", "auto_approve", "auto_apply", "scope"}));
   RETURN_IF_ERROR(ReadFlag(document, ddl, "config.ddl", "gate", &out->ddl.gate));
   RETURN_IF_ERROR(ReadFlag(document, ddl, "config.ddl", "auto_approve", &out->ddl.auto_approve));
-  return ReadFlag(document, ddl, "config.ddl", "auto_apply", &out->ddl.auto_apply);
+  RETURN_IF_ERROR(ReadFlag(document, ddl, "config.ddl", "auto_apply", &out->ddl.auto_apply));
+  return ReadEnum(document, ddl, "config.ddl", "scope", DdlScopeNames(), &out->ddl.scope);
 }
 
 absl::Status ReadDestinations(const Document& document, const Json& list, std::vector<Endpoint>* out) {
@@ -314,6 +315,7 @@ OrderedJson ConfigToJson(const FlowConfig& config) {
   if (config.ddl.gate) ddl["gate"] = *config.ddl.gate;
   if (config.ddl.auto_approve) ddl["auto_approve"] = *config.ddl.auto_approve;
   if (config.ddl.auto_apply) ddl["auto_apply"] = *config.ddl.auto_apply;
+  WriteEnum(&ddl, "scope", DdlScopeNames(), config.ddl.scope);
   if (!ddl.empty()) out["ddl"] = std::move(ddl);
   return out;
 }

@@ -62,7 +62,7 @@ TEST(FlowFile, JsonGoesThereAndBack) {
   flow.config.ack_policy = AckPolicy::kPrimary;
   flow.config.primary_destination = "lake";
   flow.config.failure_mode = FailureMode::kDropSlot;
-  flow.config.ddl = {true, false, true};
+  flow.config.ddl = {true, false, true, DdlScope::kLinked};
   EXPECT_EQ(*ParseFlow(FlowToJson(flow)), flow);
   Flow empty;
   EXPECT_EQ(*ParseFlow(FlowToJson(empty)), empty);
@@ -106,6 +106,7 @@ TEST(FlowFile, BadInputsAreRefusedByName) {
       {rest + "config: {ack: all}", "known here: ack_policy"},
       {rest + "config: {ddl: {gates: true}}", "known here: gate"},
       {rest + "config: {ddl: {gate: maybe}}", "config.ddl.gate"},
+      {rest + "config: {ddl: {scope: tables}}", "config.ddl.scope: got 'tables'; allowed: flow, table or linked"},
       {rest + "config: {ack_policy: some}", "config.ack_policy: got 'some'; allowed: all or primary"},
       {rest + "config: {failure_mode: x}", "hold_slot or drop_slot"},
       {rest + "config: {give_up_policy: x}", "never or on_retry_exhaustion"},

@@ -40,6 +40,8 @@ absl::Status Attempt::Run() {
   RETURN_IF_ERROR(CheckTables());
   RETURN_IF_ERROR(PrepareSlot());
   RETURN_IF_ERROR(CheckTablesPresent());
+  ASSIGN_OR_RETURN(const std::optional<HeldGroup> group, GroupToLetGo());
+  if (group) return CatchUp(*group);
   if (c_.options->mode == WorkerMode::kBackfill) RETURN_IF_ERROR(MarkBackfill());
   RETURN_IF_ERROR(PrepareSnapshot());
   RETURN_IF_ERROR(MakePipeline());
@@ -52,6 +54,7 @@ void Attempt::Stop() {
   std::lock_guard lock(mutex_);
   stop_ = true;
   if (pipeline_ != nullptr) pipeline_->Stop();
+  if (catch_up_ != nullptr) catch_up_->Stop();
 }
 
 void Attempt::SetDetail(std::string detail) {
@@ -75,20 +78,30 @@ AttemptReport Attempt::report() const {
 
 absl::Status Attempt::OpenDestinations() {
   for (const Endpoint& endpoint : c_.flow->destinations) {
-    DestinationConfig config;
-    config.flow_id = c_.flow->id;
-    config.name = endpoint.name;
-    ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
-    config.generation = c_.generation;
-    config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
-    auto made = MakeDestination(endpoint.type, config);
-    if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
-    RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
-    auto progress = (*made)->Open();
-    if (!progress.ok()) return Annotate(progress.status(), absl::StrCat("opening destination ", endpoint.name));
-    open_.push_back({endpoint.name, made->get(), *std::move(progress)});
-    destinations_.push_back(*std::move(made));
+    RETURN_IF_ERROR(OpenOne(endpoint, c_.flow->id));
+    if (!c_.ddl.holds_tables() || open_.back().destination->capabilities().keeps_progress) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("config.ddl.scope: destination ", endpoint.name,
+                     " does not keep how far it is, so a table that waits cannot be told apart from the others there; "
+                     "leave the scope at flow"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& identity) {
+  DestinationConfig config;
+  config.flow_id = identity;
+  config.name = endpoint.name;
+  ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
+  config.generation = c_.generation;
+  config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
+  auto made = MakeDestination(endpoint.type, config);
+  if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
+  RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
+  auto progress = (*made)->Open();
+  if (!progress.ok()) return Annotate(progress.status(), absl::StrCat("opening destination ", endpoint.name));
+  open_.push_back({endpoint.name, made->get(), *std::move(progress)});
+  destinations_.push_back(*std::move(made));
   return absl::OkStatus();
 }
 
@@ -115,8 +128,9 @@ absl::Status Attempt::OpenSource() {
   // Before the slot is made, so that every change behind it is captured.
   RETURN_IF_ERROR(EnsureCapture());
   ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
+  RETURN_IF_ERROR(LoadHolds());
   RETURN_IF_ERROR(ListTables(*session_));
-  if (tables_.empty()) {
+  if (tables_.empty() && holds_.empty()) {
     Log(LogLevel::kWarn, "the publication has no tables yet; nothing will arrive until it has",
         {{"publication", c_.source_options->publication}});
   }
@@ -136,10 +150,11 @@ absl::Status Attempt::EnsureCapture() {
   return absl::OkStatus();
 }
 
-// The published tables that the flow carries, without columns that were rejected.
+// The published tables that the flow carries now, without columns that were rejected.
 absl::Status Attempt::ListTables(SourceSession& session) {
   ASSIGN_OR_RETURN(tables_, session.PublishedTables());
-  std::erase_if(tables_, [&](const PublishedTable& table) { return !Carries(table.relation); });
+  std::erase_if(tables_,
+                [&](const PublishedTable& table) { return !Carries(table.relation) || IsHeld(table.relation.oid); });
   source_shapes_.clear();
   for (PublishedTable& table : tables_) {
     TableShape& shape = source_shapes_[table.relation.oid] = {.relation = table.relation, .details = table.details};
@@ -317,13 +332,18 @@ void Attempt::TraceFound() const {
                c_.options->mode == WorkerMode::kBackfill);
 }
 
-absl::Status Attempt::MakePipeline() {
+Pipeline::Options Attempt::PipelineOptions() const {
   Pipeline::Options options;
   options.memory_limit = c_.memory_limit;
   options.reader.batch_changes = c_.source_options->batch_size;
   options.reader.batch_bytes = std::max<int64_t>(c_.memory_limit / 32, 1 << 20);
   options.reader.batch_timeout = c_.source_options->batch_timeout;
   options.reader.status_interval = c_.source_options->status_interval;
+  return options;
+}
+
+absl::Status Attempt::MakePipeline() {
+  Pipeline::Options options = PipelineOptions();
   options.reader.max_empty_reads = c_.options->max_empty_reads;
   options.reader.stop_before = c_.stop_before;
   if (checkpoint_.has_value()) {
@@ -369,8 +389,40 @@ absl::Status Attempt::Stream() {
       {{"slot", c_.source_options->slot},
        {"from", options.start.ToString()},
        {"values", options.binary ? "binary" : "text"}});
-  pgoutput::Assembler::Options assembler_options;
+  ASSIGN_OR_RETURN(pgoutput::Assembler::Options assembler_options, AssemblerOptions());
   assembler_options.binary = options.binary;
+  const auto filler = session_->MakeFiller();
+  DdlWatch watch(c_.store, session_.get(), shapes_,
+                 WatchOptions([this](const Relation& relation) { return Carries(relation) && !IsHeld(relation.oid); }));
+  pgoutput::Assembler assembler(session_.get(), filler.get(), &watch, std::move(assembler_options));
+  // What is before a held transaction is seen to first.
+  passes_by_held_tables_ = !holds_.empty() && !c_.stop_before.valid();
+  const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);
+  if (absl::IsUnimplemented(status) && options.binary) {
+    c_.force_text = true;
+    return absl::AbortedError(absl::StrCat("starting again with text values: ", status.message()));
+  }
+  RETURN_IF_ERROR(AfterLoss(status));
+  return pipeline_->barrier().valid() ? EndAtBarrier(watch) : absl::OkStatus();
+}
+
+// What the spool does not have any more nobody will bring.
+absl::Status Attempt::AfterLoss(const absl::Status& status) {
+  if (!absl::IsOutOfRange(status) || c_.spooler == nullptr) return status;
+  RETURN_IF_ERROR(ForgetSpoolCursor(*c_.options->spool, spool_name_, c_.flow->id));
+  return NeedsBackfill(std::string(status.message()));
+}
+
+DdlWatch::Options Attempt::WatchOptions(std::function<bool(const Relation&)> carries) const {
+  return {.flow_id = c_.flow->id,
+          .publication = c_.source_options->publication,
+          .message_prefix = c_.source_options->ddl_message_prefix,
+          .carries = std::move(carries),
+          .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply)};
+}
+
+absl::StatusOr<pgoutput::Assembler::Options> Attempt::AssemblerOptions() const {
+  pgoutput::Assembler::Options assembler_options;
   for (const TableSync& sync : syncs_) {
     // A copy that waits for the stream to come as far as the source will show all that comes until then.
     pgoutput::SkipRule rule = Lsn{UINT64_MAX};
@@ -384,56 +436,43 @@ absl::Status Attempt::Stream() {
     assembler_options.skip_below[sync.table] = std::move(rule);
   }
   assembler_options.backfill_command = BackfillCommand();
-  const auto filler = session_->MakeFiller();
-  DdlWatch watch(c_.store, session_.get(), shapes_,
-                 {.flow_id = c_.flow->id,
-                  .publication = c_.source_options->publication,
-                  .message_prefix = c_.source_options->ddl_message_prefix,
-                  .carries = [this](const Relation& relation) { return Carries(relation); },
-                  .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply)});
-  pgoutput::Assembler assembler(session_.get(), filler.get(), &watch, std::move(assembler_options));
-  const absl::Status status = pipeline_->RunStream(stream.get(), &assembler);
-  if (absl::IsUnimplemented(status) && options.binary) {
-    c_.force_text = true;
-    return absl::AbortedError(absl::StrCat("starting again with text values: ", status.message()));
-  }
-  if (absl::IsOutOfRange(status) && c_.spooler != nullptr) {
-    RETURN_IF_ERROR(ForgetSpoolCursor(*c_.options->spool, spool_name_, c_.flow->id));
-    return NeedsBackfill(std::string(status.message()));
-  }
-  RETURN_IF_ERROR(status);
-  return pipeline_->barrier().valid() ? EndAtBarrier(watch) : absl::OkStatus();
+  return assembler_options;
 }
 
 absl::StatusOr<std::unique_ptr<ReplicationStream>> Attempt::StartStream(const StreamOptions& options) {
   if (c_.spooler == nullptr) return session_->StartReplication(options);
   c_.spooler->Poke();
-  return std::make_unique<SpoolStream>(c_.spooler, spool_name_, std::move(cursor_), options.start);
+  return std::make_unique<SpoolStream>(c_.spooler, spool_name_, std::move(cursor_), options.start, KeepFrom());
 }
 
 // The stream ended before a transaction: its DDL is handed to the worker once everything before it is delivered.
 absl::Status Attempt::EndAtBarrier(const DdlWatch& watch) {
-  if (!c_.stop_before.valid()) {
-    HeldTransaction held{.commit = pipeline_->barrier()};
-    for (const DdlWatch::Found& found : watch.found()) {
-      DdlEvent& event = held.events.emplace_back();
-      event.flow_id = c_.flow->id;
-      event.lsn = held.commit;
-      event.ordinal = found.ordinal;
-      event.ddl = found.ddl;
-      event.table = found.change.Table();
-      std::map<std::string, std::vector<std::string>> statements;
-      for (const OpenDestination& open : open_) statements[open.name] = open.destination->DdlStatements(found.change);
-      event.plan = PlanToJson(found.change, statements);
-    }
-    c_.held = std::move(held);
-  }
+  if (!c_.stop_before.valid()) c_.held = Held(watch, pipeline_->barrier());
   if (pipeline_->settled()) {
     c_.stop_before = {};
     return absl::OkStatus();
   }
   c_.stop_before = pipeline_->barrier();
   return absl::AbortedError("starting again to deliver what comes before a held transaction");
+}
+
+HeldTransaction Attempt::Held(const DdlWatch& watch, Lsn commit) const {
+  HeldTransaction held{.commit = commit};
+  for (const DdlWatch::Found& found : watch.found()) {
+    DdlEvent& event = held.events.emplace_back();
+    event.flow_id = c_.flow->id;
+    event.lsn = held.commit;
+    event.ordinal = found.ordinal;
+    event.ddl = found.ddl;
+    event.table = found.change.Table();
+    for (const auto* shape : {&found.change.before, &found.change.after}) {
+      if (shape->has_value()) held.tables.push_back((*shape)->relation);
+    }
+    std::map<std::string, std::vector<std::string>> statements;
+    for (const OpenDestination& open : open_) statements[open.name] = open.destination->DdlStatements(found.change);
+    event.plan = PlanToJson(found.change, statements);
+  }
+  return held;
 }
 
 }  // namespace wallaby

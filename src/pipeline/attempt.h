@@ -3,6 +3,8 @@
 #ifndef WALLABY_PIPELINE_ATTEMPT_H_
 #define WALLABY_PIPELINE_ATTEMPT_H_
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,11 +17,13 @@
 #include "base/lsn.h"
 #include "flow/ddl_event.h"
 #include "flow/flow.h"
+#include "pgoutput/assembler.h"
 #include "pipeline/ddl_watch.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
 #include "pipeline/source.h"
 #include "pipeline/spooler.h"
+#include "pipeline/table_holds.h"
 #include "spool/spool_cursor.h"
 #include "store/control_store.h"
 
@@ -49,6 +53,8 @@ struct WorkerOptions {
 struct HeldTransaction {
   Lsn commit;
   std::vector<DdlEvent> events;  // to be recorded
+  std::vector<Relation> tables;  // that they are about: oid, schema and name
+  Lsn group;                     // met while this group of tables was caught up; 0/0: by the flow's own stream
 };
 
 // What one attempt needs and leaves. Pointers outlive the attempt.
@@ -70,6 +76,8 @@ struct AttemptContext {
   // delivered then, or the attempt failed and `stop_before` makes the next one see to it.
   std::optional<HeldTransaction> held;
   Lsn stop_before;
+  // Set by an attempt that let a group of tables go; the next one begins at once.
+  bool again = false;
 };
 
 struct AttemptReport {
@@ -81,7 +89,8 @@ struct AttemptReport {
   std::vector<DestinationLoad> loads;
 };
 
-// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc.
+// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, and what becomes of
+// tables that waited for a schema change while the flow went on, in attempt_catch_up.cc.
 class Attempt {
  public:
   explicit Attempt(AttemptContext* context) : c_(*context) {}
@@ -90,6 +99,8 @@ class Attempt {
   // From any thread.
   void Stop();
   AttemptReport report() const;
+  // It streams and passes by tables that wait for a schema change.
+  bool passes_by_held_tables() const { return passes_by_held_tables_; }
 
  private:
   // In a checkpoint's metadata: the server and its timeline that the position is of, and what was read there. What was
@@ -102,6 +113,8 @@ class Attempt {
   static constexpr char kSpoolKey[] = "spool";
 
   absl::Status OpenDestinations();
+  // `identity`: the name under which it keeps its progress.
+  absl::Status OpenOne(const Endpoint& endpoint, const std::string& identity);
   absl::Status OpenSource();
   absl::Status EnsureCapture();
   absl::Status ListTables(SourceSession& session);
@@ -138,7 +151,12 @@ class Attempt {
   absl::Status CheckShapesAtSnapshot();
   absl::Status Snapshot();
   absl::Status StoreCopiedShapes(Lsn snapshot);
+  absl::StatusOr<pgoutput::Assembler::Options> AssemblerOptions() const;
+  DdlWatch::Options WatchOptions(std::function<bool(const Relation&)> carries) const;
+  HeldTransaction Held(const DdlWatch& watch, Lsn commit) const;
+  Pipeline::Options PipelineOptions() const;
   absl::StatusOr<std::unique_ptr<ReplicationStream>> StartStream(const StreamOptions& options);
+  absl::Status AfterLoss(const absl::Status& status);
   absl::Status Stream();
   absl::Status EndAtBarrier(const DdlWatch& watch);
   absl::Status StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark = {});
@@ -149,6 +167,16 @@ class Attempt {
   bool StreamsBinary() const;
   void SetDetail(std::string detail);
 
+  // ---- tables that wait for a schema change ----
+  absl::Status LoadHolds();
+  bool IsHeld(uint32_t oid) const;
+  Lsn KeepFrom() const;
+  // The first group that nothing holds any more, if one may be caught up now.
+  absl::StatusOr<std::optional<HeldGroup>> GroupToLetGo() const;
+  absl::Status CatchUp(const HeldGroup& group);
+  absl::Status CatchUpAt(const Endpoint& endpoint, const HeldGroup& group, Lsn until,
+                         std::optional<HeldTransaction>* held);
+
   AttemptContext& c_;
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::vector<OpenDestination> open_;
@@ -156,6 +184,7 @@ class Attempt {
   std::vector<PublishedTable> tables_;
   std::vector<TableSync> syncs_;
   std::vector<TableToCopy> to_copy_;
+  std::vector<TableHold> holds_;
   std::vector<StoredShape> shapes_;               // as the stream has them
   std::map<uint32_t, TableShape> source_shapes_;  // of tables_, by oid, with rejected columns marked
   bool captures_ = false;                         // DDL messages are in the stream
@@ -168,8 +197,10 @@ class Attempt {
 
   mutable std::mutex mutex_;            // guards all below
   std::unique_ptr<Pipeline> pipeline_;  // set once, under mutex_
+  std::unique_ptr<Pipeline> catch_up_;  // of a group at one destination
   std::string detail_ = "starting";
   bool stop_ = false;
+  std::atomic<bool> passes_by_held_tables_{false};
 };
 
 }  // namespace wallaby

@@ -97,7 +97,8 @@ absl::Status Attempt::JoinSpool() {
   if (!slot_.has_value() && SpoolExists(spool, spool_name_)) RETURN_IF_ERROR(RemoveSpool(spool, spool_name_));
   ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool, spool_name_));
   c_.shares_slot = cursors.size() > cursors.count(c_.flow->id);
-  const Lsn at = checkpoint_.has_value() ? checkpoint_->lsn : Lsn{};
+  Lsn at = checkpoint_.has_value() ? checkpoint_->lsn : Lsn{};
+  if (KeepFrom().valid()) at = std::min(at, KeepFrom());
   ASSIGN_OR_RETURN(cursor_, SpoolCursor::Register(spool, spool_name_, c_.flow->id, at));
   if (c_.spooler != nullptr) c_.spooler->Poke();
   return absl::OkStatus();

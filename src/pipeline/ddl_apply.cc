@@ -11,6 +11,7 @@
 #include "destination/destination.h"
 #include "flow/secret_reference.h"
 #include "pipeline/instruments.h"
+#include "pipeline/table_holds.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -27,14 +28,48 @@ std::string Command(std::string_view verb, int64_t id) {
   return absl::StrCat("wallaby-admin ddl ", verb, " -id ", id);
 }
 
-// Plans build on each other, so they are run in the order of the source.
+bool Touches(const SchemaChange& change, uint32_t oid) {
+  return (change.before && change.before->relation.oid == oid) || (change.after && change.after->relation.oid == oid);
+}
+
+// Whether they are about one table, or two of which one takes the other's name.
+bool AreRelated(const DdlEvent& a, const DdlEvent& b) {
+  const auto one = ChangeFromPlan(a.plan), other = ChangeFromPlan(b.plan);
+  if (!one.ok() || !other.ok()) return true;
+  for (const auto* mine : {&one->before, &one->after}) {
+    for (const auto* its : {&other->before, &other->after}) {
+      if (!mine->has_value() || !its->has_value()) continue;
+      const Relation &x = (*mine)->relation, &y = (*its)->relation;
+      if (x.oid == y.oid || x.QualifiedName() == y.QualifiedName()) return true;
+    }
+  }
+  return false;
+}
+
+bool IsHeldFrom(const std::vector<TableHold>& holds, Lsn lsn) {
+  return std::any_of(holds.begin(), holds.end(), [lsn](const TableHold& hold) { return hold.from == lsn; });
+}
+
+// Plans build on each other, so they are run in the order of the source. What only its tables wait for does not keep
+// those of other tables.
 absl::Status CheckEarlierOnes(ControlStore& store, const DdlEvent& event) {
+  ASSIGN_OR_RETURN(const std::vector<TableHold> holds, store.TableHolds(event.flow_id));
   ASSIGN_OR_RETURN(const std::vector<DdlEvent> all, store.ListDdl(event.flow_id, {}));
+  const bool held = IsHeldFrom(holds, event.lsn);
   for (const DdlEvent& other : all) {
     if (std::pair(other.lsn, other.ordinal) >= std::pair(event.lsn, event.ordinal) || IsSettled(other)) continue;
+    if ((held || IsHeldFrom(holds, other.lsn)) && !AreRelated(event, other)) continue;
     return absl::FailedPreconditionError(absl::StrCat("DDL event ", event.id, " comes after event ", other.id,
                                                       ", which is ", DdlStatusName(other.status),
                                                       "; apply that one first"));
+  }
+  for (const TableHold& hold : holds) {
+    if (hold.from >= event.lsn) continue;
+    ASSIGN_OR_RETURN(const SchemaChange change, ChangeFromPlan(event.plan));
+    if (!Touches(change, hold.oid)) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "DDL event ", event.id, " comes after changes of ", hold.table, " that are still to be delivered, from ",
+        hold.from.ToString(), " on; the running flow does that by itself, so try again in a moment"));
   }
   return absl::OkStatus();
 }
@@ -74,10 +109,10 @@ ControlStore::DdlSettlement Settlement(const SchemaChange& change) {
   return end;
 }
 
-absl::Status ApplyAt(const Flow& flow, const Endpoint& endpoint, const SchemaChange& change,
+absl::Status ApplyAt(const std::string& identity, const Endpoint& endpoint, const SchemaChange& change,
                      const DdlApplyOptions& options) {
   DestinationConfig config;
-  config.flow_id = flow.id;
+  config.flow_id = identity;
   config.name = endpoint.name;
   ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
   config.generation = options.generation;
@@ -90,11 +125,15 @@ absl::Status ApplyAt(const Flow& flow, const Endpoint& endpoint, const SchemaCha
 
 absl::Status ApplyEverywhere(ControlStore& store, const Flow& flow, const DdlEvent& event, const SchemaChange& change,
                              const DdlApplyOptions& options) {
+  // A destination knows by its progress whether it has followed. That of a flow which goes on moves; that of the tables
+  // that wait does not.
+  ASSIGN_OR_RETURN(const bool tables_only, HoldsTablesOnly(store, event));
+  const std::string identity = tables_only ? GroupIdentity(flow.id, event.lsn) : flow.id;
   for (const Endpoint& endpoint : flow.destinations) {
     const bool done = std::any_of(event.receipts.begin(), event.receipts.end(),
                                   [&](const DdlReceipt& receipt) { return receipt.destination == endpoint.name; });
     if (done) continue;
-    const absl::Status applied = ApplyAt(flow, endpoint, change, options);
+    const absl::Status applied = ApplyAt(identity, endpoint, change, options);
     if (!applied.ok()) return Annotate(applied, absl::StrCat("destination ", endpoint.name));
     RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlReceipt));
     RETURN_IF_ERROR(store.PutDdlReceipt(event.id, endpoint.name));
@@ -118,17 +157,25 @@ bool IsSettled(const DdlEvent& event) {
   return event.status == DdlStatus::kApplied || (event.status == DdlStatus::kRejected && OnlyAddsColumns(event));
 }
 
-absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, int64_t id,
-                                       const DdlApplyOptions& options) {
-  ASSIGN_OR_RETURN(DdlEvent event, store.GetDdl(id));
+absl::StatusOr<bool> HoldsTablesOnly(ControlStore& store, const DdlEvent& event) {
+  ASSIGN_OR_RETURN(const std::vector<TableHold> holds, store.TableHolds(event.flow_id));
+  return IsHeldFrom(holds, event.lsn);
+}
+
+absl::StatusOr<DdlEvent> RequestDdlApply(ControlStore& store, int64_t id) {
+  ASSIGN_OR_RETURN(const DdlEvent event, store.GetDdl(id));
   if (event.status == DdlStatus::kPending) {
     return absl::FailedPreconditionError(
         absl::StrCat("DDL event ", id, " is pending; approve it first: ", Command("approve", id)));
   }
   RETURN_IF_ERROR(CheckEarlierOnes(store, event));
+  return store.MoveDdl(id, {DdlStatus::kApproved, DdlStatus::kFailed, DdlStatus::kApplying}, DdlStatus::kApplying, "");
+}
+
+absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, int64_t id,
+                                       const DdlApplyOptions& options) {
+  ASSIGN_OR_RETURN(const DdlEvent event, RequestDdlApply(store, id));
   ASSIGN_OR_RETURN(const SchemaChange change, ChangeOf(store, event));
-  ASSIGN_OR_RETURN(event, store.MoveDdl(id, {DdlStatus::kApproved, DdlStatus::kFailed, DdlStatus::kApplying},
-                                        DdlStatus::kApplying, ""));
   const absl::Status applied = ApplyEverywhere(store, flow, event, change, options);
   if (!applied.ok()) {
     const std::string error(applied.message());
@@ -173,8 +220,9 @@ absl::Status CheckDdlSettled(ControlStore& store, const std::string& flow_id) {
   ASSIGN_OR_RETURN(const std::vector<DdlEvent> events,
                    store.ListDdl(flow_id, {DdlStatus::kPending, DdlStatus::kApproved, DdlStatus::kApplying,
                                            DdlStatus::kFailed, DdlStatus::kRejected}));
+  ASSIGN_OR_RETURN(const std::vector<TableHold> holds, store.TableHolds(flow_id));
   for (const DdlEvent& event : events) {
-    if (IsSettled(event)) continue;
+    if (IsSettled(event) || IsHeldFrom(holds, event.lsn)) continue;
     std::string what_to_do;
     switch (event.status) {
       case DdlStatus::kPending:

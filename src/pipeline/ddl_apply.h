@@ -25,6 +25,10 @@ struct DdlApplyOptions {
 absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, int64_t id,
                                        const DdlApplyOptions& options);
 
+// Asks the flow's worker to apply an event that only its tables wait for; it does so between two attempts
+// (worker_holds.cc), and the event becomes applied or failed. Errors as above.
+absl::StatusOr<DdlEvent> RequestDdlApply(ControlStore& store, int64_t id);
+
 // An operator has changed the destinations by hand: settles an approved or failed event as applied.
 absl::StatusOr<DdlEvent> MarkDdlEventApplied(ControlStore& store, int64_t id);
 
@@ -38,7 +42,11 @@ bool OnlyAddsColumns(const DdlEvent& event);
 // Whether the flow may go on behind it: applied, or rejected and left out.
 bool IsSettled(const DdlEvent& event);
 
-// OK when the flow has no event that holds it; else FAILED_PRECONDITION that names the first and says what to do.
+// Whether the flow goes on meanwhile, and only the event's tables wait.
+absl::StatusOr<bool> HoldsTablesOnly(ControlStore& store, const DdlEvent& event);
+
+// OK when the flow has no event that holds it as a whole; else FAILED_PRECONDITION that names the first and says what
+// to do.
 absl::Status CheckDdlSettled(ControlStore& store, const std::string& flow_id);
 
 }  // namespace wallaby

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "pipeline/toast_filler.h"
 #include "postgres/ddl_capture.h"
+#include "postgres/linked_tables.h"
 
 namespace wallaby {
 namespace {
@@ -37,6 +38,10 @@ class PostgresSession final : public SourceSession {
                                       options_.sync_publication_mode);
   }
   absl::Status EnsureDdlCapture() override { return wallaby::EnsureDdlCapture(*sql_, options_); }
+
+  absl::StatusOr<std::vector<Relation>> LinkedTables(const std::vector<uint32_t>& oids) override {
+    return wallaby::LinkedTables(*sql_, oids);
+  }
 
   absl::Status Enter(const SourceSnapshot& snapshot) override {
     return sql_->Execute(absl::StrCat("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ",

@@ -124,6 +124,9 @@ absl::Status Reader::Drain() {
         stats_.server_end = packet.wal_end.value;
         keepalive_since_poll_ = true;
         reply_requested_ |= packet.reply_requested;
+        if (options_.stop_when_passed && packet.wal_end >= options_.stop_before && !assembler_->in_transaction()) {
+          barrier_ = options_.stop_before;
+        }
         break;
     }
   }

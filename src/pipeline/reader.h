@@ -32,6 +32,8 @@ struct ReaderOptions {
   Lsn drain_to;
   // End before the first transaction whose commit LSN is this or higher; 0/0: never.
   Lsn stop_before;
+  // And also where the stream says that it has nothing more before that.
+  bool stop_when_passed = false;
 };
 
 // Figures that other threads read.

@@ -49,6 +49,10 @@ class SourceSession : public pgoutput::RelationSource {
   virtual absl::StatusOr<std::vector<Finding>> Check() = 0;
   virtual absl::StatusOr<PublicationChange> EnsurePublication() = 0;
   virtual absl::Status EnsureDdlCapture() = 0;
+  // postgres/linked_tables.h
+  virtual absl::StatusOr<std::vector<Relation>> LinkedTables(const std::vector<uint32_t>& /*oids*/) {
+    return std::vector<Relation>();
+  }
 
   // From now on the session shows the database as the snapshot does.
   virtual absl::Status Enter(const SourceSnapshot& snapshot) = 0;

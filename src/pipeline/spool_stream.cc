@@ -60,7 +60,8 @@ absl::Status SpoolStream::SendFeedback(Lsn /*received*/, Lsn flushed, bool reque
     reply_due_ = true;
     spooler_->Poke();
   }
-  return cursor_->Move(flushed);
+  if (cursor_ == nullptr) return absl::OkStatus();
+  return cursor_->Move(keep_from_.valid() ? std::min(flushed, keep_from_) : flushed);
 }
 
 }  // namespace wallaby

@@ -18,8 +18,10 @@ namespace wallaby {
 class SpoolStream final : public ReplicationStream {
  public:
   // From the first transaction behind `start`. The spooler, which outlives the object, may not have made the spool yet.
-  SpoolStream(Spooler* spooler, SpoolName name, std::unique_ptr<SpoolCursor> cursor, Lsn start)
-      : spooler_(spooler), name_(std::move(name)), cursor_(std::move(cursor)), start_(start) {}
+  // `keep_from`, where it is valid: the spool keeps what is behind it, whatever is flushed. Without a cursor nothing
+  // moves.
+  SpoolStream(Spooler* spooler, SpoolName name, std::unique_ptr<SpoolCursor> cursor, Lsn start, Lsn keep_from = {})
+      : spooler_(spooler), name_(std::move(name)), cursor_(std::move(cursor)), start_(start), keep_from_(keep_from) {}
 
   // OUT_OF_RANGE: what follows `start` is not in the spool.
   absl::StatusOr<Packet> Next() override;
@@ -32,6 +34,7 @@ class SpoolStream final : public ReplicationStream {
   const SpoolName name_;
   const std::unique_ptr<SpoolCursor> cursor_;
   const Lsn start_;
+  const Lsn keep_from_;
   std::unique_ptr<SpoolReader> reader_;
   Lsn idle_;
   bool reply_due_ = false;

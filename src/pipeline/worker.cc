@@ -94,6 +94,7 @@ absl::Status Worker::Run() {
 
   // Behind the lease, so that a secret that is not there is the flow's failure, and shown.
   absl::Status status = FollowReferences();
+  if (status.ok()) status = CheckDdlScope(context_.ddl, options_.spool.has_value());
   if (status.ok() && options_.mode == WorkerMode::kCdc) {
     MakeSpooler([this](const absl::Status& failure) { Finish(failure); });
   }
@@ -138,7 +139,10 @@ absl::Status Worker::RunAttempts() {
       std::lock_guard lock(mutex_);
       return changes_before_;
     }();
-    absl::Status status = RunAttempt();
+    look_again_ = false;
+    context_.again = false;
+    absl::Status status = ApplyRequested();
+    if (status.ok()) status = RunAttempt();
     if (ending_) return absl::OkStatus();
     if (status.ok() && context_.held) {
       const absl::StatusOr<bool> settled = SettleHeld();
@@ -148,6 +152,10 @@ absl::Status Worker::RunAttempts() {
         continue;
       }
       status = settled.status();
+    }
+    if (status.ok() && (context_.again || look_again_)) {
+      backoff.Reset();
+      continue;
     }
     if (status.ok()) return status;
     CountError(status);
@@ -192,8 +200,15 @@ absl::StatusOr<bool> Worker::SettleHeld() {
     event.gated = policy.pauses();
     event.status = policy.auto_approve ? DdlStatus::kApproved : DdlStatus::kPending;
   }
+  // The holds first: an event that holds tables must never be found without them, since it would hold the flow.
+  const bool tables_only = policy.holds_tables() || context_.held->group.valid();
+  if (tables_only) RETURN_IF_ERROR(HoldTables(*context_.held));
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlRecord));
   ASSIGN_OR_RETURN(const auto recorded, fenced_->RecordDdl(events));
+  if (policy.pauses() && tables_only) {
+    TellOfGate(recorded, absl::StrCat("table held: ", kDdlPending, ", DDL waits for approval while the flow goes on"));
+    return true;
+  }
   if (policy.pauses()) {
     const bool settled = std::all_of(recorded.begin(), recorded.end(),
                                      [](const ControlStore::RecordedDdl& entry) { return IsSettled(entry.event); });
@@ -218,18 +233,22 @@ absl::StatusOr<bool> Worker::SettleHeld() {
   return true;
 }
 
-absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& events) {
+void Worker::TellOfGate(const std::vector<ControlStore::RecordedDdl>& events, std::string_view what) const {
   for (const ControlStore::RecordedDdl& entry : events) {
     if (IsSettled(entry.event)) continue;
     TraceDdlGate(options_.flow_id, lease_.generation, entry.event.lsn, entry.event.ddl);
     if (!entry.added) continue;
-    Log(LogLevel::kWarn, absl::StrCat("flow paused: ", kDdlPending, ", DDL waits for approval"),
+    Log(LogLevel::kWarn, what,
         {{"reason", std::string(kDdlPending)},
          {"event", absl::StrCat(entry.event.id)},
          {"table", entry.event.table},
          {"ddl", entry.event.ddl},
          {"lsn", entry.event.lsn.ToString()}});
   }
+}
+
+absl::Status Worker::PauseForDdl(const std::vector<ControlStore::RecordedDdl>& events) {
+  TellOfGate(events, absl::StrCat("flow paused: ", kDdlPending, ", DDL waits for approval"));
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlPause));
   const absl::Status paused = fenced_->Transition(options_.flow_id, {FlowState::kRunning, FlowState::kPaused},
                                                   FlowState::kPaused, std::string(kDdlPending));

@@ -55,6 +55,11 @@ class Worker {
   absl::StatusOr<bool> SettleHeld();
   // A line in the log for each event that is new, then the pause.
   absl::Status PauseForDdl(const std::vector<ControlStore::RecordedDdl>& events);
+  void TellOfGate(const std::vector<ControlStore::RecordedDdl>& events, std::string_view what) const;
+  // ---- tables that wait for a schema change while the flow goes on ----
+  absl::Status ApplyRequested();
+  absl::Status HoldTables(const HeldTransaction& held);
+  void LookAtHolds();
   // Whether a failed attempt is followed by another.
   bool TryAgain(const absl::Status& status, int tries) const;
   void SettleFailure(const absl::Status& status);
@@ -101,6 +106,7 @@ class Worker {
   std::optional<absl::Time> failing_since_;
   Lsn best_acknowledged_;
   std::atomic<bool> ending_{false};
+  std::atomic<bool> look_again_{false};  // the attempt was ended for the sake of tables that wait
 };
 
 }  // namespace wallaby

@@ -62,6 +62,7 @@ void Worker::PulseOnce() {
   }
   // A flow that was started while its probe runs: from now on its requests count.
   if (now.ok() && now->state == FlowState::kRunning) stored_.state = FlowState::kRunning;
+  LookAtHolds();
   WriteReport(*fenced_);
 }
 

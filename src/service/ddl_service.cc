@@ -1,9 +1,11 @@
 #include "service/ddl_service.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "pipeline/ddl_apply.h"
 #include "service/held_lease.h"
@@ -15,6 +17,8 @@ namespace {
 
 // Below what the server sends in one message.
 constexpr size_t kMaxList = 15 << 20;
+// How often the outcome of what a worker was asked for is looked for.
+constexpr absl::Duration kLookAgain = absl::Milliseconds(200);
 
 absl::Status RequireId(int64_t id) {
   if (id > 0) return absl::OkStatus();
@@ -116,8 +120,38 @@ absl::Status OfDestination(const absl::Status& status) {
 
 }  // namespace
 
+absl::StatusOr<DdlEvent> DdlServiceImpl::ApplyByWorker(const grpc::ServerContext& context, int64_t id) {
+  RETURN_IF_ERROR(RequestDdlApply(*store_, id).status());
+  absl::Time seen = absl::Now();  // when somebody had the flow's lease
+  while (true) {
+    ASSIGN_OR_RETURN(DdlEvent event, store_->GetDdl(id));
+    if (event.status == DdlStatus::kFailed) {
+      return absl::FailedPreconditionError(absl::StrCat("DDL event ", id, " was not applied; when the cause is gone, ",
+                                                        "run: wallaby-admin ddl apply -id ", id, ": ", event.error));
+    }
+    if (event.status != DdlStatus::kApplying) return event;
+    ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(event.flow_id));
+    if (stored.state != FlowState::kRunning && stored.state != FlowState::kStopping) return Apply(context, id);
+    ASSIGN_OR_RETURN(const std::optional<Lease> lease, store_->GetLease(event.flow_id));
+    if (lease && lease->left > absl::ZeroDuration()) seen = absl::Now();
+    if (absl::Now() - seen > lease_wait_) {
+      return absl::UnavailableError(absl::StrCat("no worker of flow ", event.flow_id,
+                                                 " runs now; the next one applies DDL event ", id, " as it starts"));
+    }
+    if (context.IsCancelled()) return absl::CancelledError("nobody waits for the answer any more");
+    absl::SleepFor(kLookAgain);
+  }
+}
+
 absl::StatusOr<DdlEvent> DdlServiceImpl::Apply(const grpc::ServerContext& context, int64_t id) {
   RETURN_IF_ERROR(RequireId(id));
+  {
+    ASSIGN_OR_RETURN(const DdlEvent event, store_->GetDdl(id));
+    RETURN_IF_ERROR(CheckApprovedOnce(event));
+    ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(event.flow_id));
+    ASSIGN_OR_RETURN(const bool tables_only, HoldsTablesOnly(*store_, event));
+    if (tables_only && stored.state == FlowState::kRunning) return ApplyByWorker(context, id);
+  }
   const auto check = [&]() -> absl::StatusOr<Flow> {
     ASSIGN_OR_RETURN(const DdlEvent event, store_->GetDdl(id));
     RETURN_IF_ERROR(CheckApprovedOnce(event));

@@ -14,7 +14,7 @@
 namespace wallaby {
 
 // Safe from any thread. Events are applied one after the other; this process writes to the destinations then, under
-// the flow's lease, so that no worker does.
+// the flow's lease, so that no worker does. Where the flow goes on, and only tables wait, its worker is asked to.
 class DdlServiceImpl final : public v1::DDLService::Service {
  public:
   // Longer than a lease lives whose worker has died.
@@ -39,6 +39,8 @@ class DdlServiceImpl final : public v1::DDLService::Service {
 
  private:
   absl::StatusOr<DdlEvent> Apply(const grpc::ServerContext& context, int64_t id);
+  // An event that only its tables wait for, of a flow that runs: by the flow's worker.
+  absl::StatusOr<DdlEvent> ApplyByWorker(const grpc::ServerContext& context, int64_t id);
 
   ControlStore* const store_;
   const absl::Duration lease_wait_;

@@ -454,5 +454,48 @@ TEST_F(DdlServiceTest, WhatWasDoneByHandIsMarkedInOrder) {
   EXPECT_TRUE(Resume(flow).ok());
 }
 
+TEST_F(DdlServiceTest, WhatOnlyTablesWaitForIsLeftToTheWorker) {
+  const std::string flow = GatedFlow("shop");
+  SchemaChange users = AddNote();
+  for (auto* shape : {&users.before, &users.after}) {
+    (*shape)->relation.oid = 16500;
+    (*shape)->relation.name = "users";
+  }
+  const int64_t other = Record(flow, 50, users), event = Record(flow, 100, AddNote()),
+                next = Record(flow, 200, DropTotal());
+  ASSERT_TRUE(store_->PutTableHolds(flow, {{16500, "public.users", Lsn{50}}, {16400, "public.orders", Lsn{100}}}).ok());
+  ASSERT_TRUE(store_->Transition(flow, {}, FlowState::kRunning, "").ok());
+  ASSERT_TRUE(Approve(event).ok());
+  ASSERT_TRUE(Approve(next).ok());
+
+  // What the worker says.
+  const auto answer_with = [&](absl::Status failure) {
+    grpc::Status answer;
+    std::thread asks([&] { answer = Apply(event); });
+    while (store_->GetDdl(event)->status != DdlStatus::kApplying) absl::SleepFor(absl::Milliseconds(5));
+    if (failure.ok()) {
+      EXPECT_TRUE(store_->SettleDdl(event, {DdlStatus::kApplying}, {.shape = AddNote().after}).ok());
+    } else {
+      EXPECT_TRUE(
+          store_->MoveDdl(event, {DdlStatus::kApplying}, DdlStatus::kFailed, std::string(failure.message())).ok());
+    }
+    asks.join();
+    return answer;
+  };
+  const grpc::Status failed = answer_with(absl::UnavailableError("destination lake: no room"));
+  EXPECT_EQ(failed.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(failed.error_message(), HasSubstr("destination lake: no room"));
+  // The event of another table is earlier, and no matter.
+  EXPECT_EQ(store_->GetDdl(other)->status, DdlStatus::kPending);
+  EXPECT_TRUE(answer_with(absl::OkStatus()).ok());
+  EXPECT_THAT(TheNotes().applied, IsEmpty());
+
+  // What came between two changes of a table is delivered before the second is applied.
+  const grpc::Status early = Apply(next);
+  EXPECT_EQ(early.error_code(), StatusCode::FAILED_PRECONDITION);
+  ASSERT_TRUE(store_->PutTableHolds(flow, {{16400, "public.orders", Lsn{150}}}).ok());
+  EXPECT_THAT(MarkApplied(next).error_message(), HasSubstr("still to be delivered, from 0/96"));
+}
+
 }  // namespace
 }  // namespace wallaby

@@ -83,7 +83,7 @@ absl::Status ConfigFromProto(const v1::FlowConfig& proto, FlowConfig* config) {
   if (ddl.has_gate()) config->ddl.gate = ddl.gate();
   if (ddl.has_auto_approve()) config->ddl.auto_approve = ddl.auto_approve();
   if (ddl.has_auto_apply()) config->ddl.auto_apply = ddl.auto_apply();
-  return absl::OkStatus();
+  return EnumFromProto("config.ddl.scope", ddl.scope(), v1::DDLScope_IsValid(ddl.scope()), &config->ddl.scope);
 }
 
 void ConfigToProto(const FlowConfig& config, v1::FlowConfig* proto) {
@@ -96,6 +96,7 @@ void ConfigToProto(const FlowConfig& config, v1::FlowConfig* proto) {
   if (config.ddl.gate) ddl->set_gate(*config.ddl.gate);
   if (config.ddl.auto_approve) ddl->set_auto_approve(*config.ddl.auto_approve);
   if (config.ddl.auto_apply) ddl->set_auto_apply(*config.ddl.auto_apply);
+  ddl->set_scope(static_cast<v1::DDLScope>(config.ddl.scope));
 }
 
 }  // namespace

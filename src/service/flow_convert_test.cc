@@ -19,6 +19,7 @@ Flow Full() {
   flow.config.give_up_policy = GiveUpPolicy::kOnRetryExhaustion;
   flow.config.ddl.gate = false;
   flow.config.ddl.auto_apply = true;
+  flow.config.ddl.scope = DdlScope::kTable;
   return flow;
 }
 

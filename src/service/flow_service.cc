@@ -86,6 +86,12 @@ absl::Status FlowServiceImpl::ApplyWireFormat(Flow* flow) const {
   return absl::OkStatus();
 }
 
+absl::Status FlowServiceImpl::CheckGate(const Flow& flow) const {
+  // Workers elsewhere have settings of their own, and see to it themselves.
+  const bool elsewhere = settings_.kubernetes.enabled || settings_.dbos_enabled;
+  return CheckDdlScope(ResolveDdlPolicy(flow.config.ddl, settings_.ddl), elsewhere || !settings_.spool_dir.empty());
+}
+
 // ---- definition ----
 
 absl::Status FlowServiceImpl::Create(const v1::CreateFlowRequest& request, v1::Flow* shown) {
@@ -93,6 +99,7 @@ absl::Status FlowServiceImpl::Create(const v1::CreateFlowRequest& request, v1::F
   if (flow.id.empty()) flow.id = MakeFlowId(flow.name);
   RETURN_IF_ERROR(ApplyWireFormat(&flow));
   RETURN_IF_ERROR(CheckFlow(flow));
+  RETURN_IF_ERROR(CheckGate(flow));
   {
     std::lock_guard lock(changes_);
     RETURN_IF_ERROR(store_->CreateFlow(flow));
@@ -115,6 +122,7 @@ absl::Status FlowServiceImpl::Update(const v1::Flow& update, v1::Flow* shown) {
     RestoreSecrets(stored.flow, &flow);
     RETURN_IF_ERROR(ApplyWireFormat(&flow));
     RETURN_IF_ERROR(CheckFlow(flow));
+    RETURN_IF_ERROR(CheckGate(flow));
     RETURN_IF_ERROR(store_->UpdateFlow(flow));
     LogChange("flow updated", flow.id);
   }

@@ -54,6 +54,8 @@ class FlowServiceImpl final : public v1::FlowService::Service {
   absl::Status Show(const std::string& flow_id, v1::Flow* flow);
   // The server's wire format where the flow names none.
   absl::Status ApplyWireFormat(Flow* flow) const;
+  // What the flow asks for at a gate, by this server's settings.
+  absl::Status CheckGate(const Flow& flow) const;
 
   ControlStore* const store_;
   Dispatcher* const dispatcher_;

@@ -121,6 +121,12 @@ absl::Status FlowView::FillDdl(const std::string& flow_id, v1::Flow* proto) cons
   const auto held =
       std::count_if(events.begin(), events.end(), [](const DdlEvent& event) { return !IsSettled(event); });
   proto->set_pending_ddl(static_cast<int32_t>(held));
+  ASSIGN_OR_RETURN(const std::vector<TableHold> holds, store_->TableHolds(flow_id));
+  for (const TableHold& hold : holds) {
+    v1::HeldTable* table = proto->add_held_tables();
+    table->set_table(hold.table);
+    table->set_lsn(hold.from.ToString());
+  }
   return absl::OkStatus();
 }
 

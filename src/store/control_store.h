@@ -115,6 +115,16 @@ struct StoredShape {
   Lsn lsn;
 };
 
+// A table that waits for a schema change while its flow goes on: nothing of it is delivered from the transaction that
+// commits at `from` on.
+struct TableHold {
+  uint32_t oid = 0;
+  std::string table;  // "schema.name"
+  Lsn from;
+
+  friend bool operator==(const TableHold&, const TableHold&) = default;
+};
+
 class ControlStore {
  public:
   virtual ~ControlStore() = default;
@@ -194,6 +204,13 @@ class ControlStore {
 
   virtual absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) = 0;
   virtual absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) = 0;
+
+  // In order of `from` and oid.
+  virtual absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) = 0;
+  // All or none; each in the place of what is stored for its oid.
+  virtual absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) = 0;
+  // Those that are stored exactly so.
+  virtual absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) = 0;
 
   // ---- workers ----
   virtual absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) = 0;

@@ -120,5 +120,42 @@ TEST_P(StoreTest, TheEndOfADdlEventSetsShapesAndCopies) {
   EXPECT_TRUE(store->TableSyncs("a")->empty());
 }
 
+TEST_P(StoreTest, TablesAreHeldAndLetGo) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  const TableHold users{4000000000, "public.users", Lsn{200}}, orders{2, "public.orders", Lsn{100}};
+  ASSERT_STATUS_OK(store->PutTableHolds("a", {users, orders}));
+  ASSERT_STATUS_OK(store->PutTableHolds("b", {orders}));
+  EXPECT_EQ(*store->TableHolds("a"), (std::vector<TableHold>{orders, users}));
+
+  // Held from another transaction on, it is no longer what it was.
+  const TableHold later{2, "sales.orders", Lsn{300}};
+  ASSERT_STATUS_OK(store->PutTableHolds("a", {later}));
+  ASSERT_STATUS_OK(store->DeleteTableHolds("a", {orders}));
+  EXPECT_EQ(*store->TableHolds("a"), (std::vector<TableHold>{users, later}));
+  ASSERT_STATUS_OK(store->DeleteTableHolds("a", {later, users}));
+  EXPECT_TRUE(store->TableHolds("a")->empty());
+
+  EXPECT_FAILS(store->PutTableHolds("c", {orders}), kNotFound, "'c'");
+  ASSERT_STATUS_OK(store->DeleteFlow("b"));
+  EXPECT_TRUE(store->TableHolds("b")->empty());
+}
+
+TEST_P(StoreTest, HoldsAreFenced) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  const auto lease = store->AcquireLease("a", "one", absl::Seconds(30));
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  const auto fenced = store->FencedBy(*lease);
+  const TableHold orders{2, "public.orders", Lsn{100}};
+  ASSERT_STATUS_OK(fenced->PutTableHolds("a", {orders}));
+  ASSERT_STATUS_OK(store->ReleaseLease(*lease));
+  ASSERT_TRUE(store->AcquireLease("a", "two", absl::Seconds(30)).ok());
+  EXPECT_FAILS(fenced->PutTableHolds("a", {orders}), kFailedPrecondition, "fenced");
+  EXPECT_FAILS(fenced->DeleteTableHolds("a", {orders}), kFailedPrecondition, "fenced");
+  EXPECT_EQ(*fenced->TableHolds("a"), std::vector<TableHold>{orders});
+}
+
 }  // namespace
 }  // namespace wallaby

@@ -133,7 +133,18 @@ constexpr std::string_view kStep4 = R"sql(
 ALTER TABLE @table_syncs ADD COLUMN oid BIGINT NOT NULL DEFAULT 0;
 )sql";
 
-constexpr std::array<std::string_view, 4> kSteps = {kStep1, kStep2, kStep3, kStep4};
+// Tables that wait for a schema change while their flow goes on.
+constexpr std::string_view kStep5 = R"sql(
+CREATE TABLE @table_holds (
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  oid BIGINT NOT NULL,
+  table_name TEXT NOT NULL,
+  from_lsn BIGINT NOT NULL,
+  PRIMARY KEY (flow_id, oid)
+);
+)sql";
+
+constexpr std::array<std::string_view, 5> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

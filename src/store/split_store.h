@@ -93,6 +93,15 @@ class SplitStore final : public ControlStore {
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override {
     return control_->PutTableShape(flow_id, shape);
   }
+  absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override {
+    return control_->TableHolds(flow_id);
+  }
+  absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override {
+    return control_->PutTableHolds(flow_id, holds);
+  }
+  absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override {
+    return control_->DeleteTableHolds(flow_id, holds);
+  }
 
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override {
     return control_->PutReport(flow_id, report);

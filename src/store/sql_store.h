@@ -1,5 +1,5 @@
 // SqlStore: ControlStore over a SqlDatabase. One class; its methods stand in one file per subject (flow_store.cc,
-// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, attempt_store.cc).
+// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, table_hold_store.cc, attempt_store.cc).
 #ifndef WALLABY_STORE_SQL_STORE_H_
 #define WALLABY_STORE_SQL_STORE_H_
 
@@ -70,6 +70,9 @@ class SqlStore final : public ControlStore {
   absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override;
   absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) override;
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override;
+  absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override;
+  absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;
+  absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;
 
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override;
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override;

@@ -106,6 +106,15 @@ class FaultyStore final : public ControlStore {
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override {
     return Write("put table shape", [&](ControlStore& s) { return s.PutTableShape(flow_id, shape); });
   }
+  absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override {
+    return Call("table holds", [&](ControlStore& s) { return s.TableHolds(flow_id); });
+  }
+  absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override {
+    return Write("put table holds", [&](ControlStore& s) { return s.PutTableHolds(flow_id, holds); });
+  }
+  absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override {
+    return Write("delete table holds", [&](ControlStore& s) { return s.DeleteTableHolds(flow_id, holds); });
+  }
 
   // What reports say is of no consequence.
   absl::Status PutReport(const std::string&, const WorkerReport&) override { return World::Now().Reach("report"); }
