@@ -254,11 +254,14 @@ class SpoolTest(PostgresTest):
         reason = self.state("failed")["reason"]
         self.assertIn("there is no spool " + self.spool, reason)
         self.assertIn("wallaby-worker -flow-id flow -mode backfill", reason)
-        # It was not lost.
-        self.wallaby.admin("flow", "stop", "-flow-id", "flow", check=False)
+        # It was not lost. A failed flow has a worker that spools, or is about to get one.
+        self.wallaby.kill()
+        for pid in self.wallaby.worker_pids("flow"):
+            os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not self.wallaby.worker_pids("flow"), 30, "the worker's end")
         shutil.rmtree(self.spool, ignore_errors=True)
         os.rename(moved, self.spool)
+        self.wallaby.start()
         self.wallaby.admin("flow", "start", "-flow-id", "flow")
         self.same()
 
