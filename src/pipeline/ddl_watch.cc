@@ -189,6 +189,8 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   if (known != nullptr && known->lsn > t.commit) return Verdict::kCarry;
   if (known != nullptr && message->before) KeepHidden(known->shape, &*message->before);
   if (known != nullptr && message->after) KeepHidden(known->shape, &*message->after);
+  // Where a rejected column was learnt from rows, its number may not be known; that of the message is.
+  if (message->before && message->after) KeepHidden(*message->before, &*message->after);
   // A table that leaves the publication stays as it is where it has been carried to.
   if (!message->after && !message->tag.starts_with("DROP")) return Verdict::kCarry;
   if (!message->before && message->first_seen && !CreatesTables(message->tag)) {

@@ -65,6 +65,8 @@ class LoadClient {
             const std::function<grpc::Status(grpc::ClientContext*, const Request&, Response*)>& call) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    // All connect at once: one that is slow to is no error.
+    context.set_wait_for_ready(true);
     if (!token_.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token_));
     const auto began = Steady::now();
     const grpc::Status status = call(&context, request, response);
