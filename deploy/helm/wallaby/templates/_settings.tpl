@@ -4,7 +4,7 @@ The schema has refused unknown names before.
 */}}
 
 {{- define "wallaby.secretSettings" -}}
-postgres_dsn secret_key checkpoint_dsn k8s_token tokens
+postgres_dsn secret_key spool_key checkpoint_dsn k8s_token tokens
 {{- end -}}
 
 {{/* Setting and the value that stands for it. */}}
