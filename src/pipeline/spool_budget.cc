@@ -11,19 +11,32 @@
 #include "telemetry/log.h"
 
 namespace wallaby {
+namespace {
 
-absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer) {
+// A flow that delivers makes room with each checkpoint.
+constexpr absl::Duration kPatience = absl::Seconds(10);
+
+}  // namespace
+
+absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer, absl::Duration now) {
   why_full_.clear();
   while (true) {
     ASSIGN_OR_RETURN(const std::vector<Holder> holders, Holders());
     // The one that is furthest behind holds most.
     RETURN_IF_ERROR(writer.RemoveBelow(holders.empty() ? writer.end() : holders.front().cursor));
-    if (holders.empty()) return true;
+    if (holders.empty()) {
+      full_since_.reset();
+      return true;
+    }
     const auto over = std::find_if(holders.begin(), holders.end(), [](const Holder& holder) {
       return holder.limit > 0 && holder.bytes >= holder.limit;
     });
     ASSIGN_OR_RETURN(const bool room, writer.HasRoom());
-    if (over == holders.end() && room) return true;
+    if (over == holders.end() && room) {
+      full_since_.reset();
+      return true;
+    }
+    if (!full_since_) full_since_ = now;
     const Holder& full = over != holders.end() ? *over : holders.front();
     why_full_ = absl::StrCat("flow ", full.flow_id, " holds ", SizeText(full.bytes), " of the spool, and ",
                              over != holders.end() ? absl::StrCat("its spool_limit is ", SizeText(full.limit))
@@ -31,6 +44,7 @@ absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer) {
                                                                   SizeText(options_.limit), " (WALLABY_SPOOL_LIMIT)"));
     // When others fill the folder, nothing is won by failing one that holds next to nothing.
     if (full.policy == SpoolPolicy::kHold || full.bytes < SpoolSegmentBytes(options_)) return false;
+    if (now - *full_since_ < kPatience) return false;
     RETURN_IF_ERROR(GiveUp(full, why_full_));
   }
 }

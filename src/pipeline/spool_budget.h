@@ -2,16 +2,19 @@
 //
 // A flow holds what lies between its cursor and the spool's end. It may hold as much as its option spool_limit says,
 // and all spools together may hold WALLABY_SPOOL_LIMIT. Where one of the two is used up, the policy of the flow that
-// holds most decides: `hold` stops the reading of the slot, and the source keeps its WAL; `fail` fails the flow, whose
-// tables must be copied again, and all others go on.
+// holds most decides: `hold` stops the reading of the slot, and the source keeps its WAL; `fail` waits a while for the
+// flow to make room, and then fails it. Its tables must be copied again, and all others go on.
 #ifndef WALLABY_PIPELINE_SPOOL_BUDGET_H_
 #define WALLABY_PIPELINE_SPOOL_BUDGET_H_
 
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/lsn.h"
 #include "postgres/source_options.h"
 #include "spool/spool.h"
@@ -29,7 +32,8 @@ class SpoolBudget {
 
   // Removes what every flow is past, forgets the cursors of flows that are no more, fails flows whose policy says so.
   // True when another transaction may be appended; else why_full() tells who holds what.
-  absl::StatusOr<bool> MakeRoom(SpoolWriter& writer);
+  // `now` is monotonic.
+  absl::StatusOr<bool> MakeRoom(SpoolWriter& writer, absl::Duration now);
   const std::string& why_full() const { return why_full_; }
 
  private:
@@ -50,6 +54,7 @@ class SpoolBudget {
   const SpoolName name_;
   const SpoolPolicy policy_;
   std::string why_full_;
+  std::optional<absl::Duration> full_since_;
 };
 
 }  // namespace wallaby

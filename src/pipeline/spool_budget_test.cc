@@ -42,7 +42,8 @@ class SpoolBudgetTest : public spool::SpoolTest {
 
   bool MakeRoom(SpoolWriter& writer) {
     SpoolBudget budget(store_.get(), options_, name_, policy_);
-    const bool room = Value(budget.MakeRoom(writer));
+    bool room = Value(budget.MakeRoom(writer, absl::Seconds(100)));
+    if (!room && !patient_) room = Value(budget.MakeRoom(writer, absl::Seconds(111)));
     why_ = budget.why_full();
     return room;
   }
@@ -51,6 +52,7 @@ class SpoolBudgetTest : public spool::SpoolTest {
   std::unique_ptr<ControlStore> store_;
   SpoolPolicy policy_ = SpoolPolicy::kHold;
   std::string why_;
+  bool patient_ = false;
 };
 
 TEST_F(SpoolBudgetTest, WhatEveryFlowIsPastGoes) {
@@ -102,6 +104,10 @@ TEST_F(SpoolBudgetTest, AtTheLimitTheFlowThatHoldsMostFails) {
   AddFlow("slow", 100);
   AddFlow("quick", 20008);
   Fill(*writer, 1, 20);
+  patient_ = true;
+  EXPECT_FALSE(MakeRoom(*writer));
+  EXPECT_EQ(State("slow"), FlowState::kRunning);
+  patient_ = false;
   EXPECT_TRUE(MakeRoom(*writer));
   EXPECT_EQ(State("slow"), FlowState::kFailed);
   EXPECT_TRUE(absl::StrContains(store_->GetFlow("slow")->reason, "wallaby-worker -flow-id slow -mode backfill"));

@@ -169,7 +169,7 @@ absl::Status Spooler::Step(Try& t) {
     t.unsynced = 0;
     t.dirty = false;
   }
-  if (now - t.looked_at >= kLookEvery) RETURN_IF_ERROR(LookForRoom(t));
+  if (now - t.looked_at >= kLookEvery || MustLook(t)) RETURN_IF_ERROR(LookForRoom(t));
   if (t.poked || t.reply_requested || t.writer->durable() > t.told ||
       now - t.told_at >= source_options_->status_interval) {
     RETURN_IF_ERROR(Tell(t, std::exchange(t.poked, false)));
@@ -193,6 +193,8 @@ absl::StatusOr<bool> Spooler::Drain(Try& t) {
         RETURN_IF_ERROR(t.writer->Append(packet.payload));
         t.dirty = true;
         t.unsynced += static_cast<int64_t>(packet.payload.size());
+        t.unlooked += static_cast<int64_t>(packet.payload.size());
+        if (MustLook(t) && !t.writer->in_transaction()) return true;
         t.received = std::max(t.received, packet.wal_end);
         break;
       case Packet::Kind::kKeepalive:
@@ -265,10 +267,16 @@ absl::Status Spooler::TakeIdle(Try& t) {
   return absl::OkStatus();
 }
 
+// So that a limit is not exceeded by all that comes in a second.
+bool Spooler::MustLook(const Try& t) const {
+  return t.unlooked >= SpoolSegmentBytes(spool_) / 4;
+}
+
 absl::Status Spooler::LookForRoom(Try& t) {
   const bool had = t.room;
-  ASSIGN_OR_RETURN(t.room, t.budget->MakeRoom(*t.writer));
+  ASSIGN_OR_RETURN(t.room, t.budget->MakeRoom(*t.writer, clock_->Monotonic()));
   t.looked_at = clock_->Monotonic();
+  t.unlooked = 0;
   if (had && !t.room) {
     Log(LogLevel::kWarn, "the spool is full: the slot is not read on, and the source keeps its WAL",
         {{"why", t.budget->why_full()}});

@@ -64,6 +64,7 @@ class Spooler {
     absl::Duration synced_at;
     absl::Duration told_at;
     absl::Duration looked_at;  // for room
+    int64_t unlooked = 0;      // bytes appended since then
     int64_t unsynced = 0;      // bytes
   };
 
@@ -77,6 +78,7 @@ class Spooler {
   absl::Status ProveHistory(const Try& t, const ServerInfo& server, Lsn confirmed) const;
   absl::Status OtherHistory(std::string_view what) const;
   absl::Status TakeIdle(Try& t);
+  bool MustLook(const Try& t) const;
   absl::Status LookForRoom(Try& t);
   absl::Status Tell(Try& t, bool request_reply);
   absl::Status Close(Try& t);
