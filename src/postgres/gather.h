@@ -14,7 +14,10 @@ namespace wallaby {
 class Gather {
  public:
   // So much was read from the socket.
-  void Got(size_t bytes) { got_ += bytes; }
+  void Got(size_t bytes) {
+    got_ += bytes;
+    silent_ = absl::ZeroDuration();  // an answer may come before the next wait looks at the socket
+  }
   // The stream is under load.
   bool busy() const;
 
