@@ -97,12 +97,7 @@ class DebeziumCodec : public Codec {
       const char op = moved ? 'c' : static_cast<char>(rows.kind);
       RETURN_IF_ERROR(MakeKey(*table, rows));
       RETURN_IF_ERROR(MakeValue(*table, slice.batch, change, rows, op));
-      EncodedRecord record{.kind = rows.kind,
-                           .position = slice.batch.position(change),
-                           .transaction = &slice.batch.transaction(change),
-                           .has_key = rows.key != nullptr,
-                           .key = key_,
-                           .value = value_};
+      EncodedRecord record = Encoded(slice, change, rows, key_, value_);
       RETURN_IF_ERROR(sink(record));
       if (rows.kind != ChangeKind::kDelete || !record.has_key) return absl::OkStatus();
       record.tombstone = true;

@@ -52,12 +52,7 @@ class JsonCodec : public Codec {
       RETURN_IF_ERROR(MakeKey(table, rows));
       value_.clear();
       RETURN_IF_ERROR(AppendRecord(table, slice.batch, change, rows, &value_));
-      return sink({.kind = rows.kind,
-                   .position = slice.batch.position(change),
-                   .transaction = &slice.batch.transaction(change),
-                   .has_key = rows.key != nullptr,
-                   .key = rows.key != nullptr ? std::string_view(key_) : std::string_view(),
-                   .value = value_});
+      return sink(Encoded(slice, change, rows, key_, value_));
     });
   }
 

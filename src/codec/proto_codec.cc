@@ -124,12 +124,7 @@ class ProtoCodec : public Codec {
         framed_ = table->record_frame;
         value = framed_.append(record_);
       }
-      return sink({.kind = rows.kind,
-                   .position = slice.batch.position(change),
-                   .transaction = &slice.batch.transaction(change),
-                   .has_key = rows.key != nullptr,
-                   .key = key_,
-                   .value = value});
+      return sink(Encoded(slice, change, rows, key_, value));
     });
   }
 

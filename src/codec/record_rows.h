@@ -3,6 +3,7 @@
 #define WALLABY_CODEC_RECORD_ROWS_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -45,6 +46,18 @@ absl::Status ForEachRecord(const BatchSlice& slice, Visit visit) {
     }
   }
   return absl::OkStatus();
+}
+
+// What the sink is told of a record. `key` counts where the record has one.
+inline EncodedRecord Encoded(const BatchSlice& slice, const Change& change, const RecordRows& rows,
+                             std::string_view key, std::string_view value) {
+  const bool has_key = rows.key != nullptr;
+  return {.kind = rows.kind,
+          .position = slice.batch.position(change),
+          .transaction = &slice.batch.transaction(change),
+          .has_key = has_key,
+          .key = has_key ? key : std::string_view(),
+          .value = value};
 }
 
 // The key's columns in column order. FAILED_PRECONDITION when a value is nowhere.

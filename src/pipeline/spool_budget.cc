@@ -24,15 +24,11 @@ absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer, absl::Duration n
     ASSIGN_OR_RETURN(const std::vector<Holder> holders, Holders());
     // The one that is furthest behind holds most.
     RETURN_IF_ERROR(writer.RemoveBelow(holders.empty() ? writer.end() : holders.front().cursor));
-    if (holders.empty()) {
-      full_since_.reset();
-      return true;
-    }
     const auto over = std::find_if(holders.begin(), holders.end(), [](const Holder& holder) {
       return holder.limit > 0 && holder.bytes >= holder.limit;
     });
     ASSIGN_OR_RETURN(const bool room, writer.HasRoom());
-    if (over == holders.end() && room) {
+    if (holders.empty() || (over == holders.end() && room)) {
       full_since_.reset();
       return true;
     }

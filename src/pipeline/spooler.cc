@@ -194,8 +194,8 @@ absl::StatusOr<bool> Spooler::Drain(Try& t) {
         t.dirty = true;
         t.unsynced += static_cast<int64_t>(packet.payload.size());
         t.unlooked += static_cast<int64_t>(packet.payload.size());
-        if (MustLook(t) && !t.writer->in_transaction()) return true;
         t.received = std::max(t.received, packet.wal_end);
+        if (MustLook(t) && !t.writer->in_transaction()) return true;
         break;
       case Packet::Kind::kKeepalive:
         t.idle = t.received = std::max(t.received, packet.wal_end);

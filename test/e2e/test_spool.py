@@ -51,6 +51,20 @@ class SpoolTest(PostgresTest):
         return wait_until(lambda: (lambda f: f if f["state"].lower().endswith(state) else None)(self.wallaby.get(flow_id)),
                           60, lambda: f"state {state}\n{self.wallaby.log()[-3000:]}")
 
+    def pause(self, flow_id="flow"):
+        self.wallaby.admin("flow", "pause", "-flow-id", flow_id)
+        self.state("paused", flow_id)
+
+    def leave_changes_in_the_spool(self):
+        """A stopped flow whose changes the slot has given to the spool, and no server."""
+        self.serve()
+        self.begin()
+        self.pause()
+        self.fill(2, 1000)
+        self.slot_passes(self.position())
+        self.wallaby.stop_flow("flow")
+        self.wallaby.kill()
+
     def fill(self, mib, first):
         """So much WAL of orders, in transactions of about a megabyte."""
         for n in range(mib):
@@ -119,8 +133,7 @@ class SpoolTest(PostgresTest):
     def test_pause_by_an_operator(self):
         self.serve()
         self.begin()
-        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
-        self.state("paused")
+        self.pause()
         self.fill(3, 1000)
         self.slot_passes(self.position())
         self.assertEqual(sql(self.targets["flow"], "SELECT count(*) FROM orders"), [["100"]])
@@ -204,8 +217,7 @@ class SpoolTest(PostgresTest):
     def test_full_holds_the_slot(self):
         self.serve(WALLABY_SPOOL_LIMIT="16MiB")
         self.begin()
-        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
-        self.state("paused")
+        self.pause()
         self.fill(40, 1000)
         wait_until(lambda: "the spool is full" in self.activity(), 60, lambda: self.activity())
         self.assertIn("flow flow holds", self.activity())
@@ -217,8 +229,7 @@ class SpoolTest(PostgresTest):
         self.serve(WALLABY_SPOOL_LIMIT="16MiB", WALLABY_SPOOL_POLICY="fail")
         self.begin("slow")
         self.begin("quick")
-        self.wallaby.admin("flow", "pause", "-flow-id", "slow")
-        self.state("paused", "slow")
+        self.pause("slow")
         self.fill(40, 1000)
         self.assertIn("the spool is full", self.state("failed", "slow")["reason"])
         self.same("quick")
@@ -231,22 +242,14 @@ class SpoolTest(PostgresTest):
     def test_own_limit_of_a_flow(self):
         self.serve()
         self.begin(spool_limit="8MiB")
-        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
-        self.state("paused")
+        self.pause()
         self.fill(30, 1000)
         wait_until(lambda: "its spool_limit is 8.0 MiB" in self.activity(), 60, lambda: self.activity())
         self.wallaby.admin("flow", "resume", "-flow-id", "flow")
         self.same()
 
     def test_spool_that_is_lost(self):
-        self.serve()
-        self.begin()
-        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
-        self.state("paused")
-        self.fill(2, 1000)
-        self.slot_passes(self.position())
-        self.wallaby.stop_flow("flow")
-        self.wallaby.kill()
+        self.leave_changes_in_the_spool()
         moved = self.spool + ".moved"
         os.rename(self.spool, moved)
         self.wallaby.start()
@@ -266,14 +269,7 @@ class SpoolTest(PostgresTest):
         self.same()
 
     def test_spool_setting_that_is_forgotten(self):
-        self.serve()
-        self.begin()
-        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
-        self.state("paused")
-        self.fill(2, 1000)
-        self.slot_passes(self.position())
-        self.wallaby.stop_flow("flow")
-        self.wallaby.kill()
+        self.leave_changes_in_the_spool()
         del self.wallaby.env["WALLABY_SPOOL_DIR"]
         self.wallaby.start()
         self.wallaby.admin("flow", "start", "-flow-id", "flow")
@@ -287,8 +283,7 @@ class SpoolTest(PostgresTest):
     def test_encrypted(self):
         self.serve(WALLABY_SPOOL_KEY="ab" * 32)
         self.begin()
-        self.wallaby.admin("flow", "pause", "-flow-id", "flow")
-        self.state("paused")
+        self.pause()
         sql(self.source, "INSERT INTO orders VALUES (500, 'a text that nobody shall read')")
         self.slot_passes(self.position())
         content = b"".join(open(path, "rb").read() for path in glob.glob(self.spool + "/*/*.segment"))
