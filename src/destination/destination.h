@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/lsn.h"
+#include "base/wire_format.h"
 #include "change/append_rows.h"
 #include "change/change_batch.h"
 #include "change/schema_change.h"
@@ -37,6 +38,8 @@ struct DestinationConfig {
   std::string flow_id;
   std::string name;  // of the destination within the flow
   std::map<std::string, std::string> options;
+  WireFormat wire_format = WireFormat::kUnspecified;  // of the flow: what `format` is where it is not given
+  std::string database;                               // the source's name of its database; may be empty
   // The lease's generation. A destination remembers the highest it has seen and refuses a lower one ("fenced").
   int64_t generation = 0;
   // Bytes that the destination may hold in memory of its own accord.

@@ -20,7 +20,10 @@ constexpr char kModuleSymbol[] = "wallaby_make_destination";
 // The types that come as modules, each with the build option that makes it.
 const char* BuildOption(std::string_view type) {
   if (type == "duckdb") return "WALLABY_WITH_DUCKDB";
-  if (type == "parquet") return "WALLABY_WITH_PARQUET";
+  if (type == "parquet" || type == "s3") return "WALLABY_WITH_PARQUET";
+  if (type == "kafka" || type == "bufstream") return "WALLABY_WITH_KAFKA";
+  if (type == "grpc") return "WALLABY_WITH_GRPC";
+  if (type == "http") return "WALLABY_WITH_HTTP";
   return nullptr;
 }
 

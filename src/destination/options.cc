@@ -1,7 +1,6 @@
 #include "destination/options.h"
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <vector>
 
@@ -16,72 +15,6 @@
 
 namespace wallaby {
 namespace {
-
-// ---- what exists ----
-
-// Types of the contract. Those not in `kBuilt` are refused in words, so that a flow file written for them says why.
-constexpr std::string_view kContractTypes[] = {"duckdb",     "ducklake",  "postgres", "kafka",  "bufstream",
-                                               "s3",         "parquet",   "http",     "grpc",   "pgstream",
-                                               "clickhouse", "snowflake", "snowpipe", "iceberg"};
-constexpr std::string_view kBuilt = "duckdb, parquet, postgres, null";
-
-constexpr OptionSpec kSharedOptions[] = {
-    {.name = "write_mode", .allowed = "target or append"},
-    {.name = "schema", .allowed = "a schema name"},
-    {.name = "table", .allowed = "a table name, for a flow of one table"},
-    {.name = "batch_mode", .allowed = "target"},
-    {.name = "batch_resolution", .allowed = "none"},
-    {.name = "staging_schema", .allowed = "nothing: staging is a temporary table"},
-    {.name = "staging_table", .allowed = "nothing: staging is a temporary table"},
-    {.name = "staging_suffix", .allowed = "nothing: staging is a temporary table"},
-    {.name = "meta_table_enabled", .allowed = "true"},
-    {.name = "meta_schema", .allowed = "a schema name"},
-    {.name = "meta_table", .allowed = "a table name"},
-    {.name = "soft_delete", .allowed = "false"},
-    {.name = "type_mappings", .allowed = "a list like numeric=text,public.orders.total=text"},
-    {.name = "type_mappings_file", .allowed = "a file with a line like numeric=text for each type"},
-    {.name = "format", .allowed = kWireFormatsAllowed},
-};
-
-constexpr OptionSpec kDuckdbOptions[] = {
-    {.name = "dsn", .required = true, .allowed = "the path of a database file"},
-    {.name = "memory_limit", .allowed = "a size of at least 128MiB, like 512MiB"},
-    {.name = "threads", .allowed = "a number from 1 to 256"},
-    {.name = "release_file", .allowed = "true or false"},
-};
-
-constexpr OptionSpec kPostgresOptions[] = {
-    {.name = "dsn", .required = true, .allowed = "a PostgreSQL connection string"},
-};
-
-constexpr OptionSpec kParquetOptions[] = {
-    {.name = "path", .allowed = "a folder"},
-    {.name = "bucket", .allowed = "a bucket name"},
-    {.name = "prefix", .allowed = "a key prefix"},
-    {.name = "region", .allowed = "a region name"},
-    {.name = "endpoint", .allowed = "a URL"},
-    {.name = "access_key", .allowed = "an access key", .secret = true},
-    {.name = "secret_key", .allowed = "a secret key", .secret = true},
-    {.name = "session_token", .allowed = "a session token", .secret = true},
-    {.name = "force_path_style", .allowed = "true or false"},
-    {.name = "use_fips", .allowed = "true or false"},
-    {.name = "use_dualstack", .allowed = "true or false"},
-    {.name = "compression", .allowed = "none, snappy, gzip, zstd or lz4"},
-    {.name = "partition_by", .allowed = "col or col:day|hour|month|year, separated by commas"},
-    {.name = "roll_interval", .allowed = "a duration up to 24h, like 10s"},
-    {.name = "roll_bytes", .allowed = "a size like 128MiB"},
-};
-
-template <size_t N>
-constexpr auto WithShared(const OptionSpec (&own)[N]) {
-  std::array<OptionSpec, N + std::size(kSharedOptions)> all{};
-  std::copy(std::begin(own), std::end(own), all.begin());
-  std::copy(std::begin(kSharedOptions), std::end(kSharedOptions), all.begin() + N);
-  return all;
-}
-constexpr auto kDuckdb = WithShared(kDuckdbOptions);
-constexpr auto kPostgres = WithShared(kPostgresOptions);
-constexpr auto kParquet = WithShared(kParquetOptions);
 
 // ---- checks of single options ----
 
@@ -261,21 +194,6 @@ std::string_view WithoutModifier(std::string_view type) {
 
 }  // namespace
 
-absl::StatusOr<std::span<const OptionSpec>> DestinationOptions(std::string_view type) {
-  if (type == "duckdb") return std::span<const OptionSpec>(kDuckdb);
-  if (type == "postgres") return std::span<const OptionSpec>(kPostgres);
-  if (type == "parquet") return std::span<const OptionSpec>(kParquet);
-  if (type == "null") return std::span<const OptionSpec>(kSharedOptions);
-  const bool planned =
-      std::find(std::begin(kContractTypes), std::end(kContractTypes), type) != std::end(kContractTypes);
-  if (planned) {
-    return absl::UnimplementedError(
-        absl::StrCat("destination type '", type, "' is not implemented yet; this build can write to: ", kBuilt));
-  }
-  return absl::NotFoundError(
-      absl::StrCat("there is no destination type '", type, "'; this build can write to: ", kBuilt));
-}
-
 PgType TableOptions::MappedType(const Relation& relation, const Column& column) const {
   if (type_mappings.empty()) return column.type;
   const PgType& type = column.type;
@@ -291,12 +209,18 @@ PgType TableOptions::MappedType(const Relation& relation, const Column& column) 
   return text;
 }
 
+absl::StatusOr<CodecConfig> ParsePayloadOptions(const DestinationConfig& config) {
+  const WireFormat otherwise = config.wire_format == WireFormat::kUnspecified ? WireFormat::kJson : config.wire_format;
+  return ParseCodecOptions(config.options, otherwise, absl::StrCat(" of destination '", config.name, "'"));
+}
+
 absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const DestinationConfig& config) {
   ASSIGN_OR_RETURN(std::span<const OptionSpec> specs, DestinationOptions(type));
   RETURN_IF_ERROR(CheckNames(type, config, specs));
   const Reader reader(config, specs);
   RETURN_IF_ERROR(CheckShared(reader));
   RETURN_IF_ERROR(CheckOwn(type, reader));
+  if (SendsPayloads(type)) RETURN_IF_ERROR(ParsePayloadOptions(config).status());
 
   TableOptions result;
   if (const std::string* mode = reader.Find("write_mode")) {

@@ -3,27 +3,16 @@
 #define WALLABY_DESTINATION_OPTIONS_H_
 
 #include <map>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
 #include "change/relation.h"
+#include "codec/codec_options.h"
 #include "destination/destination.h"
+#include "destination/option_specs.h"
 
 namespace wallaby {
-
-// One option of a destination type. `allowed` is text for people ("target or append", "a duration").
-struct OptionSpec {
-  std::string_view name;
-  bool required = false;
-  std::string_view allowed;
-  bool secret = false;  // never shown; a DSN is shown without its password
-};
-
-// Every option of `type` (those of docs/destinations), for validation and for hiding secrets. NOT_FOUND for a type that
-// does not exist, UNIMPLEMENTED for one of the contract that this build cannot write to.
-absl::StatusOr<std::span<const OptionSpec>> DestinationOptions(std::string_view type);
 
 struct TableOptions {
   WriteMode write_mode = WriteMode::kTarget;
@@ -39,6 +28,10 @@ struct TableOptions {
   // The column's type after type_mappings.
   PgType MappedType(const Relation& relation, const Column& column) const;
 };
+
+// What a type that SendsPayloads() is told about its codec: the format is the option `format`, else the flow's
+// wire_format, else json. Part of ParseTableOptions().
+absl::StatusOr<CodecConfig> ParsePayloadOptions(const DestinationConfig& config);
 
 // Refuses unknown options, values out of range and missing required ones: "option write_mode of destination 'x': got
 // 'merge'; allowed: target or append".

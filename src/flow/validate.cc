@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "destination/options.h"
+#include "flow/destination_config.h"
 #include "flow/flow.h"
 #include "flow/mask.h"
 #include "flow/secret_reference.h"
@@ -90,11 +91,7 @@ absl::Status CheckDestination(const Flow& flow, const Endpoint& destination) {
     if (absl::IsNotFound(status)) return absl::InvalidArgumentError(status.message());
     return status;
   }
-  DestinationConfig config;
-  config.flow_id = flow.id;
-  config.name = destination.name;
-  config.options = destination.options;
-  return ParseTableOptions(destination.type, config).status();
+  return ParseTableOptions(destination.type, UnresolvedConfig(flow, destination)).status();
 }
 
 absl::Status CheckDestinations(const Flow& flow) {

@@ -9,7 +9,7 @@
 #include "base/failpoint.h"
 #include "base/sql_text.h"
 #include "base/status.h"
-#include "flow/secret_reference.h"
+#include "flow/destination_config.h"
 #include "pipeline/snapshot_plan.h"
 #include "pipeline/spool_stream.h"
 #include "telemetry/log.h"
@@ -89,10 +89,8 @@ absl::Status Attempt::OpenDestinations() {
 }
 
 absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& identity) {
-  DestinationConfig config;
+  ASSIGN_OR_RETURN(DestinationConfig config, ResolvedConfig(*c_.flow, endpoint));
   config.flow_id = identity;
-  config.name = endpoint.name;
-  ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
   config.generation = c_.generation;
   config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
   auto made = MakeDestination(endpoint.type, config);

@@ -9,7 +9,7 @@
 #include "base/failpoint.h"
 #include "base/status.h"
 #include "destination/destination.h"
-#include "flow/secret_reference.h"
+#include "flow/destination_config.h"
 #include "pipeline/instruments.h"
 #include "pipeline/table_holds.h"
 #include "telemetry/log.h"
@@ -109,12 +109,10 @@ ControlStore::DdlSettlement Settlement(const SchemaChange& change) {
   return end;
 }
 
-absl::Status ApplyAt(const std::string& identity, const Endpoint& endpoint, const SchemaChange& change,
-                     const DdlApplyOptions& options) {
-  DestinationConfig config;
+absl::Status ApplyAt(const Flow& flow, const std::string& identity, const Endpoint& endpoint,
+                     const SchemaChange& change, const DdlApplyOptions& options) {
+  ASSIGN_OR_RETURN(DestinationConfig config, ResolvedConfig(flow, endpoint));
   config.flow_id = identity;
-  config.name = endpoint.name;
-  ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
   config.generation = options.generation;
   config.memory_limit = options.memory_limit;
   ASSIGN_OR_RETURN(const std::unique_ptr<Destination> destination, MakeDestination(endpoint.type, config));
@@ -133,7 +131,7 @@ absl::Status ApplyEverywhere(ControlStore& store, const Flow& flow, const DdlEve
     const bool done = std::any_of(event.receipts.begin(), event.receipts.end(),
                                   [&](const DdlReceipt& receipt) { return receipt.destination == endpoint.name; });
     if (done) continue;
-    const absl::Status applied = ApplyAt(identity, endpoint, change, options);
+    const absl::Status applied = ApplyAt(flow, identity, endpoint, change, options);
     if (!applied.ok()) return Annotate(applied, absl::StrCat("destination ", endpoint.name));
     RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlReceipt));
     RETURN_IF_ERROR(store.PutDdlReceipt(event.id, endpoint.name));

@@ -237,4 +237,11 @@ absl::StatusOr<std::unique_ptr<PgConnection>> PgConnection::Connect(const std::s
       new PgConnection(conn, silence_limit, answer_limit));  // NOLINT: the constructor is private
 }
 
+std::string DatabaseOfDsn(const std::string& dsn) {
+  const auto parameters = ParseDsn(dsn);
+  if (!parameters.ok()) return "";
+  const auto database = parameters->find("dbname");
+  return database == parameters->end() ? "" : database->second;
+}
+
 }  // namespace wallaby

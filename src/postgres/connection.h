@@ -123,6 +123,9 @@ class PgConnection {
 // A status out of a failed result, by the mapping above.
 absl::Status StatusFromResult(const pg_result* result, std::string_view doing);
 
+// The database that a DSN names; empty when it names none or cannot be read.
+std::string DatabaseOfDsn(const std::string& dsn);
+
 }  // namespace wallaby
 
 #endif  // WALLABY_POSTGRES_CONNECTION_H_

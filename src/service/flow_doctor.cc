@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "destination/destination.h"
 #include "flow/ddl_event.h"
-#include "flow/secret_reference.h"
+#include "flow/destination_config.h"
 #include "postgres/doctor.h"
 #include "service/doctor_convert.h"
 #include "service/flow_convert.h"
@@ -40,10 +40,7 @@ std::vector<Diagnosis> DiagnoseSource(const Flow& flow, const FlowDoctorOptions&
 
 // A destination that is a server is connected to; what is a file is opened by its worker alone.
 absl::StatusOr<std::string> ReachDestination(const Flow& flow, const Endpoint& endpoint) {
-  DestinationConfig config;
-  config.flow_id = flow.id;
-  config.name = endpoint.name;
-  ASSIGN_OR_RETURN(config.options, ResolvedOptions(endpoint, EndpointKind::kDestination));
+  ASSIGN_OR_RETURN(DestinationConfig config, ResolvedConfig(flow, endpoint));
   RETURN_IF_ERROR(MakeDestination(endpoint.type, config).status());
   if (endpoint.type != "postgres") return "its options and its module are in order; its worker opens it";
   ASSIGN_OR_RETURN(const auto sql, ConnectToSource(config.options["dsn"], kDestinationLimit));

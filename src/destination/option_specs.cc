@@ -1,0 +1,189 @@
+#include "destination/option_specs.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/wire_format.h"
+#include "codec/codec_options.h"
+
+namespace wallaby {
+namespace {
+
+// ---- groups of options ----
+
+constexpr OptionSpec kShared[] = {
+    {.name = "write_mode", .allowed = "target or append"},
+    {.name = "schema", .allowed = "a schema name"},
+    {.name = "table", .allowed = "a table name, for a flow of one table"},
+    {.name = "batch_mode", .allowed = "target"},
+    {.name = "batch_resolution", .allowed = "none"},
+    {.name = "staging_schema", .allowed = "nothing: staging is a temporary table"},
+    {.name = "staging_table", .allowed = "nothing: staging is a temporary table"},
+    {.name = "staging_suffix", .allowed = "nothing: staging is a temporary table"},
+    {.name = "meta_table_enabled", .allowed = "true"},
+    {.name = "meta_schema", .allowed = "a schema name"},
+    {.name = "meta_table", .allowed = "a table name"},
+    {.name = "soft_delete", .allowed = "false"},
+    {.name = "type_mappings", .allowed = "a list like numeric=text,public.orders.total=text"},
+    {.name = "type_mappings_file", .allowed = "a file with a line like numeric=text for each type"},
+    {.name = "format", .allowed = kWireFormatsAllowed},
+};
+
+// Of a destination that writes through a codec.
+constexpr auto kCodec = [] {
+  std::array<OptionSpec, std::size(kCodecOptionSpecs)> specs{};
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const CodecOptionSpec& spec = kCodecOptionSpecs[i];
+    specs[i] = {.name = spec.name, .allowed = spec.allowed, .secret = spec.secret};
+  }
+  return specs;
+}();
+
+constexpr OptionSpec kDuckdbOwn[] = {
+    {.name = "dsn", .required = true, .allowed = "the path of a database file"},
+    {.name = "memory_limit", .allowed = "a size of at least 128MiB, like 512MiB"},
+    {.name = "threads", .allowed = "a number from 1 to 256"},
+    {.name = "release_file", .allowed = "true or false"},
+};
+
+constexpr OptionSpec kPostgresOwn[] = {
+    {.name = "dsn", .required = true, .allowed = "a PostgreSQL connection string"},
+};
+
+// Of parquet and s3.
+constexpr OptionSpec kObjectsOwn[] = {
+    {.name = "path", .allowed = "a folder"},
+    {.name = "bucket", .allowed = "a bucket name"},
+    {.name = "prefix", .allowed = "a key prefix"},
+    {.name = "region", .allowed = "a region name"},
+    {.name = "endpoint", .allowed = "a URL"},
+    {.name = "access_key", .allowed = "an access key", .secret = true},
+    {.name = "secret_key", .allowed = "a secret key", .secret = true},
+    {.name = "session_token", .allowed = "a session token", .secret = true},
+    {.name = "force_path_style", .allowed = "true or false"},
+    {.name = "use_fips", .allowed = "true or false"},
+    {.name = "use_dualstack", .allowed = "true or false"},
+    {.name = "compression", .allowed = "none, snappy, gzip, zstd or lz4"},
+    {.name = "partition_by", .allowed = "col or col:day|hour|month|year, separated by commas"},
+    {.name = "roll_interval", .allowed = "a duration up to 24h, like 10s"},
+    {.name = "roll_bytes", .allowed = "a size like 128MiB"},
+};
+
+// Of kafka and bufstream.
+constexpr OptionSpec kKafkaOwn[] = {
+    {.name = "brokers", .required = true, .allowed = "a list like host:9092,other:9092"},
+    {.name = "topic", .allowed = "a topic name; {schema} and {table} in it stand for the table's"},
+    {.name = "compression", .allowed = "none, gzip, snappy, lz4 or zstd"},
+    {.name = "acks", .allowed = "all, leader or none"},
+    {.name = "max_message_bytes", .allowed = "a size like 1MiB"},
+    {.name = "max_batch_bytes", .allowed = "a size like 1MiB"},
+    {.name = "max_record_bytes", .allowed = "a size like 1MiB"},
+    {.name = "oversize_policy", .allowed = "error or drop"},
+    {.name = "message_mode", .allowed = "batch or record"},
+    {.name = "key_mode", .allowed = "hash or raw"},
+    {.name = "transactional_id", .allowed = "a name"},
+    {.name = "transaction_timeout", .allowed = "a duration like 1m"},
+    {.name = "transaction_header", .allowed = "a header's name"},
+};
+
+constexpr OptionSpec kRetries[] = {
+    {.name = "timeout", .allowed = "a duration like 10s"},
+    {.name = "max_retries", .allowed = "a number"},
+    {.name = "backoff_base", .allowed = "a duration like 200ms"},
+    {.name = "backoff_max", .allowed = "a duration like 30s"},
+    {.name = "backoff_factor", .allowed = "a number of at least 1"},
+    {.name = "headers", .allowed = "Key:Value, separated by commas", .secret = true},
+};
+
+constexpr OptionSpec kHttpOwn[] = {
+    {.name = "url", .required = true, .allowed = "an http or https URL"},
+    {.name = "method", .allowed = "POST, PUT or PATCH"},
+    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
+    {.name = "idempotency_header", .allowed = "a header's name"},
+    {.name = "transaction_header", .allowed = "a header's name"},
+    {.name = "dedupe_window", .allowed = "a duration like 10m"},
+};
+
+constexpr OptionSpec kGrpcOwn[] = {
+    {.name = "endpoint", .required = true, .allowed = "host:port"},
+    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
+    {.name = "insecure", .allowed = "true or false"},
+    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
+    {.name = "tls_server_name", .allowed = "a host name"},
+    {.name = "flow_id", .allowed = "a flow's id"},
+    {.name = "destination", .allowed = "a name"},
+};
+
+constexpr OptionSpec kPgstreamOwn[] = {
+    {.name = "dsn", .allowed = "a PostgreSQL connection string"},
+    {.name = "stream", .required = true, .allowed = "a stream's name"},
+};
+
+// ---- types ----
+
+template <size_t... N>
+constexpr auto Join(const OptionSpec (&... groups)[N]) {
+  std::array<OptionSpec, (N + ...)> all{};
+  auto next = all.begin();
+  ((next = std::copy(std::begin(groups), std::end(groups), next)), ...);
+  return all;
+}
+template <size_t N, size_t M>
+constexpr auto Join(const std::array<OptionSpec, N>& first, const std::array<OptionSpec, M>& second) {
+  std::array<OptionSpec, N + M> all{};
+  std::copy(second.begin(), second.end(), std::copy(first.begin(), first.end(), all.begin()));
+  return all;
+}
+
+constexpr auto kNull = Join(kShared);
+constexpr auto kDuckdb = Join(kDuckdbOwn, kShared);
+constexpr auto kPostgres = Join(kPostgresOwn, kShared);
+constexpr auto kParquet = Join(kObjectsOwn, kShared);
+constexpr auto kS3 = Join(Join(kObjectsOwn, kShared), kCodec);
+constexpr auto kKafka = Join(Join(kKafkaOwn, kShared), kCodec);
+constexpr auto kHttp = Join(Join(kHttpOwn, kRetries, kShared), kCodec);
+constexpr auto kGrpc = Join(Join(kGrpcOwn, kRetries, kShared), kCodec);
+constexpr auto kPgstream = Join(Join(kPgstreamOwn, kShared), kCodec);
+
+struct Type {
+  std::string_view name;
+  std::span<const OptionSpec> options;  // empty: not built yet; refused in words, so that its flow file says why
+};
+constexpr Type kTypes[] = {
+    {"duckdb", kDuckdb}, {"parquet", kParquet}, {"postgres", kPostgres}, {"null", kNull},
+    {"ducklake", {}},    {"kafka", {}},         {"bufstream", {}},       {"s3", {}},
+    {"http", {}},        {"grpc", {}},          {"pgstream", {}},        {"clickhouse", {}},
+    {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},
+};
+
+std::string BuiltTypes() {
+  std::string names;
+  for (const Type& type : kTypes) {
+    if (!type.options.empty()) absl::StrAppend(&names, names.empty() ? "" : ", ", type.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<std::span<const OptionSpec>> DestinationOptions(std::string_view type) {
+  const Type* found = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.name == type; });
+  if (found == std::end(kTypes)) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no destination type '", type, "'; this build can write to: ", BuiltTypes()));
+  }
+  if (!found->options.empty()) return found->options;
+  return absl::UnimplementedError(
+      absl::StrCat("destination type '", type, "' is not implemented yet; this build can write to: ", BuiltTypes()));
+}
+
+bool SendsPayloads(std::string_view type) {
+  const auto options = DestinationOptions(type);
+  return options.ok() && std::any_of(options->begin(), options->end(),
+                                     [](const OptionSpec& spec) { return spec.name == kCodecOptionSpecs[0].name; });
+}
+
+}  // namespace wallaby
