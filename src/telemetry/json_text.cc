@@ -21,7 +21,10 @@ size_t Utf8Length(std::string_view text) {
   return length;
 }
 
-void AppendJsonString(std::string_view text, std::string* out) {
+namespace {
+
+// A string with its quotes.
+void AppendQuoted(std::string_view text, std::string* out) {
   static constexpr char kHex[] = "0123456789abcdef";
   *out += '"';
   while (!text.empty()) {
@@ -49,11 +52,13 @@ void AppendJsonString(std::string_view text, std::string* out) {
   *out += '"';
 }
 
+}  // namespace
+
 void AppendJsonMember(std::string_view key, std::string_view value, std::string* out) {
   *out += out->size() > 1 ? "," : "";
-  AppendJsonString(key, out);
+  AppendQuoted(key, out);
   *out += ':';
-  AppendJsonString(value, out);
+  AppendQuoted(value, out);
 }
 
 std::string ValidUtf8(std::string_view text) {

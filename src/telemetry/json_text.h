@@ -13,10 +13,7 @@ size_t Utf8Length(std::string_view text);
 // The text with "?" for each byte that is not UTF-8.
 std::string ValidUtf8(std::string_view text);
 
-// A string with its quotes. What is not UTF-8 becomes U+FFFD.
-void AppendJsonString(std::string_view text, std::string* out);
-
-// "key":"value", with a comma before it unless `out` holds only the opening brace.
+// "key":"value", with a comma before it unless `out` holds only the opening brace. What is not UTF-8 becomes U+FFFD.
 void AppendJsonMember(std::string_view key, std::string_view value, std::string* out);
 
 }  // namespace wallaby
