@@ -71,6 +71,7 @@ absl::StatusOr<Dispatch> MakeDbosDispatch(const Stores& stores, const Settings& 
   options.application = settings.dbos_app;
   options.queue = settings.dbos_queue;
   options.schedule = settings.dbos_schedule;
+  options.spools = !settings.spool_dir.empty();
   options.run.config_file = settings.config_file;
   options.run.max_retries = settings.dbos_max_retries;
   auto dispatcher = std::make_unique<DbosDispatcher>(stores.control.get(), stores.checkpoints(), options);
@@ -91,6 +92,7 @@ absl::StatusOr<Dispatch> MakeDispatch(const Stores& stores, const Settings& sett
   if (settings.kubernetes.enabled) {
     KubernetesDispatcherOptions options;
     options.settings = settings.kubernetes;
+    options.spools = !settings.spool_dir.empty();
     RETURN_IF_ERROR(CompleteJobEnvironment(settings, &options.settings));
     ASSIGN_OR_RETURN(std::unique_ptr<Dispatcher> dispatcher,
                      MakeKubernetesDispatcher(stores.control.get(), std::move(options)));
