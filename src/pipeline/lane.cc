@@ -98,6 +98,10 @@ void Lane::Run() {
   const TraceFlowScope traced(LaneCursorId(context_.flow->id, endpoint_.name), context_.generation);
   TraceEvent(spec::kStart, "Running", {});
   Log(LogLevel::kInfo, "a destination goes on at its own pace", {{"destination", endpoint_.name}});
+  if (const auto at = checkpoints_.Get(); at.ok() && at->has_value()) {
+    std::lock_guard lock(mutex_);
+    last_.position = (*at)->lsn;
+  }
   Backoff backoff(absl::Milliseconds(500), absl::Seconds(30));
   while (!end_.Wait(absl::ZeroDuration())) {
     const int64_t before = report().changes;

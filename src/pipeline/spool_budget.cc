@@ -73,7 +73,7 @@ absl::StatusOr<std::optional<SpoolBudget::Holder>> SpoolBudget::HolderOf(const s
   const auto flow = store_->GetFlow(FlowOfCursor(cursor_id));
   if (absl::IsNotFound(flow.status())) return std::nullopt;
   RETURN_IF_ERROR(flow.status());
-  // Whether a destination's cursor is still needed, its flow's worker sees to when it starts: an update may be undone.
+  // One that was taken out of its flow holds nothing.
   const std::string destination = DestinationOfCursor(cursor_id);
   const auto& all = flow->flow.destinations;
   if (!destination.empty() && std::none_of(all.begin(), all.end(), [&destination](const Endpoint& endpoint) {

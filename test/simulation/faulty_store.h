@@ -120,9 +120,7 @@ class FaultyStore final : public ControlStore {
     return Call("lanes", [&](ControlStore& s) { return s.Lanes(flow_id); });
   }
   absl::Status BeginLane(const std::string& flow_id, const std::string& destination,
-                         const Checkpoint& checkpoint) override {
-    return Write("begin lane", [&](ControlStore& s) { return s.BeginLane(flow_id, destination, checkpoint); });
-  }
+                         const Checkpoint& checkpoint) override;
   absl::Status PutLaneCheckpoint(const std::string& flow_id, const std::string& destination,
                                  const Checkpoint& checkpoint) override;
   absl::Status SettleLaneDdl(const std::string& flow_id, const std::string& destination,
