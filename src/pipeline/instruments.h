@@ -55,6 +55,7 @@ class MeasuredCheckpointStore final : public CheckpointStore {
   MeasuredCheckpointStore(std::unique_ptr<CheckpointStore> store, Clock* clock, const std::string& backend);
   absl::StatusOr<std::optional<Checkpoint>> Get() override;
   absl::Status Put(const Checkpoint& checkpoint) override;
+  absl::Status Reset(const Checkpoint& checkpoint) override { return store_->Reset(checkpoint); }
 
  private:
   const std::unique_ptr<CheckpointStore> store_;

@@ -51,6 +51,17 @@ inline constexpr MetricDef kDestinationQueueLimit = {"wallaby.destination.queue.
                                                      "What may wait there before the worker stops reading"};
 inline constexpr MetricDef kDestinationBusy = {"wallaby.destination.busy", MetricKind::kGauge, "s",
                                                "How long the destination has been at one write or commit"};
+inline constexpr MetricDef kDestinationLag = {"wallaby.destination.lag", MetricKind::kGauge, "By",
+                                              "WAL of the source that is not durable at the destination"};
+inline constexpr MetricDef kDestinationLagTime = {
+    "wallaby.destination.lag.time", MetricKind::kGauge, "s",
+    "Age of the newest transaction that is durable at the destination; 0 when nothing is on its way there"};
+inline constexpr MetricDef kDestinationFailing = {
+    "wallaby.destination.failing", MetricKind::kGauge, "s",
+    "Time since the destination fails and nothing gets on there; 0 while it does not"};
+inline constexpr MetricDef kDestinationFailed = {
+    "wallaby.destination.failed", MetricKind::kGauge, "",
+    "1 while the destination is given up until the flow's next start and the others go on, else 0"};
 inline constexpr MetricDef kWorkerFailing = {"wallaby.worker.failing", MetricKind::kGauge, "s",
                                              "Time since attempts to run the flow fail and nothing gets on"};
 inline constexpr MetricDef kSpoolSize = {"wallaby.spool.size", MetricKind::kGauge, "By",
@@ -107,7 +118,7 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 45> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -123,6 +134,10 @@ inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationQueue,
                                                                  &kDestinationQueueLimit,
                                                                  &kDestinationBusy,
+                                                                 &kDestinationLag,
+                                                                 &kDestinationLagTime,
+                                                                 &kDestinationFailing,
+                                                                 &kDestinationFailed,
                                                                  &kWorkerFailing,
                                                                  &kSpoolSize,
                                                                  &kSpoolLimit,
