@@ -19,6 +19,7 @@
 #include "flow/flow.h"
 #include "pgoutput/assembler.h"
 #include "pipeline/ddl_watch.h"
+#include "pipeline/dead_letters.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
 #include "pipeline/source.h"
@@ -93,7 +94,7 @@ struct AttemptReport {
 // tables that waited for a schema change while the flow went on, in attempt_catch_up.cc.
 class Attempt {
  public:
-  explicit Attempt(AttemptContext* context) : c_(*context) {}
+  explicit Attempt(AttemptContext* context) : c_(*context), dead_letters_(context->store, context->flow->id) {}
   // OK: stopped, drained or (backfill) done.
   absl::Status Run();
   // From any thread.
@@ -178,6 +179,7 @@ class Attempt {
                          std::optional<HeldTransaction>* held);
 
   AttemptContext& c_;
+  StoredDeadLetters dead_letters_;  // before the destinations, which use it
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::vector<OpenDestination> open_;
   std::unique_ptr<SourceSession> session_;
