@@ -141,6 +141,7 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   if (flow.has_spool()) fields.Add("spool", SpoolText(flow.spool()));
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
   if (!flow.held_tables().empty()) fields.Add("held tables", HeldText(flow));
+  if (flow.dead_letters() > 0) fields.Add("dead letters", absl::StrCat(flow.dead_letters()));
   fields.Add("activity", flow.activity());
   fields.Add("last error", flow.error());
   const bool copying = std::any_of(flow.tables().begin(), flow.tables().end(),
