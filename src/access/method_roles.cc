@@ -42,6 +42,12 @@ constexpr Rpc kRpcs[] = {
     {"/wallaby.v1.CheckpointService/ListCheckpoints", Role::kViewer, kReads},
     {"/wallaby.v1.CheckpointService/PutCheckpoint", Role::kAdmin, kChanges},
 
+    {"/wallaby.v1.DeadLetterService/ListDeadLetters", Role::kViewer, kReads},
+    // Shows rows.
+    {"/wallaby.v1.DeadLetterService/GetDeadLetter", Role::kOperator, kReads},
+    {"/wallaby.v1.DeadLetterService/ReplayDeadLetters", Role::kOperator, kChanges},
+    {"/wallaby.v1.DeadLetterService/DropDeadLetters", Role::kAdmin, kChanges},
+
     {"/wallaby.v1.SourceService/ListSlots", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/GetSlot", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/ListPublicationTables", Role::kViewer, kReads},

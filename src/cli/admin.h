@@ -32,6 +32,7 @@ Command DoctorCommand();
 CommandGroup FlowCommands();
 CommandGroup DdlCommands();
 CommandGroup CheckpointCommands();
+CommandGroup DeadLetterCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();
 CommandGroup TraceCommands();

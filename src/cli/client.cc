@@ -278,6 +278,26 @@ absl::StatusOr<v1::ListCheckpointsResponse> Client::Call(const v1::ListCheckpoin
                            v1::CheckpointService::NewStub(connection_->channel), request, kLimit);
 }
 
+absl::StatusOr<v1::ListDeadLettersResponse> Client::Call(const v1::ListDeadLettersRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::ListDeadLetters,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kLimit);
+}
+
+absl::StatusOr<v1::DeadLetter> Client::Call(const v1::GetDeadLetterRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::GetDeadLetter,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kLimit);
+}
+
+absl::StatusOr<v1::ReplayDeadLettersResponse> Client::Call(const v1::ReplayDeadLettersRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::ReplayDeadLetters,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kApplyLimit);
+}
+
+absl::StatusOr<v1::DropDeadLettersResponse> Client::Call(const v1::DropDeadLettersRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::DropDeadLetters,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kLimit);
+}
+
 absl::StatusOr<v1::ListSlotsResponse> Client::Call(const v1::ListSlotsRequest& request) {
   return connection_->Call(&v1::SourceService::Stub::ListSlots, v1::SourceService::NewStub(connection_->channel),
                            request, kLimit);

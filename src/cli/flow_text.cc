@@ -163,6 +163,7 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   for (const v1::DestinationStatus& status : flow.destination_status()) {
     if (flow.destination_status_size() > 1) fields.Add(absl::StrCat("to ", status.name()), DestinationText(status, now));
   }
+  if (flow.dead_letters() > 0) fields.Add("dead letters", absl::StrCat(flow.dead_letters()));
   fields.Add("activity", flow.activity());
   fields.Add("last error", flow.error());
   const bool copying = std::any_of(flow.tables().begin(), flow.tables().end(),

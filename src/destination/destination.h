@@ -26,6 +26,7 @@
 #include "change/append_rows.h"
 #include "change/change_batch.h"
 #include "change/schema_change.h"
+#include "destination/dead_letter.h"
 
 namespace wallaby {
 
@@ -44,6 +45,8 @@ struct DestinationConfig {
   int64_t generation = 0;
   // Bytes that the destination may hold in memory of its own accord.
   int64_t memory_limit = 64 << 20;
+  // Where requests go that a receiver does not take; outlives the destination. Null: none can be kept.
+  DeadLetterSink* dead_letters = nullptr;
 };
 
 // What a destination holds durably for a flow.
@@ -129,6 +132,13 @@ class Destination {
   // what is done already, so that it may be called again after a crash. Durable on return. After Open(), with nothing
   // written that is not committed. Errors name table, column and remedy.
   virtual absl::Status ApplyDdl(const SchemaChange& change) = 0;
+
+  // ---- receivers ----
+  // Sends a dead letter's request once more, with its key and its bytes; without Open(), and while a worker sends
+  // others. OK when it was taken. Not for destinations that write rows.
+  virtual absl::Status Resend(const PushRequest& /*request*/) {
+    return absl::UnimplementedError("this type of destination has no requests that could be sent again");
+  }
 };
 
 // Makes the destination for a type of the flow file ("duckdb", "postgres", "parquet", "null"). Heavy ones are modules

@@ -89,30 +89,40 @@ constexpr OptionSpec kKafkaOwn[] = {
     {.name = "transaction_header", .allowed = "a header's name"},
 };
 
-constexpr OptionSpec kRetries[] = {
-    {.name = "timeout", .allowed = "a duration like 10s"},
-    {.name = "max_retries", .allowed = "a number"},
-    {.name = "backoff_base", .allowed = "a duration like 200ms"},
-    {.name = "backoff_max", .allowed = "a duration like 30s"},
-    {.name = "backoff_factor", .allowed = "a number of at least 1"},
+// Of http and grpc.
+constexpr OptionSpec kPushOwn[] = {
+    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
+    {.name = "timeout", .allowed = "a duration from 1ms to 1h, like 10s"},
+    {.name = "max_retries", .allowed = "a number from 0 to 1000"},
+    {.name = "backoff_base", .allowed = "a duration from 1ms to 1h, like 200ms"},
+    {.name = "backoff_max", .allowed = "a duration from 1ms to 1h, like 30s"},
+    {.name = "backoff_factor", .allowed = "a number from 1 to 100"},
     {.name = "headers", .allowed = "Key:Value, separated by commas", .secret = true},
+    {.name = "batch_records", .allowed = "a number from 1 to 1000000"},
+    {.name = "batch_bytes", .allowed = "a size from 1KiB to 64MiB, like 1MiB"},
+    {.name = "parallelism", .allowed = "a number from 1 to 64"},
+    {.name = "dedupe_window", .allowed = "a duration like 1m; 0 turns it off"},
+    {.name = "on_reject", .allowed = "fail or dead_letter"},
+    {.name = "on_retry_exhaustion", .allowed = "retry or dead_letter"},
+    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
+    {.name = "tls_cert_file", .allowed = "a file with a PEM certificate; tls_key_file goes with it"},
+    {.name = "tls_key_file", .allowed = "a file with a PEM key; tls_cert_file goes with it"},
 };
 
 constexpr OptionSpec kHttpOwn[] = {
     {.name = "url", .required = true, .allowed = "an http or https URL"},
     {.name = "method", .allowed = "POST, PUT or PATCH"},
-    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
     {.name = "idempotency_header", .allowed = "a header's name"},
     {.name = "transaction_header", .allowed = "a header's name"},
-    {.name = "dedupe_window", .allowed = "a duration like 10m"},
+    {.name = "signing_secret", .allowed = "whsec_ and base64; several are separated by blanks", .secret = true},
 };
 
 constexpr OptionSpec kGrpcOwn[] = {
     {.name = "endpoint", .required = true, .allowed = "host:port"},
-    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
     {.name = "insecure", .allowed = "true or false"},
-    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
     {.name = "tls_server_name", .allowed = "a host name"},
+    {.name = "token", .allowed = "a bearer token", .secret = true},
+    {.name = "max_message_bytes", .allowed = "a size from 1KiB to 1GiB, like 4MiB"},
     {.name = "flow_id", .allowed = "a flow's id"},
     {.name = "destination", .allowed = "a name"},
 };
@@ -144,8 +154,8 @@ constexpr auto kPostgres = Join(kPostgresOwn, kShared);
 constexpr auto kParquet = Join(kObjectsOwn, kShared);
 constexpr auto kS3 = Join(Join(kObjectsOwn, kShared), kCodec);
 constexpr auto kKafka = Join(Join(kKafkaOwn, kShared), kCodec);
-constexpr auto kHttp = Join(Join(kHttpOwn, kRetries, kShared), kCodec);
-constexpr auto kGrpc = Join(Join(kGrpcOwn, kRetries, kShared), kCodec);
+constexpr auto kHttp = Join(Join(kHttpOwn, kPushOwn, kShared), kCodec);
+constexpr auto kGrpc = Join(Join(kGrpcOwn, kPushOwn, kShared), kCodec);
 constexpr auto kPgstream = Join(Join(kPgstreamOwn, kShared), kCodec);
 
 struct Type {
@@ -155,7 +165,7 @@ struct Type {
 constexpr Type kTypes[] = {
     {"duckdb", kDuckdb}, {"parquet", kParquet}, {"postgres", kPostgres}, {"null", kNull},
     {"ducklake", {}},    {"kafka", {}},         {"bufstream", {}},       {"s3", {}},
-    {"http", {}},        {"grpc", {}},          {"pgstream", {}},        {"clickhouse", {}},
+    {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", {}},        {"clickhouse", {}},
     {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},
 };
 

@@ -108,6 +108,7 @@ absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& ident
   config.flow_id = identity;
   config.generation = c_.generation;
   config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
+  config.dead_letters = &dead_letters_;
   auto made = MakeDestination(endpoint.type, config);
   if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
   RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));

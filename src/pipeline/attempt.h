@@ -19,6 +19,7 @@
 #include "flow/flow.h"
 #include "pgoutput/assembler.h"
 #include "pipeline/ddl_watch.h"
+#include "pipeline/dead_letters.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
 #include "pipeline/source.h"
@@ -106,7 +107,7 @@ bool IsFenced(const absl::Status& status);
 // at their own pace in attempt_lanes.cc.
 class Attempt {
  public:
-  explicit Attempt(AttemptContext* context) : c_(*context) {}
+  explicit Attempt(AttemptContext* context) : c_(*context), dead_letters_(context->store, context->flow->id) {}
   // OK: stopped, drained or (backfill) done.
   absl::Status Run();
   // From any thread.
@@ -219,6 +220,7 @@ class Attempt {
                          std::optional<HeldTransaction>* held);
 
   AttemptContext& c_;
+  StoredDeadLetters dead_letters_;  // before the destinations, which use it
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::vector<OpenDestination> open_;
   std::unique_ptr<SourceSession> session_;

@@ -30,6 +30,10 @@ Counter& DdlApplied(const std::string& flow_id, const std::string& type) {
   return Registry().GetCounter(kDdlApplied, {{"type", type}, {"flow_id", flow_id}});
 }
 
+Counter& DeadLetters(const std::string& destination) {
+  return Registry().GetCounter(kDeadLetters, {{"destination", destination}});
+}
+
 // A batch on its way; what is shared is the batch inside.
 struct TrackedBatch {
   std::unique_ptr<ChangeBatch> batch;
@@ -58,6 +62,7 @@ void PrepareInstruments(const Flow& flow, const std::string& checkpoint_backend)
   for (const Endpoint& endpoint : flow.destinations) {
     WriterInstruments{endpoint.name};
     DdlApplied(flow.id, endpoint.type);
+    if (endpoint.type == "http" || endpoint.type == "grpc") DeadLetters(endpoint.name);
   }
   for (const absl::StatusCode code : kErrorCodes) Registry().GetCounter(kErrors, {{"error_type", ErrorType(code)}});
   Registry().GetCounter(kErrors, {{"error_type", "other"}});
@@ -90,6 +95,10 @@ WriterInstruments::WriterInstruments(const std::string& destination)
 
 void CountError(const absl::Status& error) {
   Registry().GetCounter(kErrors, {{"error_type", ErrorType(error.code())}}).Add();
+}
+
+void CountDeadLetter(const std::string& destination) {
+  DeadLetters(destination).Add();
 }
 
 void CountDdlApplied(const std::string& flow_id, const std::string& destination_type) {

@@ -45,6 +45,8 @@ struct WriterInstruments {
 
 // An attempt ended by this error.
 void CountError(const absl::Status& error);
+// A request of this destination became a dead letter.
+void CountDeadLetter(const std::string& destination);
 // A destination of this type ("duckdb") has followed a schema change. Also in the control plane, which names the flow.
 void CountDdlApplied(const std::string& flow_id, const std::string& destination_type);
 

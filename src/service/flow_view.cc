@@ -84,6 +84,8 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
   proto->set_error(stored.last_error);
   RETURN_IF_ERROR(FillCheckpoint(id, proto));
   RETURN_IF_ERROR(FillDdl(id, proto));
+  ASSIGN_OR_RETURN(const int64_t dead_letters, store_->CountDeadLetters(id));
+  proto->set_dead_letters(dead_letters);
   ASSIGN_OR_RETURN(const std::optional<WorkerReport> report, store_->GetReport(id));
   const bool fresh = FillWorker(stored, report, proto);
   RETURN_IF_ERROR(FillDestinations(stored.flow, fresh ? &*report : nullptr, proto));

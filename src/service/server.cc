@@ -20,6 +20,7 @@
 #include "service/call_guard.h"
 #include "service/checkpoint_service.h"
 #include "service/ddl_service.h"
+#include "service/dead_letter_service.h"
 #include "service/flow_service.h"
 #include "service/grpc_metrics.h"
 #include "service/guarded_service.h"
@@ -51,7 +52,8 @@ class GrpcControlServer final : public ControlServer {
         flows_(store, checkpoints, dispatcher, settings, slots),
         checkpoints_(store, checkpoints, dispatcher),
         sources_(store, dispatcher, settings.ddl),
-        ddl_(store) {
+        ddl_(store),
+        dead_letters_(store) {
     AddMethods();
   }
 
@@ -87,6 +89,7 @@ class GrpcControlServer final : public ControlServer {
     builder.RegisterService(&guarded_checkpoints_);
     builder.RegisterService(&guarded_sources_);
     builder.RegisterService(&guarded_ddl_);
+    builder.RegisterService(&guarded_dead_letters_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(
@@ -134,6 +137,10 @@ class GrpcControlServer final : public ControlServer {
     guarded_ddl_.Add("RejectDDL", &DdlServiceImpl::RejectDDL);
     guarded_ddl_.Add("ApplyDDL", &DdlServiceImpl::ApplyDDL);
     guarded_ddl_.Add("MarkDDLApplied", &DdlServiceImpl::MarkDDLApplied);
+    guarded_dead_letters_.Add("ListDeadLetters", &DeadLetterServiceImpl::ListDeadLetters);
+    guarded_dead_letters_.Add("GetDeadLetter", &DeadLetterServiceImpl::GetDeadLetter);
+    guarded_dead_letters_.Add("ReplayDeadLetters", &DeadLetterServiceImpl::ReplayDeadLetters);
+    guarded_dead_letters_.Add("DropDeadLetters", &DeadLetterServiceImpl::DropDeadLetters);
   }
 
   void TellHealth() {
@@ -146,7 +153,7 @@ class GrpcControlServer final : public ControlServer {
     }
     server_->GetHealthCheckService()->SetServingStatus(healthy_);
     for (const char* service : {"wallaby.v1.FlowService", "wallaby.v1.CheckpointService", "wallaby.v1.SourceService",
-                                "wallaby.v1.DDLService"}) {
+                                "wallaby.v1.DDLService", "wallaby.v1.DeadLetterService"}) {
       server_->GetHealthCheckService()->SetServingStatus(service, healthy_);
     }
   }
@@ -157,10 +164,12 @@ class GrpcControlServer final : public ControlServer {
   CheckpointServiceImpl checkpoints_;
   SourceServiceImpl sources_;
   DdlServiceImpl ddl_;
+  DeadLetterServiceImpl dead_letters_;
   GuardedService<FlowServiceImpl> guarded_flows_{"wallaby.v1.FlowService", &flows_, &guard_};
   GuardedService<CheckpointServiceImpl> guarded_checkpoints_{"wallaby.v1.CheckpointService", &checkpoints_, &guard_};
   GuardedService<SourceServiceImpl> guarded_sources_{"wallaby.v1.SourceService", &sources_, &guard_};
   GuardedService<DdlServiceImpl> guarded_ddl_{"wallaby.v1.DDLService", &ddl_, &guard_};
+  GuardedService<DeadLetterServiceImpl> guarded_dead_letters_{"wallaby.v1.DeadLetterService", &dead_letters_, &guard_};
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   bool healthy_ = true;  // of the health thread, once that runs

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/lsn.h"
+#include "destination/dead_letter.h"
 #include "flow/ddl_event.h"
 #include "flow/flow.h"
 
@@ -141,6 +142,18 @@ struct TableHold {
   friend bool operator==(const TableHold&, const TableHold&) = default;
 };
 
+// A request that a receiver did not take.
+struct StoredDeadLetter {
+  int64_t id = 0;  // rises
+  DeadLetter letter;
+  int64_t bytes = 0;  // of the payload, which lists leave out
+  absl::Time at;      // kept last
+};
+
+// What a flow may keep of them.
+inline constexpr int64_t kMostDeadLetters = 10'000;
+inline constexpr int64_t kMostDeadLetterBytes = 256 << 20;
+
 class ControlStore {
  public:
   virtual ~ControlStore() = default;
@@ -251,6 +264,18 @@ class ControlStore {
                                      const std::vector<LaneDdl>& events) = 0;
   // With its shapes. OK when there is none.
   virtual absl::Status ForgetLane(const std::string& flow_id, const std::string& destination) = 0;
+
+  // ---- dead letters ----
+  // In the place of what is kept for the same destination and key. FAILED_PRECONDITION when the flow has
+  // kMostDeadLetters or kMostDeadLetterBytes of them.
+  virtual absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) = 0;
+  // In order of id, those after `after_id`, at most `limit`, without payloads. Empty `destination`: of all.
+  virtual absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id,
+                                                                    const std::string& destination, int64_t after_id,
+                                                                    int limit) = 0;
+  virtual absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) = 0;
+  virtual absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) = 0;
+  virtual absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) = 0;
 
   // ---- workers ----
   virtual absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) = 0;

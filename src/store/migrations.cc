@@ -169,7 +169,35 @@ ALTER TABLE @shapes_by_lane RENAME TO table_shapes;
 ALTER TABLE @worker_reports ADD COLUMN destinations TEXT NOT NULL DEFAULT '[]';
 )sql";
 
-constexpr std::array<std::string_view, 6> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5, kStep6};
+// Requests that receivers did not take. The payload is base64, or sealed; it comes last, so that lists need not read
+// it.
+constexpr std::string_view kStep7 = R"sql(
+CREATE TABLE @dead_letters (
+  id {id_column},
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  destination {text_by_byte} NOT NULL,
+  request_key {text_by_byte} NOT NULL,
+  schema_name TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  first_lsn BIGINT NOT NULL,
+  first_seq BIGINT NOT NULL,
+  last_lsn BIGINT NOT NULL,
+  last_seq BIGINT NOT NULL,
+  transaction_id BIGINT NOT NULL,
+  records BIGINT NOT NULL,
+  payload_mode TEXT NOT NULL,
+  format TEXT NOT NULL,
+  content_type TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  bytes BIGINT NOT NULL,
+  payload TEXT NOT NULL,
+  UNIQUE (flow_id, destination, request_key)
+);
+)sql";
+
+constexpr std::array<std::string_view, 7> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5, kStep6, kStep7};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

@@ -122,6 +122,23 @@ class SplitStore final : public ControlStore {
     return control_->ForgetLane(flow_id, destination);
   }
 
+  absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) override {
+    return control_->PutDeadLetter(flow_id, letter);
+  }
+  absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id, const std::string& destination,
+                                                            int64_t after_id, int limit) override {
+    return control_->DeadLetters(flow_id, destination, after_id, limit);
+  }
+  absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) override {
+    return control_->GetDeadLetter(flow_id, id);
+  }
+  absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) override {
+    return control_->DeleteDeadLetter(flow_id, id);
+  }
+  absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) override {
+    return control_->CountDeadLetters(flow_id);
+  }
+
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override {
     return control_->PutReport(flow_id, report);
   }

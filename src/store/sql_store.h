@@ -1,6 +1,6 @@
 // SqlStore: ControlStore over a SqlDatabase. One class; its methods stand in one file per subject (flow_store.cc,
 // lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, table_hold_store.cc, lane_store.cc,
-// attempt_store.cc).
+// dead_letter_store.cc, attempt_store.cc).
 #ifndef WALLABY_STORE_SQL_STORE_H_
 #define WALLABY_STORE_SQL_STORE_H_
 
@@ -83,6 +83,13 @@ class SqlStore final : public ControlStore {
   absl::Status SettleLaneDdl(const std::string& flow_id, const std::string& destination,
                              const std::vector<LaneDdl>& events) override;
   absl::Status ForgetLane(const std::string& flow_id, const std::string& destination) override;
+
+  absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) override;
+  absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id, const std::string& destination,
+                                                            int64_t after_id, int limit) override;
+  absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) override;
+  absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) override;
+  absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) override;
 
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override;
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override;

@@ -80,6 +80,8 @@ inline constexpr MetricDef kDestinationWriteLatency = {"wallaby.destination.writ
 inline constexpr MetricDef kDestinationCommitLatency = {"wallaby.destination.commit.latency", MetricKind::kHistogram,
                                                         "s", "Time in which a destination makes durable what it took",
                                                         kSecondBounds};
+inline constexpr MetricDef kDeadLetters = {"wallaby.destination.dead_letters", MetricKind::kCounter, "{request}",
+                                           "Requests that a receiver did not take and that were kept as dead letters"};
 inline constexpr MetricDef kDdlApplied = {"wallaby.destination.ddl.applied", MetricKind::kCounter, "{event}",
                                           "Schema changes that a destination has followed, by the destination's type"};
 inline constexpr MetricDef kCheckpointCommits = {"wallaby.checkpoints.commits", MetricKind::kCounter, "{checkpoint}",
@@ -118,7 +120,7 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 45> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 46> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -146,6 +148,7 @@ inline constexpr std::array<const MetricDef*, 45> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationWrites,
                                                                  &kDestinationWriteLatency,
                                                                  &kDestinationCommitLatency,
+                                                                 &kDeadLetters,
                                                                  &kDdlApplied,
                                                                  &kCheckpointCommits,
                                                                  &kCheckpointGetLatency,

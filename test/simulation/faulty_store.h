@@ -131,6 +131,23 @@ class FaultyStore final : public ControlStore {
     return Write("forget lane", [&](ControlStore& s) { return s.ForgetLane(flow_id, destination); });
   }
 
+  absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) override {
+    return Write("put dead letter", [&](ControlStore& s) { return s.PutDeadLetter(flow_id, letter); });
+  }
+  absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id, const std::string& destination,
+                                                            int64_t after_id, int limit) override {
+    return Call("dead letters", [&](ControlStore& s) { return s.DeadLetters(flow_id, destination, after_id, limit); });
+  }
+  absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) override {
+    return Call("get dead letter", [&](ControlStore& s) { return s.GetDeadLetter(flow_id, id); });
+  }
+  absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) override {
+    return Write("delete dead letter", [&](ControlStore& s) { return s.DeleteDeadLetter(flow_id, id); });
+  }
+  absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) override {
+    return Call("count dead letters", [&](ControlStore& s) { return s.CountDeadLetters(flow_id); });
+  }
+
   // What reports say is of no consequence.
   absl::Status PutReport(const std::string&, const WorkerReport&) override { return World::Now().Reach("report"); }
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override {
