@@ -34,6 +34,7 @@ CommandGroup DdlCommands();
 CommandGroup CheckpointCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();
+CommandGroup StreamCommands();
 CommandGroup TraceCommands();
 Command WhyCommand();
 
