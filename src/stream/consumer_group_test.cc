@@ -15,10 +15,6 @@
 namespace wallaby {
 namespace {
 
-std::ostream& operator<<(std::ostream& out, const Got& got) {
-  return out << got.id << "/" << got.deliveries;
-}
-
 class ConsumerGroupTest : public StreamTest {};
 
 TEST_F(ConsumerGroupTest, EachGroupGetsEveryMessageInOrder) {

@@ -13,7 +13,7 @@ namespace wallaby {
 namespace {
 
 // As many as one pull may touch. Those behind them are for the next.
-constexpr int kSegmentsOfRead = 8;
+constexpr int kSegmentsOfRead = 64;
 // Of a message in an answer, beside its texts.
 constexpr int kMessageOverhead = 128;
 constexpr int64_t kMicrosFrom1970To2000 = 946684800LL * 1000000;

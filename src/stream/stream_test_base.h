@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@ struct Got {
   int deliveries = 0;
 
   friend bool operator==(const Got&, const Got&) = default;
+  friend std::ostream& operator<<(std::ostream& out, const Got& got) { return out << got.id << "/" << got.deliveries; }
 };
 
 class StreamTest : public testing::Test {
@@ -65,8 +67,9 @@ class StreamTest : public testing::Test {
       return absl::OkStatus();
     });
     EXPECT_TRUE(pulled.ok()) << pulled.status();
-    if (pulled.ok()) EXPECT_EQ(pulled->messages, static_cast<int64_t>(got.size()));
-    if (pulled.ok() && result != nullptr) *result = *pulled;
+    if (!pulled.ok()) return got;
+    EXPECT_EQ(pulled->messages, static_cast<int64_t>(got.size()));
+    if (result != nullptr) *result = *pulled;
     return got;
   }
   // So many seconds pass for all claims.
