@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Callable
 
-from wallaby_bench import backlog, data, latency, live, snapshot
+from wallaby_bench import backlog, data, latency, live, snapshot, stream
 from wallaby_bench.clients import (ALL, DuckDbAppend, DuckDbTarget, DurableSubscription, Null, Parquet, PostgresTarget, RecvLogical, Subscription)
 
 READERS = (RecvLogical, Null)
@@ -72,6 +72,8 @@ def all_scenarios():
           for n, count in ((10, 200_000), (500, 4_000))],
         Scenario("live", "read while 1,000,000 inserts are written, transactions of 1,000 at full speed", live.run,
                  narrow(1_000_000, 1000), (RecvLogical, Null, PostgresTarget, Subscription)),
+        Scenario("stream", f"500,000 inserts of 100 bytes into a stream, and {stream.CONSUMERS} consumers of one group that pull and acknowledge",
+                 stream.run, narrow(500_000, 1000), most_repeats=3),
         Scenario("snapshot", "first copy of 10,000,000 rows of 100 bytes", snapshot.run,
                  lambda scale: data.narrow(thousands(10_000_000, scale), 1000), most_repeats=3),
     ]

@@ -149,6 +149,29 @@ absl::StatusOr<std::optional<PullResult>> StreamServiceImpl::PullOnce(const Targ
   return result;
 }
 
+absl::StatusOr<absl::Duration> StreamServiceImpl::Look(const Target& target, const PullOptions& options,
+                                                       StreamDatabase::Woken woken, StreamKey* stream,
+                                                       v1::StreamPullResponse* response) {
+  std::lock_guard turn(target.group->turn);
+  const int64_t told = target.database->LastTold(*stream);
+  // Another consumer of the group may have taken what this one was woken for.
+  if (woken == StreamDatabase::Woken::kMessages && told < target.group->next_id) return kAfterOthers;
+  while (true) {
+    ASSIGN_OR_RETURN(const std::optional<PullResult> result, PullOnce(target, options, stream, response));
+    if (!result) return kTablesInterval;
+    target.group->next_id = result->next_id;
+    if (result->messages > 0) {
+      const Labels labels = LabelsOf(target.place.name, target.name);
+      MetricRegistry::Process().GetCounter(kStreamPulled, labels).Add(result->messages);
+      MetricRegistry::Process().GetCounter(kStreamRedelivered, labels).Add(result->redelivered);
+      return absl::ZeroDuration();
+    }
+    if (result->more) continue;
+    if (told >= result->next_id) target.database->Forget(*stream, told);
+    return std::max(result->until_visible, kShortest);
+  }
+}
+
 absl::Status StreamServiceImpl::PullMessages(grpc::ServerContext& context, const v1::StreamPullRequest& request,
                                              v1::StreamPullResponse* response) {
   PullOptions options;
@@ -168,32 +191,9 @@ absl::Status StreamServiceImpl::PullMessages(grpc::ServerContext& context, const
   StreamKey stream{target.place.schema, 0};
   auto woken = StreamDatabase::Woken::kPerhaps;
   while (true) {
-    absl::Duration pause = kTablesInterval;
-    {
-      std::lock_guard turn(target.group->turn);
-      // Another consumer of the group may have taken what this one was woken for.
-      const bool taken =
-          woken == StreamDatabase::Woken::kMessages && !target.database->Reaches(stream, target.group->next_id);
-      if (!taken) {
-        ASSIGN_OR_RETURN(const std::optional<PullResult> result, PullOnce(target, options, &stream, response));
-        if (result) {
-          target.group->next_id = result->next_id;
-          if (result->messages > 0) {
-            const Labels labels = LabelsOf(request.stream(), request.consumer_group());
-            MetricRegistry& metrics = MetricRegistry::Process();
-            metrics.GetCounter(kStreamPulled, labels).Add(result->messages);
-            metrics.GetCounter(kStreamRedelivered, labels).Add(result->redelivered);
-            return absl::OkStatus();
-          }
-          if (result->more) continue;
-          pause = std::max(result->until_visible, kShortest);
-        }
-      } else {
-        pause = kAfterOthers;
-      }
-    }
+    ASSIGN_OR_RETURN(const absl::Duration pause, Look(target, options, woken, &stream, response));
     const absl::Duration left = end - absl::Now();
-    if (left <= absl::ZeroDuration()) return absl::OkStatus();
+    if (!response->messages().empty() || left <= absl::ZeroDuration()) return absl::OkStatus();
     woken = target.database->Wait(
         stream, [&] { return target.group->next_id.load(); }, std::min(left, pause),
         [&] { return context.IsCancelled(); });

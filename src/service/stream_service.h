@@ -59,6 +59,9 @@ class StreamServiceImpl final : public v1::StreamService::Service {
   // One look, without waiting. Nothing: the stream has no tables yet.
   absl::StatusOr<std::optional<PullResult>> PullOnce(const Target& target, const PullOptions& options,
                                                      StreamKey* stream, v1::StreamPullResponse* response);
+  // In its turn, takes what there is into the response; without messages, gives how long to wait for another look.
+  absl::StatusOr<absl::Duration> Look(const Target& target, const PullOptions& options, StreamDatabase::Woken woken,
+                                      StreamKey* stream, v1::StreamPullResponse* response);
   absl::Status ReplayGroup(const v1::StreamReplayRequest& request, int64_t* reset);
   absl::Duration WaitOf(const grpc::ServerContext& context, const v1::StreamPullRequest& request) const;
 

@@ -188,6 +188,23 @@ TEST_F(StreamServiceTest, APullWaitsForWhatADeadConsumerHas) {
   EXPECT_EQ(response.messages(0).delivery(), 2);
 }
 
+TEST_F(StreamServiceTest, ANoticeThatIsNotTrueWakesOnce) {
+  AddFlow("orders");
+  Append(1);
+  EXPECT_EQ(Ids(PullRequest()).size(), 1u);
+  std::thread other([this] {
+    auto sql = MustConnect(dsn_);
+    for (int i = 0; i < 20; ++i) {
+      MustExecute(*sql, "NOTIFY wallaby_stream, '1 9223372036854775807 wallaby'; NOTIFY wallaby_stream, 'nonsense'");
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+  });
+  EXPECT_TRUE(Ids(PullRequest(1000)).empty());
+  other.join();
+  Append(1);
+  EXPECT_EQ(Ids(PullRequest(60'000)).size(), 1u);
+}
+
 TEST_F(StreamServiceTest, AReplayWakesWhoWaits) {
   AddFlow("orders");
   Append(3);

@@ -116,10 +116,16 @@ StreamDatabase::Woken StreamDatabase::Wait(const StreamKey& stream, absl::Functi
   }
 }
 
-bool StreamDatabase::Reaches(const StreamKey& stream, int64_t id) const {
+int64_t StreamDatabase::LastTold(const StreamKey& stream) const {
   std::lock_guard lock(mutex_);
   const auto told = last_ids_.find(stream);
-  return told != last_ids_.end() && told->second >= id;
+  return told == last_ids_.end() ? 0 : told->second;
+}
+
+void StreamDatabase::Forget(const StreamKey& stream, int64_t last_id) {
+  std::lock_guard lock(mutex_);
+  const auto told = last_ids_.find(stream);
+  if (told != last_ids_.end() && told->second <= last_id) last_ids_.erase(told);
 }
 
 void StreamDatabase::Wake(bool end) {

@@ -53,7 +53,10 @@ class StreamDatabase {
   // and from time to time: they must be quick.
   Woken Wait(const StreamKey& stream, absl::FunctionRef<int64_t()> next_id, absl::Duration limit,
              absl::FunctionRef<bool()> give_up);
-  bool Reaches(const StreamKey& stream, int64_t id) const;
+  // The newest id of the stream, as was told; 0 before that.
+  int64_t LastTold(const StreamKey& stream) const;
+  // What was told up to `last_id` turned out to be nothing: anybody may NOTIFY. It wakes nobody any more.
+  void Forget(const StreamKey& stream, int64_t last_id);
   // Wakes all who wait: a group was set back. With `end`, for good.
   void Wake(bool end = false);
 

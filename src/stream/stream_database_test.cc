@@ -50,9 +50,12 @@ TEST_F(StreamDatabaseTest, AMessageWakesWhoWaits) {
              {"wallaby", kId}, [] { return 1; }, absl::Seconds(60), [] { return false; }) != Woken::kMessages) {
   }
   writer.join();
-  EXPECT_TRUE(database.Reaches({"wallaby", kId}, 3));
-  EXPECT_FALSE(database.Reaches({"wallaby", kId}, 4));
-  EXPECT_FALSE(database.Reaches({"other", kId}, 1));
+  EXPECT_EQ(database.LastTold({"wallaby", kId}), 3);
+  EXPECT_EQ(database.LastTold({"other", kId}), 0);
+  database.Forget({"wallaby", kId}, 2);
+  EXPECT_EQ(database.LastTold({"wallaby", kId}), 3);
+  database.Forget({"wallaby", kId}, 3);
+  EXPECT_EQ(database.LastTold({"wallaby", kId}), 0);
 }
 
 TEST_F(StreamDatabaseTest, TheWaitEnds) {
