@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Callable
 
-from wallaby_bench import backlog, data, latency, live, push, snapshot
+from wallaby_bench import backlog, data, latency, live, push, snapshot, stream
 from wallaby_bench.clients import (ALL, DuckDbAppend, DuckDbTarget, DurableSubscription, Null, Parquet, PostgresTarget, RecvLogical, Subscription)
 
 READERS = (RecvLogical, Null)
@@ -74,6 +74,8 @@ def all_scenarios():
                  narrow(1_000_000, 1000), (RecvLogical, Null, PostgresTarget, Subscription)),
         Scenario("push", "100,000 inserts of 100 bytes into receivers, beside libcurl and gRPC alone with the same payloads", push.run,
                  narrow(100_000, 1000), most_repeats=3),
+        Scenario("stream", f"500,000 inserts of 100 bytes into a stream, and {stream.CONSUMERS} consumers of one group that pull and acknowledge",
+                 stream.run, narrow(500_000, 1000), most_repeats=3),
         Scenario("snapshot", "first copy of 10,000,000 rows of 100 bytes", snapshot.run,
                  lambda scale: data.narrow(thousands(10_000_000, scale), 1000), most_repeats=3),
     ]

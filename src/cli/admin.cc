@@ -137,7 +137,8 @@ int Run(int argc, const char* const* argv) {
     return kExitDone;
   }
   const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(),         CheckpointCommands(),
-                                            SlotCommands(), PublicationCommands(), DeadLetterCommands(),
+                                            SlotCommands(), PublicationCommands(), StreamCommands(),
+                                            DeadLetterCommands(),
                                             TraceCommands()};
   const std::vector<Command> commands = {DoctorCommand(), WhyCommand()};
   if (words.words.empty()) {

@@ -35,6 +35,7 @@ CommandGroup CheckpointCommands();
 CommandGroup DeadLetterCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();
+CommandGroup StreamCommands();
 CommandGroup TraceCommands();
 Command WhyCommand();
 

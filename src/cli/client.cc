@@ -333,6 +333,36 @@ absl::StatusOr<v1::SyncPublicationResponse> Client::Call(const v1::SyncPublicati
                            request, kLongLimit);
 }
 
+absl::StatusOr<v1::StreamPullResponse> Client::Call(const v1::StreamPullRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::Pull, v1::StreamService::NewStub(connection_->channel), request,
+                           kLimit + absl::Milliseconds(request.wait_milliseconds()));
+}
+
+absl::StatusOr<v1::StreamAckResponse> Client::Call(const v1::StreamAckRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::Ack, v1::StreamService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::StreamReplayResponse> Client::Call(const v1::StreamReplayRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::Replay, v1::StreamService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::ListStreamsResponse> Client::Call(const v1::ListStreamsRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::ListStreams, v1::StreamService::NewStub(connection_->channel),
+                           request, kLimit);
+}
+
+absl::StatusOr<v1::ListStreamGroupsResponse> Client::Call(const v1::ListStreamGroupsRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::ListStreamGroups, v1::StreamService::NewStub(connection_->channel),
+                           request, kLimit);
+}
+
+absl::StatusOr<v1::DeleteStreamGroupResponse> Client::Call(const v1::DeleteStreamGroupRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::DeleteStreamGroup,
+                           v1::StreamService::NewStub(connection_->channel), request, kLimit);
+}
+
 absl::StatusOr<v1::ListFlowsResponse> Client::AllFlows() {
   v1::ListFlowsResponse all;
   v1::ListFlowsRequest request;

@@ -73,6 +73,12 @@ class Client {
   absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseFlowRequest& request);
   absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseDefinitionRequest& request);
   absl::StatusOr<v1::SyncPublicationResponse> Call(const v1::SyncPublicationRequest& request);
+  absl::StatusOr<v1::StreamPullResponse> Call(const v1::StreamPullRequest& request);
+  absl::StatusOr<v1::StreamAckResponse> Call(const v1::StreamAckRequest& request);
+  absl::StatusOr<v1::StreamReplayResponse> Call(const v1::StreamReplayRequest& request);
+  absl::StatusOr<v1::ListStreamsResponse> Call(const v1::ListStreamsRequest& request);
+  absl::StatusOr<v1::ListStreamGroupsResponse> Call(const v1::ListStreamGroupsRequest& request);
+  absl::StatusOr<v1::DeleteStreamGroupResponse> Call(const v1::DeleteStreamGroupRequest& request);
 
   // All pages.
   absl::StatusOr<v1::ListFlowsResponse> AllFlows();

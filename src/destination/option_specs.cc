@@ -129,7 +129,13 @@ constexpr OptionSpec kGrpcOwn[] = {
 
 constexpr OptionSpec kPgstreamOwn[] = {
     {.name = "dsn", .allowed = "a PostgreSQL connection string"},
-    {.name = "stream", .required = true, .allowed = "a stream's name"},
+    {.name = "stream",
+     .required = true,
+     .allowed = "a stream's name: 1 to 63 letters, digits, '_', '.' and '-', beginning with a letter or digit"},
+    {.name = "retention", .allowed = "a duration of at least 1m, like 7d"},
+    {.name = "retention_bytes", .allowed = "a size of at least 1MiB, like 10GiB"},
+    {.name = "retention_messages", .allowed = "a number of at least 1000"},
+    {.name = "retention_unread", .allowed = "keep or drop"},
 };
 
 // ---- types ----
@@ -165,7 +171,7 @@ struct Type {
 constexpr Type kTypes[] = {
     {"duckdb", kDuckdb}, {"parquet", kParquet}, {"postgres", kPostgres}, {"null", kNull},
     {"ducklake", {}},    {"kafka", {}},         {"bufstream", {}},       {"s3", {}},
-    {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", {}},        {"clickhouse", {}},
+    {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", kPgstream}, {"clickhouse", {}},
     {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},
 };
 

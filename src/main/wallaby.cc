@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "cli/flags.h"
 #include "destination/null/null_destination.h"
+#include "destination/pgstream/pgstream_destination.h"
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
 #include "dispatch/dbos/dbos_dispatcher.h"
@@ -131,6 +132,7 @@ absl::Status Serve(const std::string& config_file) {
   // Schema changes are applied by this process; the other destinations are modules.
   RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
+  RegisterPgstreamDestination(settings.postgres_dsn);
   ASSIGN_OR_RETURN(const Dispatch dispatch, MakeDispatch(stores, settings));
   MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
   ASSIGN_OR_RETURN(

@@ -6,6 +6,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "destination/destination.h"
+#include "flow/destination_config.h"
 #include "flow/secret_reference.h"
 #include "postgres/catalog.h"
 #include "service/flow_convert.h"
@@ -72,7 +74,12 @@ void CheckSourceNow(const Flow& flow, v1::ValidateFlowResponse* response) {
 }  // namespace
 
 absl::Status CheckFlow(const Flow& flow) {
-  const absl::Status status = ValidateFlow(flow);
+  absl::Status status = ValidateFlow(flow);
+  // Whether it may go without a DSN, only the server knows.
+  for (const Endpoint& endpoint : flow.destinations) {
+    if (!status.ok() || endpoint.type != "pgstream") continue;
+    status = MakeDestination(endpoint.type, UnresolvedConfig(flow, endpoint)).status();
+  }
   if (absl::IsUnimplemented(status)) return absl::InvalidArgumentError(status.message());
   return status;
 }

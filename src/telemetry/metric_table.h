@@ -120,7 +120,19 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 46> kAllMetrics = {&kRecordsProcessed,
+// ---- the server: streams, by stream and consumer_group ----
+inline constexpr MetricDef kStreamPulled = {"wallaby.stream.pulled", MetricKind::kCounter, "{message}",
+                                            "Messages that were handed out to consumers of the group"};
+inline constexpr MetricDef kStreamRedelivered = {"wallaby.stream.redelivered", MetricKind::kCounter, "{message}",
+                                                 "Of those, how many not for the first time"};
+inline constexpr MetricDef kStreamAcked = {"wallaby.stream.acked", MetricKind::kCounter, "{message}",
+                                           "Messages that the group has acknowledged"};
+inline constexpr MetricDef kStreamLagMessages = {"wallaby.stream.lag.messages", MetricKind::kGauge, "{message}",
+                                                 "Messages that the group has not acknowledged"};
+inline constexpr MetricDef kStreamLagSeconds = {"wallaby.stream.lag.seconds", MetricKind::kGauge, "s",
+                                                "Age of the oldest message that the group has not acknowledged"};
+
+inline constexpr std::array<const MetricDef*, 51> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -165,7 +177,12 @@ inline constexpr std::array<const MetricDef*, 46> kAllMetrics = {&kRecordsProces
                                                                  &kBuildInfo,
                                                                  &kGrpcRequests,
                                                                  &kGrpcErrors,
-                                                                 &kGrpcLatency};
+                                                                 &kGrpcLatency,
+                                                                 &kStreamPulled,
+                                                                 &kStreamRedelivered,
+                                                                 &kStreamAcked,
+                                                                 &kStreamLagMessages,
+                                                                 &kStreamLagSeconds};
 
 }  // namespace wallaby
 

@@ -216,6 +216,7 @@ AVRO = ('{"name":"a.R","type":"record","fields":[{"name":"id","type":"int"},{"na
         '"scale":2}],"default":null},{"name":"next","type":["null","R"]}]}')
 SMALL = {
     "units": ["16/B374D848", "0/0", "200ms", "1h30m5.25s", "64MiB", "12KB", "yes", "FFFFFFFF/FFFFFFFF"],
+    "stream": ["\1" "3 17 wallaby", "\0\3\1\5\1\2\6\1\0\7\2\0\2\0\3\0\4\0\7\1\0\0\0\0\0\0\0\5"],
     "cron": ["\0*/10 * * * * *", "\1" "0 0 8 * * mon-fri", "\2@hourly", "\3TZ=Europe/Berlin 0 30 2 * * *", "\4@every 90s",
              "\5" "0 0 0 29 feb *", "\6" "5/20,10-14/2 0 ? * 1-5 7"],
     "flags": ["-text\0value\0--number=5", "-flag\0-list\0a,b\0-list=c\0pos", "-duration\0" "5s\0--\0-x", "-help", "-small=-3\0-flag=false"],
@@ -279,7 +280,7 @@ def main():
     codec_rows()
     for target, texts in SMALL.items():
         for i, text in enumerate(texts):
-            write(target, f"seed{i}", text.encode("latin-1") if target in ("cron", "sealed", "dbos_input", "options", "flags") else text)
+            write(target, f"seed{i}", text.encode("latin-1") if target in ("cron", "stream", "sealed", "dbos_input", "options", "flags") else text)
     pages()
     postgres = Postgres(15)
     values(postgres.dsn)
