@@ -3,6 +3,7 @@
 #define WALLABY_BASE_HTTP_CLIENT_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@ struct HttpResponse {
   long status = 0;
   std::string body;
   std::string retry_after;  // that header, as sent
+  std::map<std::string, std::string> headers;  // all; names in lower case, the last value of each
 };
 
 // For one thread at a time. Keeps its connections for the next request.

@@ -1,0 +1,135 @@
+#include "destination/files/files_test_kit.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "arrow/api.h"
+#include "arrow/io/file.h"
+#include "base/check.h"
+#include "parquet/arrow/reader.h"
+
+namespace wallaby {
+namespace fs = std::filesystem;
+
+TemporaryFolder::TemporaryFolder() {
+  std::string name = (fs::temp_directory_path() / "wallaby-parquet-XXXXXX").string();
+  WALLABY_CHECK(mkdtemp(name.data()) != nullptr, "a temporary folder can be made");
+  path_ = name;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+std::string TemporaryFolder::path(const std::string& below) const {
+  return below.empty() ? path_.string() : (path_ / below).string();
+}
+
+RelationPtr Orders() {
+  static const RelationPtr orders = [] {
+    auto relation = std::make_shared<Relation>();
+    relation->schema = "shop";
+    relation->name = "orders";
+    relation->columns = {{.name = "id", .type = BuiltinType(20, -1), .key = true},
+                         {.name = "placed", .type = BuiltinType(1114, -1)},
+                         {.name = "note", .type = BuiltinType(25, -1)}};
+    relation->key = {0};
+    return relation;
+  }();
+  return orders;
+}
+
+BatchMaker& BatchMaker::Begin(uint64_t commit) {
+  batch_.AddTransaction({.commit = Lsn{commit}, .end = Lsn{commit + 1}, .commit_time_micros = 1'000'000});
+  seq_ = 0;
+  return *this;
+}
+
+BatchMaker& BatchMaker::Part(const std::string& part) {
+  batch_.set_snapshot_part(part);
+  return *this;
+}
+
+BatchMaker& BatchMaker::Use(RelationPtr relation) {
+  relation_ = std::move(relation);
+  return *this;
+}
+
+BatchMaker& BatchMaker::Add(ChangeKind kind, const Values* row, const Values* old, bool old_is_key) {
+  Change change{.kind = kind,
+                .old_is_key = old_is_key,
+                .relation = batch_.AddRelation(relation_),
+                .transaction = static_cast<uint32_t>(batch_.transactions().size() - 1),
+                .seq = seq_++};
+  if (row != nullptr) change.new_row = AddRow(*row);
+  if (old != nullptr) change.old_row = AddRow(*old);
+  batch_.AddChange(change);
+  return *this;
+}
+
+uint64_t BatchMaker::AddRow(const Values& row) {
+  std::string tuple;
+  TupleBuilder builder(&tuple, static_cast<int>(row.size()));
+  for (const auto& value : row) {
+    if (!value.has_value()) {
+      builder.Null();
+    } else if (*value == "<unchanged>") {
+      builder.Unchanged();
+    } else {
+      builder.Text(*value);
+    }
+  }
+  return batch_.AddRow(tuple);
+}
+
+CommitPoint Point(uint64_t commit, std::vector<std::string> parts) {
+  CommitPoint point;
+  point.commit = Lsn{commit};
+  point.end = Lsn{commit == 0 ? 0 : commit + 1};
+  point.finished_parts = std::move(parts);
+  return point;
+}
+
+std::vector<std::string> DataFiles(const std::string& folder) {
+  std::vector<std::string> files;
+  if (!fs::exists(folder)) return files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".parquet") {
+      files.push_back(entry.path().lexically_relative(folder).string());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<std::string> Rows(const std::string& folder) {
+  std::vector<std::tuple<int64_t, int64_t, std::string>> rows;
+  for (const std::string& name : DataFiles(folder)) {
+    auto input = arrow::io::ReadableFile::Open(folder + "/" + name).ValueOrDie();
+    auto reader = parquet::arrow::OpenFile(input, arrow::default_memory_pool()).ValueOrDie();
+    auto table = reader->ReadTable().ValueOrDie();
+    auto batch = table->CombineChunksToBatch().ValueOrDie();
+    WALLABY_CHECK(batch->ValidateFull().ok(), "a published file is valid");
+    const int own = batch->num_columns() - 5;
+    const auto text = [&](int column, int64_t row) {
+      const auto array = batch->column(column);
+      return array->IsNull(row) ? "~" : array->GetScalar(row).ValueOrDie()->ToString();
+    };
+    for (int64_t r = 0; r < batch->num_rows(); ++r) {
+      std::string row = absl::StrCat(text(own, r), "|", text(own + 1, r), "|", text(own + 2, r));
+      for (int c = 0; c < own; ++c) absl::StrAppend(&row, "|", text(c, r));
+      absl::StrAppend(&row, "|", text(own + 4, r));
+      rows.emplace_back(std::stoll(text(own + 1, r)), std::stoll(text(own + 2, r)), row);
+    }
+  }
+  std::sort(rows.begin(), rows.end());
+  std::vector<std::string> texts;
+  for (auto& row : rows) texts.push_back(std::get<2>(row));
+  return texts;
+}
+
+}  // namespace wallaby
