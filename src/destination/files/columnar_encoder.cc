@@ -24,6 +24,10 @@ class ColumnarEncoder : public FileEncoder {
                   std::map<std::string, std::string> notes)
       : pending_(relation, columns), options_(options), notes_(std::move(notes)) {}
 
+  ~ColumnarEncoder() override {
+    if (sink_ != nullptr) sink_->Abandon();
+  }
+
   absl::Status AppendRow(const char* tuple, const RowExtras& extras) override { return pending_.Append(tuple, extras); }
 
   int64_t gathered() const override { return pending_.bytes(); }

@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <tuple>
+#include <fstream>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "arrow/api.h"
-#include "arrow/io/file.h"
+#include "arrow/io/memory.h"
 #include "base/check.h"
 #include "parquet/arrow/reader.h"
 
@@ -106,30 +107,39 @@ std::vector<std::string> DataFiles(const std::string& folder) {
   return files;
 }
 
-std::vector<std::string> Rows(const std::string& folder) {
-  std::vector<std::tuple<int64_t, int64_t, std::string>> rows;
-  for (const std::string& name : DataFiles(folder)) {
-    auto input = arrow::io::ReadableFile::Open(folder + "/" + name).ValueOrDie();
-    auto reader = parquet::arrow::OpenFile(input, arrow::default_memory_pool()).ValueOrDie();
-    auto table = reader->ReadTable().ValueOrDie();
-    auto batch = table->CombineChunksToBatch().ValueOrDie();
-    WALLABY_CHECK(batch->ValidateFull().ok(), "a published file is valid");
-    const int own = batch->num_columns() - 5;
-    const auto text = [&](int column, int64_t row) {
-      const auto array = batch->column(column);
-      return array->IsNull(row) ? "~" : array->GetScalar(row).ValueOrDie()->ToString();
-    };
-    for (int64_t r = 0; r < batch->num_rows(); ++r) {
-      std::string row = absl::StrCat(text(own, r), "|", text(own + 1, r), "|", text(own + 2, r));
-      for (int c = 0; c < own; ++c) absl::StrAppend(&row, "|", text(c, r));
-      absl::StrAppend(&row, "|", text(own + 4, r));
-      rows.emplace_back(std::stoll(text(own + 1, r)), std::stoll(text(own + 2, r)), row);
-    }
+void ReadRows(const std::string& parquet, std::vector<SortableRow>* rows) {
+  auto input = std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(parquet));
+  auto reader = parquet::arrow::OpenFile(input, arrow::default_memory_pool()).ValueOrDie();
+  auto table = reader->ReadTable().ValueOrDie();
+  auto batch = table->CombineChunksToBatch().ValueOrDie();
+  WALLABY_CHECK(batch->ValidateFull().ok(), "a published file is valid");
+  const int own = batch->num_columns() - 5;
+  const auto text = [&](int column, int64_t row) {
+    const auto array = batch->column(column);
+    return array->IsNull(row) ? "~" : array->GetScalar(row).ValueOrDie()->ToString();
+  };
+  for (int64_t r = 0; r < batch->num_rows(); ++r) {
+    std::string row = absl::StrCat(text(own, r), "|", text(own + 1, r), "|", text(own + 2, r));
+    for (int c = 0; c < own; ++c) absl::StrAppend(&row, "|", text(c, r));
+    absl::StrAppend(&row, "|", text(own + 4, r));
+    rows->emplace_back(std::stoll(text(own + 1, r)), std::stoll(text(own + 2, r)), row);
   }
+}
+
+std::vector<std::string> SortedTexts(std::vector<SortableRow> rows) {
   std::sort(rows.begin(), rows.end());
   std::vector<std::string> texts;
   for (auto& row : rows) texts.push_back(std::get<2>(row));
   return texts;
+}
+
+std::vector<std::string> Rows(const std::string& folder) {
+  std::vector<SortableRow> rows;
+  for (const std::string& name : DataFiles(folder)) {
+    std::ifstream file(folder + "/" + name, std::ios::binary);
+    ReadRows(std::string(std::istreambuf_iterator<char>(file), {}), &rows);
+  }
+  return SortedTexts(std::move(rows));
 }
 
 }  // namespace wallaby

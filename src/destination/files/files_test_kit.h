@@ -1,4 +1,4 @@
-// What the tests of the parquet destination share: batches of changes, and folders read back as rows of text.
+// What the tests of files share: batches of changes, and folders read back as rows of text.
 #ifndef WALLABY_DESTINATION_FILES_FILES_TEST_KIT_H_
 #define WALLABY_DESTINATION_FILES_FILES_TEST_KIT_H_
 
@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "change/change_batch.h"
@@ -61,6 +62,11 @@ CommitPoint Point(uint64_t commit, std::vector<std::string> parts = {});
 
 // Paths of the data files, relative to the folder, sorted; hidden and staged ones are not among them.
 std::vector<std::string> DataFiles(const std::string& folder);
+
+// The rows of a Parquet file's bytes, sortable and as Rows() gives them.
+using SortableRow = std::tuple<int64_t, int64_t, std::string>;
+void ReadRows(const std::string& parquet, std::vector<SortableRow>* rows);
+std::vector<std::string> SortedTexts(std::vector<SortableRow> rows);
 
 // All rows of all data files, as "u|10|0|5|2024-05-01 00:00:00|note|unchanged": operation, LSN, ordinal, the table's
 // own columns (null is ~), unchanged names; sorted by LSN and ordinal.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "destination/files/files_destination.h"
+#include "destination/files/folder.h"
 #include "destination/files/files_test_kit.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -9,10 +9,15 @@
 
 namespace wallaby {
 
-// Keeps the first error in our own terms, which Arrow's lose.
+// Keeps the first error in our own terms, which Arrow's lose. An Arrow writer that is dropped before its end still wants to
+// write one: Abandon() keeps that from the file.
 class OutputSink : public arrow::io::OutputStream {
  public:
   explicit OutputSink(FileOutput* out) : out_(out) {}
+
+  void Abandon() {
+    if (error_.ok()) error_ = absl::CancelledError("the file is not wanted any more");
+  }
 
   arrow::Status Write(const void* data, int64_t size) override {
     if (error_.ok()) error_ = out_->Write({static_cast<const char*>(data), static_cast<size_t>(size)});

@@ -17,6 +17,10 @@ class PayloadEncoder : public FileEncoder {
   PayloadEncoder(RelationPtr relation, Codec* codec, FileCompression compression)
       : relation_(std::move(relation)), codec_(codec), compression_(compression) {}
 
+  ~PayloadEncoder() override {
+    if (sink_ != nullptr) sink_->Abandon();
+  }
+
   absl::Status AppendSlice(const BatchSlice& slice) override {
     if (!begun_) RETURN_IF_ERROR(codec_->AppendHead(relation_, &text_));
     begun_ = true;

@@ -63,8 +63,8 @@ class RowWriters {
     std::string part;  // of a snapshot
     bool snapshot;
     std::string partition;
+    std::unique_ptr<FileOutput> output;  // once rows were flushed; outlives the encoder, which refers to it
     std::unique_ptr<FileEncoder> encoder;
-    std::unique_ptr<FileOutput> output;  // once rows were flushed
     uint64_t number = 0;
     Lsn first, last;  // commits of its rows
     uint64_t last_used = 0;
