@@ -174,7 +174,8 @@ TEST_F(BucketTest, SnapshotPartsArePublishedWholeAndCanStartOver) {
 }
 
 TEST_F(BucketTest, LargeObjectsGoUpInPartsAndRoll) {
-  DestinationConfig config = place_.Config({{"roll_bytes", "12MiB"}, {"compression", "none"}});
+  DestinationConfig config = place_.Config({{"roll_bytes", "24MiB"}, {"compression", "none"}});
+  config.memory_limit = 40 << 20;
   auto destination = *FilesDestination::Make("s3", config);
   ASSERT_TRUE(destination->Open().ok());
   uint32_t random = 1;

@@ -142,4 +142,35 @@ std::vector<std::string> Rows(const std::string& folder) {
   return SortedTexts(std::move(rows));
 }
 
+absl::Status Deliver(Destination& destination) {
+  auto progress = destination.Open();
+  if (!progress.ok()) return progress.status();
+  const auto done = [&](const char* part) { return progress->snapshot_parts.contains(part); };
+  if (!done("shop.orders/2") && !progress->commit.valid()) {
+    absl::Status status = destination.ResetSnapshot(*Orders(), "shop.orders/");
+    if (!status.ok()) return status;
+    BatchMaker one, two;
+    one.Part("shop.orders/1").Begin(5).Read({"1", std::nullopt, "a"}).Read({"2", std::nullopt, "b"});
+    two.Part("shop.orders/2").Begin(5).Read({"3", std::nullopt, "a"});
+    if (status = destination.Write(one.batch()); !status.ok()) return status;
+    if (status = destination.Commit(Point(0, {"shop.orders/1"})); !status.ok()) return status;
+    if (status = destination.Write(two.batch()); !status.ok()) return status;
+    if (status = destination.Commit(Point(0, {"shop.orders/2"})); !status.ok()) return status;
+  }
+  for (const uint64_t commit : {10, 20}) {
+    if (progress->commit >= Lsn{commit}) continue;
+    BatchMaker maker;
+    maker.Begin(commit).Insert({absl::StrCat(commit), std::nullopt, "a"}).Insert({"7", std::nullopt, "c"});
+    if (absl::Status status = destination.Write(maker.batch()); !status.ok()) return status;
+    if (absl::Status status = destination.Commit(Point(commit)); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+const std::vector<std::string>& Delivered() {
+  static const std::vector<std::string> rows = {"r|5|0|1|~|a|~",  "r|5|0|3|~|a|~",   "r|5|1|2|~|b|~", "c|10|0|10|~|a|~",
+                                                "c|10|1|7|~|c|~", "c|20|0|20|~|a|~", "c|20|1|7|~|c|~"};
+  return rows;
+}
+
 }  // namespace wallaby

@@ -39,39 +39,6 @@ std::unique_ptr<Destination> Make(const std::string& path) {
   return *std::move(made);
 }
 
-// The source: a part of a snapshot, its second try after a reset, then two transactions, committed in four steps.
-// Whatever `progress` holds is skipped, as the worker does.
-absl::Status Deliver(Destination& destination) {
-  auto progress = destination.Open();
-  if (!progress.ok()) return progress.status();
-  const auto done = [&](const char* part) { return progress->snapshot_parts.contains(part); };
-  if (!done("shop.orders/2") && !progress->commit.valid()) {
-    absl::Status status = destination.ResetSnapshot(*Orders(), "shop.orders/");
-    if (!status.ok()) return status;
-    BatchMaker one, two;
-    one.Part("shop.orders/1").Begin(5).Read({"1", std::nullopt, "a"}).Read({"2", std::nullopt, "b"});
-    two.Part("shop.orders/2").Begin(5).Read({"3", std::nullopt, "a"});
-    if (status = destination.Write(one.batch()); !status.ok()) return status;
-    if (status = destination.Commit(Point(0, {"shop.orders/1"})); !status.ok()) return status;
-    if (status = destination.Write(two.batch()); !status.ok()) return status;
-    if (status = destination.Commit(Point(0, {"shop.orders/2"})); !status.ok()) return status;
-  }
-  for (const uint64_t commit : {10, 20}) {
-    if (progress->commit >= Lsn{commit}) continue;
-    BatchMaker maker;
-    maker.Begin(commit).Insert({absl::StrCat(commit), std::nullopt, "a"}).Insert({"7", std::nullopt, "c"});
-    if (absl::Status status = destination.Write(maker.batch()); !status.ok()) return status;
-    if (absl::Status status = destination.Commit(Point(commit)); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-const std::vector<std::string>& Expected() {
-  static const std::vector<std::string> rows = {"r|5|0|1|~|a|~",  "r|5|0|3|~|a|~",   "r|5|1|2|~|b|~", "c|10|0|10|~|a|~",
-                                                "c|10|1|7|~|c|~", "c|20|0|20|~|a|~", "c|20|1|7|~|c|~"};
-  return rows;
-}
-
 class LocalFolderCrashTest : public testing::Test {
  protected:
   void TearDown() override {
@@ -86,14 +53,14 @@ TEST_F(LocalFolderCrashTest, EveryStepCanBeTheLast) {
   SetFilesProbe(CopyFolder);
   ASSERT_TRUE(Deliver(*Make(folder.path())).ok());
   SetFilesProbe(nullptr);
-  ASSERT_EQ(Rows(folder.path()), Expected());
+  ASSERT_EQ(Rows(folder.path()), Delivered());
   const std::vector<std::string> steps = recorder.steps;
   EXPECT_GE(steps.size(), 30u);
   for (size_t i = 0; i < steps.size(); ++i) {
     const std::string copy = copies.path(absl::StrCat(i));
     const absl::Status status = Deliver(*Make(copy));
     EXPECT_TRUE(status.ok()) << status << " after step " << i << " " << steps[i];
-    EXPECT_EQ(Rows(copy), Expected()) << "after step " << i << " " << steps[i];
+    EXPECT_EQ(Rows(copy), Delivered()) << "after step " << i << " " << steps[i];
   }
 }
 
@@ -109,7 +76,7 @@ TEST_F(LocalFolderCrashTest, EveryStepCanFailAndTheObjectIsOpenedAgain) {
       ++failures;
       ASSERT_TRUE(Deliver(*destination).ok()) << "after step " << step;
     }
-    EXPECT_EQ(Rows(folder.path()), Expected()) << "step " << step;
+    EXPECT_EQ(Rows(folder.path()), Delivered()) << "step " << step;
     if (step >= static_cast<int>(recorder.steps.size())) break;
   }
   EXPECT_GE(failures, 30);
@@ -132,7 +99,7 @@ TEST_F(LocalFolderCrashTest, ACrashOnTheWayOutOfACrash) {
     }
     recorder = {};
     ASSERT_TRUE(Deliver(*Make(copy)).ok());
-    EXPECT_EQ(Rows(copy), Expected()) << "after step " << i << " " << steps[i];
+    EXPECT_EQ(Rows(copy), Delivered()) << "after step " << i << " " << steps[i];
   }
 }
 
