@@ -76,6 +76,7 @@ absl::Status BucketStore::ReadManifest() {
 absl::StatusOr<StoreState> BucketStore::Open(int64_t generation) {
   announced_.clear();
   RETURN_IF_ERROR(TakeOver(generation));
+  RETURN_IF_ERROR(CheckConditions());
   RETURN_IF_ERROR(FinishRemovals());
   RETURN_IF_ERROR(RemoveOrphans());
   RETURN_IF_ERROR(CallOffUploads());
@@ -94,6 +95,21 @@ absl::Status BucketStore::TakeOver(int64_t generation) {
   RETURN_IF_ERROR(ReadManifest());
   RETURN_IF_ERROR(CheckGeneration(manifest_.generation, generation, place_));
   return absl::UnavailableError(status.message());
+}
+
+absl::Status BucketStore::CheckConditions() {
+  const std::string key = KeyOf(folder_ + "/manifest.json"), text = manifest_.ToJson();
+  // There is a manifest, and it has another ETag. Where the server writes all the same, it writes what is there.
+  for (const char* etag : {"", "\"another\""}) {
+    ASSIGN_OR_RETURN(const auto put, client_.PutIf(key, text, kJson, etag));
+    if (!put.has_value()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("the server at ", client_.place().endpoint, " does not carry out conditional writes (",
+                     *etag == '\0' ? "If-None-Match" : "If-Match",
+                     "), without which two workers could overwrite each other's commits; use one that does "
+                     "(docs/destinations/s3.md)"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status BucketStore::WriteManifest(BucketManifest next) {

@@ -48,6 +48,8 @@ class BucketStore : public FileStore {
   // What is there now, in manifest_ and etag_; a new one, if there is none.
   absl::Status ReadManifest();
   absl::Status TakeOver(int64_t generation);
+  // That the server refuses what does not fit a condition: on one that does not, nothing here would be safe.
+  absl::Status CheckConditions();
   // Replaces the manifest where it is still the one that was read or written last.
   absl::Status WriteManifest(BucketManifest next);
   absl::Status RemoveOrphans();

@@ -1,5 +1,7 @@
 // The type s3 against a real server.
 #include <algorithm>
+#include <map>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "destination/files/bucket_store.h"
@@ -9,6 +11,7 @@
 #include "destination/files/files_test_kit.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "httplib.h"
 
 namespace wallaby {
 namespace {
@@ -337,6 +340,39 @@ TEST_F(BucketTest, AMissingBucketAndWrongKeysAreSaid) {
   auto wrong = place_.Make({{"secret_key", "wrong"}})->Open();
   EXPECT_THAT(wrong.status().ToString(), HasSubstr("secret_key"));
   EXPECT_TRUE(absl::IsUnauthenticated(wrong.status())) << wrong.status();
+}
+
+// As some servers are: everything works, but that a condition counts for nothing.
+TEST(BucketServerTest, OneThatIgnoresConditionsIsRefused) {
+  httplib::Server server;
+  std::map<std::string, std::string> objects;
+  server.Put(".*", [&](const httplib::Request& request, httplib::Response& response) {
+    objects[request.path] = request.body;
+    response.set_header("ETag", "\"e\"");
+  });
+  server.Get(".*", [&](const httplib::Request& request, httplib::Response& response) {
+    const auto found = objects.find(request.path);
+    if (found == objects.end()) {
+      response.status = 404;
+      return response.set_content("<Error><Code>NoSuchKey</Code></Error>", "application/xml");
+    }
+    response.set_content(found->second, "text/plain");
+  });
+  server.set_keep_alive_timeout(1);
+  const int port = server.bind_to_any_port("127.0.0.1");
+  std::thread thread([&] { server.listen_after_bind(); });
+  auto made = FilesDestination::Make("s3", {.flow_id = "f",
+                                            .name = "lake",
+                                            .options = {{"bucket", "b"},
+                                                        {"endpoint", absl::StrCat("http://127.0.0.1:", port)},
+                                                        {"access_key", "a"},
+                                                        {"secret_key", "b"}}});
+  ASSERT_TRUE(made.ok()) << made.status();
+  const absl::Status status = (*made)->Open().status();
+  server.stop();
+  thread.join();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(Said(status), HasSubstr("does not carry out conditional writes"));
 }
 
 }  // namespace
