@@ -71,20 +71,20 @@ class Bucket:
         """Of a destination of type s3."""
         return {"bucket": BUCKET, "endpoint": self.url, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, **others}
 
-    def read(self, key):
+    def store(self):
+        """As pyarrow sees it."""
         from pyarrow import fs
         url = urlparse(self.url)
-        store = fs.S3FileSystem(access_key=ACCESS_KEY, secret_key=SECRET_KEY, endpoint_override=url.netloc, scheme=url.scheme,
-                                region="us-east-1")
-        with store.open_input_stream(f"{BUCKET}/{key}", compression=None) as stream:
+        return fs.S3FileSystem(access_key=ACCESS_KEY, secret_key=SECRET_KEY, endpoint_override=url.netloc, scheme=url.scheme,
+                               region="us-east-1")
+
+    def read(self, key):
+        with self.store().open_input_stream(f"{BUCKET}/{key}", compression=None) as stream:
             return stream.read()
 
     def keys(self, prefix):
         from pyarrow import fs
-        url = urlparse(self.url)
-        store = fs.S3FileSystem(access_key=ACCESS_KEY, secret_key=SECRET_KEY, endpoint_override=url.netloc, scheme=url.scheme,
-                                region="us-east-1")
-        found = store.get_file_info(fs.FileSelector(f"{BUCKET}/{prefix}", recursive=True, allow_not_found=True))
+        found = self.store().get_file_info(fs.FileSelector(f"{BUCKET}/{prefix}", recursive=True, allow_not_found=True))
         return [info.path.split("/", 1)[1] for info in found if info.type == fs.FileType.File]
 
     def manifest(self, prefix, flow_id, destination):
