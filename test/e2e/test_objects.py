@@ -54,12 +54,14 @@ class ObjectsTest(unittest.TestCase):
         killed = collections.Counter()
         # The first ones hit the start and the copy; then come changes, each of which the second slot sees, too.
         self.kill_once(rng, flow_id, killed)
-        wait_until(lambda: self.copied(flow_id), 120, "the first copy")
+        wait_until(lambda: self.copied(flow_id, 2), 120, "the first copy")
         sql(self.source, "SELECT pg_create_logical_replication_slot('reference', 'test_decoding')")
         load = Load(self.source)
         try:
             while killed.total() < KILLS:
                 self.kill_once(rng, flow_id, killed)
+                if killed.total() % 2:  # else it might never get as far as a commit
+                    self.await_commit(flow_id)
         finally:
             load.stop()
         print(f"killed {dict(killed)}, {load.steps} transactions", flush=True)
@@ -85,9 +87,15 @@ class ObjectsTest(unittest.TestCase):
             self.bucket.restart()
             killed["bucket"] += 1
 
-    def copied(self, flow_id):
+    def await_commit(self, flow_id):
+        def commit():
+            return self.bucket.manifest("kills", flow_id, "lake")["commit_lsn"]
+        before = commit()
+        wait_until(lambda: commit() != before, 120, "the next commit")
+
+    def copied(self, flow_id, count):
         tables = self.wallaby.get(flow_id).get("tables", [])
-        return len(tables) == 2 and all(table["state"] == "done" for table in tables)
+        return len(tables) == count and all(table["state"] == "done" for table in tables)
 
     def compare_state(self, flow_id, table, columns):
         """The last row of each key is the table."""
@@ -131,7 +139,8 @@ class ObjectsTest(unittest.TestCase):
         named = sorted("kills/" + file["path"] for file in self.bucket.named("kills", flow_id, "lake"))
         there = sorted(key for key in self.bucket.keys("kills") if not key.startswith("kills/_wallaby/"))
         self.assertEqual(there, named)
-        print(f"{len(named)} objects, all of them named", flush=True)
+        manifest = self.bucket.manifest("kills", flow_id, "lake")
+        print(f"{len(named)} objects, all of them named; opened {manifest['epoch']} times, written {manifest['version']} times", flush=True)
 
     # ---- formats ----
 
@@ -151,10 +160,10 @@ class ObjectsTest(unittest.TestCase):
     def test_all_formats_are_read_by_their_own_libraries(self):
         formats = {"parquet": {}, "arrow": {}, "avro": {}, "json": {}, "plain": {"format": "json", "compression": "none"}}
         flow_id = self.start(self.TABLE, [
-            {"name": name, "type": "s3", "options": self.bucket.options(
+            {"name": name, "type": "parquet" if name == "parquet" else "s3", "options": self.bucket.options(
                 prefix=f"formats/{name}", roll_interval="200ms", partition_by="day:month", **{"format": name, **options})}
             for name, options in formats.items()])
-        wait_until(lambda: all(t["state"] == "done" for t in self.wallaby.get(flow_id).get("tables", [{"state": ""}])), 60, "the copy")
+        wait_until(lambda: self.copied(flow_id, 1), 120, "the first copy")
         sql(self.source, self.CHANGES)
         self.wallaby.await_delivery(flow_id, self.source, self.slot)
         self.wallaby.stop_flow(flow_id)
@@ -170,8 +179,9 @@ class ObjectsTest(unittest.TestCase):
                 else:
                     state[row[0]] = row
             self.assertEqual(expected, sorted(state.values(), key=lambda row: int(row[0])), name)
-            # As many as PostgreSQL has changed: the copy, 30, 27, two for each new key, and one.
             self.assertEqual(len(rows), sum(file["rows"] for file in files), name)
+            # What the copy and the changes make: 300, 30 updates, 27 deletes, two for each of 21 new keys, one insert.
+            self.assertEqual(len(rows), 300 + 30 + 27 + 2 * 21 + 1, name)
             print(f"{name}: {len(files)} objects, {len(rows)} rows, {len(state)} left", flush=True)
         self.read_all_by_duckdb(flow_id, len(expected))
 
