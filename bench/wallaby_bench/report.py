@@ -64,6 +64,8 @@ def _push(result):
                      number(requests / alone["wall"], 0), number(alone["wall"] / ours["wall"], 2), _per_million(ours["client_cpu"], changes),
                      _per_million(alone["client_cpu"], changes), number(ours["peak_rss"] / 2**20, 0)])
     return header, rows
+
+
 def _stream(result):
     header = ["way", "wall s", "messages/s", "x COPY"]
     base = result["clients"]["copy"]["wall"]

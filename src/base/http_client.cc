@@ -7,7 +7,6 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/freer.h"
 
@@ -47,12 +46,15 @@ size_t OnData(char* data, size_t size, size_t count, void* context) {
 
 size_t OnHeader(char* data, size_t size, size_t count, void* context) {
   const size_t length = size * count;
-  std::string_view line(data, length);
-  constexpr std::string_view kName = "retry-after:";
-  if (absl::StartsWithIgnoreCase(line, kName)) {
-    line.remove_prefix(kName.size());
-    static_cast<Transfer*>(context)->response.retry_after = std::string(absl::StripAsciiWhitespace(line));
-  }
+  const std::string_view line(data, length);
+  HttpResponse& response = static_cast<Transfer*>(context)->response;
+  const size_t colon = line.find(':');
+  if (line.starts_with("HTTP/")) response.headers.clear();  // of an answer before the last one: 100 Continue
+  if (colon == line.npos) return length;
+  const std::string name = absl::AsciiStrToLower(line.substr(0, colon));
+  const std::string value(absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  if (name == "retry-after") response.retry_after = value;
+  response.headers.insert_or_assign(name, value);
   return length;
 }
 

@@ -3,6 +3,7 @@
 #define WALLABY_BASE_HTTP_CLIENT_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,7 @@ struct HttpResponse {
   std::string body;
   std::string retry_after;  // that header, as sent
   std::string redirect;     // of a 3xx: where it points to
+  std::map<std::string, std::string> headers;  // all; names in lower case, the last value of each
 };
 
 // For one thread at a time. Keeps its connections for the next request.

@@ -12,7 +12,7 @@
 #include "base/event.h"
 #include "base/http_client.h"
 #include "base/status.h"
-#include "codec/aws_signature.h"
+#include "base/aws_signature.h"
 #include "codec/registries.h"
 #include "codec/registry_http.h"
 

@@ -10,7 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "codec/avro_compatibility.h"
-#include "codec/aws_signature.h"
+#include "base/aws_signature.h"
 #include "codec/schema_registry.h"
 #include "httplib.h"
 

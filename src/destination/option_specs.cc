@@ -66,6 +66,7 @@ constexpr OptionSpec kObjectsOwn[] = {
     {.name = "force_path_style", .allowed = "true or false"},
     {.name = "use_fips", .allowed = "true or false"},
     {.name = "use_dualstack", .allowed = "true or false"},
+    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
     {.name = "compression", .allowed = "none, snappy, gzip, zstd or lz4"},
     {.name = "partition_by", .allowed = "col or col:day|hour|month|year, separated by commas"},
     {.name = "roll_interval", .allowed = "a duration up to 24h, like 10s"},
@@ -170,7 +171,7 @@ struct Type {
 };
 constexpr Type kTypes[] = {
     {"duckdb", kDuckdb}, {"parquet", kParquet}, {"postgres", kPostgres}, {"null", kNull},
-    {"ducklake", {}},    {"kafka", {}},         {"bufstream", {}},       {"s3", {}},
+    {"ducklake", {}},    {"kafka", {}},         {"bufstream", {}},       {"s3", kS3},
     {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", kPgstream}, {"clickhouse", {}},
     {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},
 };

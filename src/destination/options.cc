@@ -128,7 +128,8 @@ absl::Status CheckDuckdb(const Reader& reader) {
   return reader.IfPresentBool("release_file");
 }
 
-absl::Status CheckParquet(const Reader& reader) {
+// Of parquet and s3.
+absl::Status CheckFiles(const Reader& reader) {
   for (std::string_view name : {"force_path_style", "use_fips", "use_dualstack"}) {
     RETURN_IF_ERROR(reader.IfPresentBool(name));
   }
@@ -174,7 +175,7 @@ absl::Status CheckPgstream(const Reader& reader, const DestinationConfig& config
 absl::Status CheckOwn(std::string_view type, const Reader& reader, const DestinationConfig& config) {
   if (type == "pgstream") return CheckPgstream(reader, config);
   if (type == "duckdb") return CheckDuckdb(reader);
-  if (type == "parquet") return CheckParquet(reader);
+  if (type == "parquet" || type == "s3") return CheckFiles(reader);
   if (type == "http") return ParseHttpOptions(config).status();
   if (type == "grpc") return ParseGrpcOptions(config).status();
   return absl::OkStatus();
@@ -253,7 +254,12 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
   const Reader reader(config, specs);
   RETURN_IF_ERROR(CheckShared(reader));
   RETURN_IF_ERROR(CheckOwn(type, reader, config));
-  if (SendsPayloads(type)) RETURN_IF_ERROR(ParsePayloadOptions(config).status());
+  if (SendsPayloads(type)) {
+    DestinationConfig payloads = config;
+    // Files are for readers of tables, whatever form the flow's messages have.
+    if (type == "s3") payloads.wire_format = WireFormat::kParquet;
+    RETURN_IF_ERROR(ParsePayloadOptions(payloads).status());
+  }
 
   TableOptions result;
   if (const std::string* mode = reader.Find("write_mode")) {
