@@ -10,6 +10,7 @@
 #define WALLABY_DESTINATION_DESTINATION_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +36,7 @@ enum class WriteMode {
 };
 
 struct DestinationConfig {
+  std::string type;  // of the flow file; MakeDestination() sets it
   std::string flow_id;
   std::string name;  // of the destination within the flow
   std::map<std::string, std::string> options;
@@ -44,6 +46,8 @@ struct DestinationConfig {
   int64_t generation = 0;
   // Bytes that the destination may hold in memory of its own accord.
   int64_t memory_limit = 64 << 20;
+  // Hears, on the destination's thread, of each change that is left out because an option says so. May be empty.
+  std::function<void(const std::string& table, std::string_view why)> left_out;
 };
 
 // What a destination holds durably for a flow.

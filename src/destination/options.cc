@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/units.h"
 #include "base/wire_format.h"
+#include "destination/kafka/kafka_options.h"
 
 namespace wallaby {
 namespace {
@@ -141,9 +142,10 @@ absl::Status CheckParquet(const Reader& reader) {
   return absl::OkStatus();
 }
 
-absl::Status CheckOwn(std::string_view type, const Reader& reader) {
+absl::Status CheckOwn(std::string_view type, const Reader& reader, const DestinationConfig& config) {
   if (type == "duckdb") return CheckDuckdb(reader);
   if (type == "parquet") return CheckParquet(reader);
+  if (type == "kafka" || type == "bufstream") return ParseKafkaOptions(type, config).status();
   return absl::OkStatus();
 }
 
@@ -219,7 +221,7 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
   RETURN_IF_ERROR(CheckNames(type, config, specs));
   const Reader reader(config, specs);
   RETURN_IF_ERROR(CheckShared(reader));
-  RETURN_IF_ERROR(CheckOwn(type, reader));
+  RETURN_IF_ERROR(CheckOwn(type, reader, config));
   if (SendsPayloads(type)) RETURN_IF_ERROR(ParsePayloadOptions(config).status());
 
   TableOptions result;

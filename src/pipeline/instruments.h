@@ -43,6 +43,8 @@ struct WriterInstruments {
   Histogram& commit_latency;
 };
 
+// A destination has left out a change.
+void CountDropped(const std::string& destination);
 // An attempt ended by this error.
 void CountError(const absl::Status& error);
 // A destination of this type ("duckdb") has followed a schema change. Also in the control plane, which names the flow.

@@ -69,6 +69,9 @@ inline constexpr MetricDef kDestinationWriteLatency = {"wallaby.destination.writ
 inline constexpr MetricDef kDestinationCommitLatency = {"wallaby.destination.commit.latency", MetricKind::kHistogram,
                                                         "s", "Time in which a destination makes durable what it took",
                                                         kSecondBounds};
+inline constexpr MetricDef kDestinationDropped = {
+    "wallaby.destination.dropped", MetricKind::kCounter, "{change}",
+    "Changes that a destination has left out because an option of it says so"};
 inline constexpr MetricDef kDdlApplied = {"wallaby.destination.ddl.applied", MetricKind::kCounter, "{event}",
                                           "Schema changes that a destination has followed, by the destination's type"};
 inline constexpr MetricDef kCheckpointCommits = {"wallaby.checkpoints.commits", MetricKind::kCounter, "{checkpoint}",
@@ -107,7 +110,7 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 42> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -131,6 +134,7 @@ inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationWrites,
                                                                  &kDestinationWriteLatency,
                                                                  &kDestinationCommitLatency,
+                                                                 &kDestinationDropped,
                                                                  &kDdlApplied,
                                                                  &kCheckpointCommits,
                                                                  &kCheckpointGetLatency,
