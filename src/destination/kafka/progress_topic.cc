@@ -182,8 +182,7 @@ absl::Status ProgressTopic::WriteTables(Producer* producer, const KafkaProgress&
 }
 
 absl::Status ProgressTopic::WriteRecord(Producer* producer, const std::string& key, const std::string& value) const {
-  return Annotate(producer->Send({.topic = handle_.get(), .partition = kPartition, .key = key, .value = value}),
-                  "keeping the progress");
+  return producer->Send({.topic = handle_.get(), .partition = kPartition, .key = key, .value = value});
 }
 
 }  // namespace wallaby
