@@ -10,6 +10,7 @@
 #define WALLABY_DESTINATION_DESTINATION_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,7 @@ enum class WriteMode {
 };
 
 struct DestinationConfig {
+  std::string type;  // of the flow file; MakeDestination() sets it
   std::string flow_id;
   std::string name;  // of the destination within the flow
   std::map<std::string, std::string> options;
@@ -47,6 +49,8 @@ struct DestinationConfig {
   int64_t memory_limit = 64 << 20;
   // Where requests go that a receiver does not take; outlives the destination. Null: none can be kept.
   DeadLetterSink* dead_letters = nullptr;
+  // Hears, on the destination's thread, of each change that is left out because an option says so. May be empty.
+  std::function<void(const std::string& table, std::string_view why)> left_out;
 };
 
 // What a destination holds durably for a flow.

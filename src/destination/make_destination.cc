@@ -37,8 +37,13 @@ Makers& AllMakers() {
   return *makers;
 }
 
+// One module may serve several types.
+std::string_view ModuleName(std::string_view type) {
+  return type == "bufstream" ? "kafka" : type;
+}
+
 absl::StatusOr<MakeDestinationFn> LoadModule(const std::string& type) {
-  ASSIGN_OR_RETURN(void* symbol, LoadModuleSymbol(absl::StrCat(type, ".so"), kModuleSymbol,
+  ASSIGN_OR_RETURN(void* symbol, LoadModuleSymbol(absl::StrCat(ModuleName(type), ".so"), kModuleSymbol,
                                                   absl::StrCat("destination type '", type, "'"), BuildOption(type)));
   return reinterpret_cast<MakeDestinationFn>(symbol);
 }
@@ -68,8 +73,10 @@ absl::StatusOr<std::unique_ptr<Destination>> MakeDestination(const std::string& 
   if (auto options = ParseTableOptions(type, config); !options.ok()) return options.status();
   auto make = FindMaker(type);
   if (!make.ok()) return make.status();
+  DestinationConfig typed = config;
+  typed.type = type;
   std::unique_ptr<Destination> destination;
-  if (absl::Status status = (*make)(config, &destination); !status.ok()) return status;
+  if (absl::Status status = (*make)(typed, &destination); !status.ok()) return status;
   return destination;
 }
 

@@ -76,18 +76,32 @@ constexpr OptionSpec kObjectsOwn[] = {
 // Of kafka and bufstream.
 constexpr OptionSpec kKafkaOwn[] = {
     {.name = "brokers", .required = true, .allowed = "a list like host:9092,other:9092"},
+    {.name = "security_protocol", .allowed = "plaintext, ssl, sasl_plaintext or sasl_ssl"},
+    {.name = "sasl_mechanism", .allowed = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+    {.name = "sasl_username", .allowed = "a user"},
+    {.name = "sasl_password", .allowed = "a password", .secret = true},
+    {.name = "ssl_ca", .allowed = "a file of PEM certificates, or their text"},
+    {.name = "ssl_certificate", .allowed = "a file of PEM certificates, or their text"},
+    {.name = "ssl_key", .allowed = "a file with a PEM key, or its text", .secret = true},
+    {.name = "ssl_key_password", .allowed = "a password", .secret = true},
     {.name = "topic", .allowed = "a topic name; {schema} and {table} in it stand for the table's"},
+    {.name = "create_topics", .allowed = "true or false"},
+    {.name = "topic_partitions", .allowed = "a number"},
+    {.name = "topic_replication_factor", .allowed = "a number"},
+    {.name = "topic_config", .allowed = "name=value of topics' settings, separated by commas"},
     {.name = "compression", .allowed = "none, gzip, snappy, lz4 or zstd"},
     {.name = "acks", .allowed = "all, leader or none"},
-    {.name = "max_message_bytes", .allowed = "a size like 1MiB"},
-    {.name = "max_batch_bytes", .allowed = "a size like 1MiB"},
-    {.name = "max_record_bytes", .allowed = "a size like 1MiB"},
+    {.name = "max_message_bytes", .allowed = "a size like 1MB"},
+    {.name = "max_batch_bytes", .allowed = "a size like 1MB"},
+    {.name = "max_record_bytes", .allowed = "a size like 1MB"},
     {.name = "oversize_policy", .allowed = "error or drop"},
     {.name = "message_mode", .allowed = "batch or record"},
     {.name = "key_mode", .allowed = "hash or raw"},
+    {.name = "tombstones", .allowed = "true or false"},
     {.name = "transactional_id", .allowed = "a name"},
     {.name = "transaction_timeout", .allowed = "a duration like 1m"},
     {.name = "transaction_header", .allowed = "a header's name"},
+    {.name = "client_config", .allowed = "name=value of librdkafka's properties, separated by commas", .secret = true},
 };
 
 // Of http and grpc.
@@ -171,7 +185,7 @@ struct Type {
 };
 constexpr Type kTypes[] = {
     {"duckdb", kDuckdb}, {"parquet", kParquet}, {"postgres", kPostgres}, {"null", kNull},
-    {"ducklake", {}},    {"kafka", {}},         {"bufstream", {}},       {"s3", kS3},
+    {"ducklake", {}},    {"kafka", kKafka},     {"bufstream", kKafka},   {"s3", kS3},
     {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", kPgstream}, {"clickhouse", {}},
     {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},
 };

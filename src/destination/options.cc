@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/units.h"
 #include "base/wire_format.h"
+#include "destination/kafka/kafka_options.h"
 #include "destination/push_options.h"
 
 namespace wallaby {
@@ -178,6 +179,7 @@ absl::Status CheckOwn(std::string_view type, const Reader& reader, const Destina
   if (type == "parquet" || type == "s3") return CheckFiles(reader);
   if (type == "http") return ParseHttpOptions(config).status();
   if (type == "grpc") return ParseGrpcOptions(config).status();
+  if (type == "kafka" || type == "bufstream") return ParseKafkaOptions(type, config).status();
   return absl::OkStatus();
 }
 

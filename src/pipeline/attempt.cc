@@ -109,6 +109,10 @@ absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& ident
   config.generation = c_.generation;
   config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
   config.dead_letters = &dead_letters_;
+  config.left_out = [name = endpoint.name](const std::string& table, std::string_view why) {
+    CountDropped(name);
+    Log(LogLevel::kWarn, "change left out", {{"destination", name}, {"table", table}, {"reason", std::string(why)}});
+  };
   auto made = MakeDestination(endpoint.type, config);
   if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
   RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));

@@ -34,6 +34,10 @@ Counter& DeadLetters(const std::string& destination) {
   return Registry().GetCounter(kDeadLetters, {{"destination", destination}});
 }
 
+Counter& Dropped(const std::string& destination) {
+  return Registry().GetCounter(kDestinationDropped, {{"destination", destination}});
+}
+
 // A batch on its way; what is shared is the batch inside.
 struct TrackedBatch {
   std::unique_ptr<ChangeBatch> batch;
@@ -61,6 +65,7 @@ void PrepareInstruments(const Flow& flow, const std::string& checkpoint_backend)
   ReaderInstruments();
   for (const Endpoint& endpoint : flow.destinations) {
     WriterInstruments{endpoint.name};
+    Dropped(endpoint.name);
     DdlApplied(flow.id, endpoint.type);
     if (endpoint.type == "http" || endpoint.type == "grpc") DeadLetters(endpoint.name);
   }
@@ -92,6 +97,10 @@ WriterInstruments::WriterInstruments(const std::string& destination)
     : writes(Registry().GetCounter(kDestinationWrites, {{"destination", destination}})),
       write_latency(Registry().GetHistogram(kDestinationWriteLatency, {{"destination", destination}})),
       commit_latency(Registry().GetHistogram(kDestinationCommitLatency, {{"destination", destination}})) {}
+
+void CountDropped(const std::string& destination) {
+  Dropped(destination).Add();
+}
 
 void CountError(const absl::Status& error) {
   Registry().GetCounter(kErrors, {{"error_type", ErrorType(error.code())}}).Add();

@@ -43,6 +43,8 @@ struct WriterInstruments {
   Histogram& commit_latency;
 };
 
+// A destination has left out a change.
+void CountDropped(const std::string& destination);
 // An attempt ended by this error.
 void CountError(const absl::Status& error);
 // A request of this destination became a dead letter.

@@ -82,6 +82,9 @@ inline constexpr MetricDef kDestinationCommitLatency = {"wallaby.destination.com
                                                         kSecondBounds};
 inline constexpr MetricDef kDeadLetters = {"wallaby.destination.dead_letters", MetricKind::kCounter, "{request}",
                                            "Requests that a receiver did not take and that were kept as dead letters"};
+inline constexpr MetricDef kDestinationDropped = {
+    "wallaby.destination.dropped", MetricKind::kCounter, "{change}",
+    "Changes that a destination has left out because an option of it says so"};
 inline constexpr MetricDef kDdlApplied = {"wallaby.destination.ddl.applied", MetricKind::kCounter, "{event}",
                                           "Schema changes that a destination has followed, by the destination's type"};
 inline constexpr MetricDef kCheckpointCommits = {"wallaby.checkpoints.commits", MetricKind::kCounter, "{checkpoint}",
@@ -132,7 +135,7 @@ inline constexpr MetricDef kStreamLagMessages = {"wallaby.stream.lag.messages", 
 inline constexpr MetricDef kStreamLagSeconds = {"wallaby.stream.lag.seconds", MetricKind::kGauge, "s",
                                                 "Age of the oldest message that the group has not acknowledged"};
 
-inline constexpr std::array<const MetricDef*, 51> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 52> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -161,6 +164,7 @@ inline constexpr std::array<const MetricDef*, 51> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationWriteLatency,
                                                                  &kDestinationCommitLatency,
                                                                  &kDeadLetters,
+                                                                 &kDestinationDropped,
                                                                  &kDdlApplied,
                                                                  &kCheckpointCommits,
                                                                  &kCheckpointGetLatency,
