@@ -1,0 +1,17 @@
+// Literals of a row filter, read as values of a column's type.
+#ifndef WALLABY_MAPPING_FILTER_LITERAL_H_
+#define WALLABY_MAPPING_FILTER_LITERAL_H_
+
+#include "absl/status/statusor.h"
+#include "change/relation.h"
+#include "mapping/bound_filter.h"
+#include "mapping/row_filter.h"
+
+namespace wallaby {
+
+// INVALID_ARGUMENT says what a literal for the column must look like.
+absl::StatusOr<FilterLiteral> ReadFilterLiteral(const FilterValue& value, const Column& column, FilterClass type);
+
+}  // namespace wallaby
+
+#endif  // WALLABY_MAPPING_FILTER_LITERAL_H_
