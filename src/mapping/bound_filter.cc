@@ -327,7 +327,7 @@ class BoundFilter::Binder {
     if (from.other[0].kind == FilterValue::Kind::kColumn) return BindOtherColumn(from.other[0], column, node);
     node->first_literal = static_cast<int>(out_.literals_.size());
     for (const FilterValue& value : from.other) {
-      ASSIGN_OR_RETURN(FilterLiteral literal, ReadFilterLiteral(value, column, node->type));
+      ASSIGN_OR_RETURN(FilterLiteral literal, ReadFilterLiteral(value, column, node->type, from.other.size() > 1));
       out_.literals_.push_back(std::move(literal));
     }
     node->last_literal = static_cast<int>(out_.literals_.size());

@@ -160,7 +160,8 @@ absl::Status ReadQuoted(const std::string& text, const Column& column, FilterCla
 
 }  // namespace
 
-absl::StatusOr<FilterLiteral> ReadFilterLiteral(const FilterValue& value, const Column& column, FilterClass type) {
+absl::StatusOr<FilterLiteral> ReadFilterLiteral(const FilterValue& value, const Column& column, FilterClass type,
+                                                bool in_list) {
   FilterLiteral out;
   const bool quoted = value.kind == FilterValue::Kind::kText;
   const bool number = quoted || value.kind == FilterValue::Kind::kNumber;
@@ -183,8 +184,8 @@ absl::StatusOr<FilterLiteral> ReadFilterLiteral(const FilterValue& value, const 
     }
     case FilterClass::kFloat32:
     case FilterClass::kFloat64:
-      // As in PostgreSQL, text becomes a real before it is compared with one, and a number a double.
-      if (!number || !ReadNumber(value.text, quoted && type == FilterClass::kFloat32, &out.number)) {
+      if (!number ||
+          !ReadNumber(value.text, (quoted || in_list) && type == FilterClass::kFloat32, &out.number)) {
         return Wrong(column, "a number in its range");
       }
       return out;

@@ -9,8 +9,11 @@
 
 namespace wallaby {
 
-// INVALID_ARGUMENT says what a literal for the column must look like.
-absl::StatusOr<FilterLiteral> ReadFilterLiteral(const FilterValue& value, const Column& column, FilterClass type);
+// As in PostgreSQL, a number becomes a double before a real is compared with it; text in quotes becomes a real, and so
+// does each number of an IN list (`in_list`) of more than one. INVALID_ARGUMENT says what a literal for the column must
+// look like.
+absl::StatusOr<FilterLiteral> ReadFilterLiteral(const FilterValue& value, const Column& column, FilterClass type,
+                                                bool in_list);
 
 }  // namespace wallaby
 
