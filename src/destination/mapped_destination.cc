@@ -53,7 +53,15 @@ class MappedDestination : public Destination {
   }
 
   absl::Status CheckPresent(const Relation& relation) override {
-    return WithMapped(relation, [this](const Relation& target) { return inner_->CheckPresent(target); });
+    // The relation may have been stripped of its columns, where only the table is asked for.
+    ASSIGN_OR_RETURN(const TableRule* rule, setup_.mapping.RuleOf(relation));
+    ASSIGN_OR_RETURN(const TableMapping table,
+                     CompileTableMapping(setup_, rule, std::make_shared<Relation>(relation), Check::kNames));
+    if (table.target == nullptr) return absl::OkStatus();
+    // The mapping's own columns, which stand last, are added when they are missing: soft_delete may be new.
+    Relation target = *table.target;
+    while (!target.columns.empty() && table.columns[target.columns.size() - 1].source < 0) target.columns.pop_back();
+    return inner_->CheckPresent(target);
   }
 
   absl::Status Write(const ChangeBatch& batch) override {

@@ -137,6 +137,18 @@ TEST_F(MappedDestinationTest, EveryCallIsMapped) {
                                    "check elsewhere.others(id,note)"));
 }
 
+TEST_F(MappedDestinationTest, OwnColumnsNeedNotBeThere) {
+  const auto destination = Make("metadata: [lsn]", {{"soft_delete", "true"}});
+  ASSERT_TRUE(destination->CheckTable(*Orders()).ok());
+  ASSERT_TRUE(destination->CheckPresent(*Orders()).ok());
+  EXPECT_THAT(Calls(), ElementsAre("check public.orders(id,note,_wallaby_deleted,_wallaby_deleted_at,_wallaby_lsn)",
+                                   "present public.orders(id,note)"));
+  Relation bare = *Orders();
+  bare.columns.clear();
+  ASSERT_TRUE(Make("tables: {public.orders: {to: o, only: [id, note]}}")->CheckPresent(bare).ok());
+  EXPECT_EQ(Calls().back(), "present public.o()");
+}
+
 TEST_F(MappedDestinationTest, WhatNothingMapsIsNotCopied) {
   const auto destination = Make("tables: {public.orders: {drop: true}}");
   const ChangeBatch batch = Insert(Orders(2, "others"));

@@ -3,6 +3,7 @@
 #ifndef WALLABY_DESTINATION_TEST_RANDOM_CHANGES_H_
 #define WALLABY_DESTINATION_TEST_RANDOM_CHANGES_H_
 
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,12 @@
 #include "change/change_batch.h"
 
 namespace wallaby {
+
+// Another in every run, or WALLABY_SEED.
+inline uint32_t TestSeed() {
+  const char* seed = std::getenv("WALLABY_SEED");
+  return seed != nullptr ? static_cast<uint32_t>(std::strtoul(seed, nullptr, 10)) : std::random_device{}();
+}
 
 // public.items (id bigint key, region text, n integer, note text). The tests filter by kFilter; a row's
 // note is left out as unchanged where the destination has it, or the old row.

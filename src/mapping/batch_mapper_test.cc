@@ -154,7 +154,7 @@ TEST_F(BatchMapperTest, NamesThatMeet) {
   EXPECT_THAT(CompileError(Orders()), HasSubstr("two columns would be called note"));
   Use("{}", "metadata: [lsn]");
   setup_.keeps = Keeps::kLog;
-  EXPECT_THAT(CompileError(Orders()), HasSubstr("append mode has the column _wallaby_lsn already"));
+  EXPECT_THAT(CompileError(Orders()), HasSubstr("a destination that keeps every change has _wallaby_lsn already"));
 }
 
 TEST_F(BatchMapperTest, ColumnsThatTheTableDoesNotHave) {

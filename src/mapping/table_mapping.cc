@@ -189,8 +189,8 @@ class Compiler {
       if (!names.insert(name).second) {
         return Refuse(absl::StrCat("two columns would be called ", name, "; give one of them another name with to"));
       }
-      if (setup_.keeps == Keeps::kLog && out_.columns[i].source < 0 && IsAppendColumn(name)) {
-        return Refuse(absl::StrCat("metadata: append mode has the column ", name, " already; leave it out"));
+      if (setup_.keeps != Keeps::kRows && out_.columns[i].source < 0 && IsAppendColumn(name)) {
+        return Refuse(absl::StrCat("metadata: a destination that keeps every change has ", name, " already; leave it out"));
       }
     }
     return absl::OkStatus();

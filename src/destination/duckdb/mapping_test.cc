@@ -1,6 +1,4 @@
-// Random changes under a mapping: the table equals a view over the same changes unmapped. The seed is printed.
-#include <random>
-
+// Random changes under a mapping: the table equals a view over the same changes unmapped. WALLABY_SEED repeats a run.
 #include "destination/duckdb/test_flow.h"
 #include "destination/registry.h"
 #include "destination/test_random_changes.h"
@@ -38,7 +36,7 @@ class DuckdbMapping : public DuckdbTest {
   }
 
   void SameAsView(ReplicaIdentity identity) {
-    const uint32_t seed = std::random_device{}();
+    const uint32_t seed = TestSeed();
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     RandomItems source(seed, identity);
     const auto plain = Make({{"schema", "plain"}});
@@ -79,7 +77,7 @@ TEST_F(DuckdbMapping, SoftDelete) {
 }
 
 TEST_F(DuckdbMapping, SoftDeletedRowsStayAsTheyWere) {
-  const uint32_t seed = std::random_device{}();
+  const uint32_t seed = TestSeed();
   SCOPED_TRACE(absl::StrCat("seed ", seed));
   RandomItems source(seed, ReplicaIdentity::kFull);
   const auto plain = Make({{"schema", "plain"}});
