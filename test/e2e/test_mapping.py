@@ -160,7 +160,7 @@ class MappingTest(PostgresTest):
         self.begin([("duckdb", MAPPING, {}), ("postgres", MAPPING, {})], {"WALLABY_DDL_GATE": "true"})
         self.delivered()
         sql(self.source, "INSERT INTO orders VALUES (500, 'eu', 'topsecret@mail', 1, 'topsecret', 'before', 500)")
-        sql(self.source, "ALTER TABLE orders RENAME email TO mail; ALTER TABLE orders ADD COLUMN place text DEFAULT 'here'")
+        sql(self.source, "BEGIN; ALTER TABLE orders RENAME email TO mail; ALTER TABLE orders ADD COLUMN place text DEFAULT 'here'; COMMIT")
         sql(self.source, "INSERT INTO orders VALUES (501, 'eu', 'topsecret2@mail', 1, 'topsecret', 'after', 501, 'there')")
         wait_until(lambda: self.wallaby.get(self.flow)["state"].lower().endswith("paused"), 60, "the pause")
         wait_until(lambda: not self.wallaby.worker_pids(self.flow), 30, "the worker's end")
