@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -48,12 +49,33 @@ bool HasMask(const Endpoint& endpoint) {
   return false;
 }
 
+// A mapping's file stands where the flow file says, seen from that file. Its text goes into the flow, so that neither
+// server nor workers need the file.
+absl::Status TakeMappingFile(const std::string& flow_path, Endpoint* destination) {
+  const auto option = destination->options.find("mapping_file");
+  if (option == destination->options.end() || option->second.empty()) return absl::OkStatus();
+  const std::string title = absl::StrCat("option mapping_file of destination '", destination->name, "'");
+  if (destination->options.contains("mapping")) {
+    return absl::InvalidArgumentError(absl::StrCat(title, ": there is a mapping too; give one of them"));
+  }
+  std::filesystem::path path = option->second;
+  if (path.is_relative() && flow_path != "-") path = std::filesystem::path(flow_path).parent_path() / path;
+  auto text = ReadPath(path.string());
+  if (!text.ok()) return Annotate(text.status(), title);
+  destination->options.erase(option);
+  destination->options["mapping"] = *std::move(text);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Flow> ReadFlowFile(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string text, ReadPath(path));
   absl::StatusOr<Flow> flow = ParseFlow(text);
   if (!flow.ok()) return Annotate(flow.status(), Shown(path));
+  for (Endpoint& destination : flow->destinations) {
+    RETURN_IF_ERROR(Annotate(TakeMappingFile(path, &destination), Shown(path)));
+  }
   return flow;
 }
 

@@ -1,5 +1,6 @@
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/module.h"
 #include "base/status.h"
 #include "destination/destination.h"
+#include "destination/mapped_destination.h"
 #include "destination/options.h"
 #include "destination/registry.h"
 
@@ -70,14 +72,17 @@ void RegisterDestination(std::string_view type, MakeDestinationFn make) {
 
 absl::StatusOr<std::unique_ptr<Destination>> MakeDestination(const std::string& type, const DestinationConfig& config) {
   // Checked here too, so that a wrong option is reported before a module is looked for.
-  if (auto options = ParseTableOptions(type, config); !options.ok()) return options.status();
-  auto make = FindMaker(type);
-  if (!make.ok()) return make.status();
-  DestinationConfig typed = config;
-  typed.type = type;
+  ASSIGN_OR_RETURN(const TableOptions options, ParseTableOptions(type, config));
+  std::optional<MappingSetup> mapping;
+  if (HasMapping(config, options)) {
+    ASSIGN_OR_RETURN(mapping, MakeMappingSetup(type, config, options));
+  }
+  ASSIGN_OR_RETURN(const MakeDestinationFn make, FindMaker(type));
+  DestinationConfig own = mapping ? WithoutMapping(config) : config;
+  own.type = type;
   std::unique_ptr<Destination> destination;
-  if (absl::Status status = (*make)(typed, &destination); !status.ok()) return status;
-  return destination;
+  RETURN_IF_ERROR(make(own, &destination));
+  return mapping ? MakeMappedDestination(*std::move(mapping), std::move(destination)) : std::move(destination);
 }
 
 }  // namespace wallaby

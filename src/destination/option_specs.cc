@@ -26,8 +26,11 @@ constexpr OptionSpec kShared[] = {
     {.name = "meta_table_enabled", .allowed = "true"},
     {.name = "meta_schema", .allowed = "a schema name"},
     {.name = "meta_table", .allowed = "a table name"},
-    {.name = "soft_delete", .allowed = "false"},
-    {.name = "type_mappings", .allowed = "a list like numeric=text,public.orders.total=text"},
+    {.name = "soft_delete", .allowed = "true or false"},
+    {.name = "mapping", .allowed = "a mapping in YAML or JSON"},
+    {.name = "mapping_file", .allowed = "a file with a mapping, which wallaby-admin reads"},
+    {.name = "mask_secret", .allowed = "a secret of at least 16 characters", .secret = true},
+    {.name = "type_mappings", .allowed = "a list like numeric=text,public.orders.total=numeric(12,2)"},
     {.name = "type_mappings_file", .allowed = "a file with a line like numeric=text for each type"},
     {.name = "format", .allowed = kWireFormatsAllowed},
 };

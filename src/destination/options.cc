@@ -8,12 +8,12 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/units.h"
 #include "base/wire_format.h"
 #include "destination/kafka/kafka_options.h"
 #include "destination/push_options.h"
+#include "mapping/mapped_type.h"
 
 namespace wallaby {
 namespace {
@@ -103,7 +103,7 @@ absl::Status CheckNames(std::string_view type, const DestinationConfig& config, 
 absl::Status CheckShared(const Reader& reader) {
   RETURN_IF_ERROR(reader.OnlyDefault("batch_mode", "target", {"staging"}));
   RETURN_IF_ERROR(reader.OnlyDefault("batch_resolution", "none", {"append", "replace"}));
-  RETURN_IF_ERROR(reader.OnlyBool("soft_delete", false));
+  RETURN_IF_ERROR(reader.IfPresentBool("soft_delete"));
   RETURN_IF_ERROR(reader.OnlyBool("meta_table_enabled", true));
   for (std::string_view name : {"staging_schema", "staging_table", "staging_suffix"}) {
     RETURN_IF_ERROR(reader.IfPresentNotYet(name));
@@ -187,20 +187,36 @@ absl::Status CheckOwn(std::string_view type, const Reader& reader, const Destina
 
 using Mappings = std::map<std::string, std::string>;
 
-// One "name=text". The last '=' counts, as names may hold others.
+// The parts between commas, but for those within the parentheses of numeric(12,2).
+std::vector<std::string_view> SplitList(std::string_view list) {
+  std::vector<std::string_view> parts;
+  size_t begin = 0;
+  int open = 0;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i] == '(') ++open;
+    if (list[i] == ')' && open > 0) --open;
+    if (list[i] != ',' || open > 0) continue;
+    parts.push_back(list.substr(begin, i - begin));
+    begin = i + 1;
+  }
+  parts.push_back(list.substr(begin));
+  return parts;
+}
+
+// One "name=type". The last '=' counts, as names may hold others.
 absl::Status AddMapping(std::string_view entry, const std::string& title, Mappings* out) {
   entry = absl::StripAsciiWhitespace(entry);
   if (entry.empty() || entry.starts_with("#")) return absl::OkStatus();
   const size_t equals = entry.rfind('=');
   const std::string_view from = equals == entry.npos ? "" : absl::StripAsciiWhitespace(entry.substr(0, equals));
   const std::string_view to = equals == entry.npos ? "" : absl::StripAsciiWhitespace(entry.substr(equals + 1));
-  if (from.empty() || to != "text") {
+  const auto type = ParseMappedType(to);
+  if (from.empty() || !type.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(title, ": got '", entry,
-                     "'; allowed: a source type or schema.table.column, then =text (text is the "
-                     "only type that a column can be mapped to)"));
+        absl::StrCat(title, ": ", from.empty() ? absl::StrCat("got '", entry, "'") : std::string(type.status().message()),
+                     "; write a source type or schema.table.column, then =text, or another type"));
   }
-  out->insert_or_assign(std::string(from), std::string(to));
+  out->insert_or_assign(std::string(from), absl::AsciiStrToLower(to));
   return absl::OkStatus();
 }
 
@@ -216,7 +232,7 @@ absl::StatusOr<Mappings> ReadMappings(const Reader& reader) {
     }
   }
   if (const std::string* list = reader.Find("type_mappings")) {
-    for (std::string_view entry : absl::StrSplit(*list, ',')) {
+    for (std::string_view entry : SplitList(*list)) {
       RETURN_IF_ERROR(AddMapping(entry, reader.Title("type_mappings"), &result));
     }
   }
@@ -230,15 +246,21 @@ std::string_view WithoutModifier(std::string_view type) {
 
 }  // namespace
 
-PgType TableOptions::MappedType(const Relation& relation, const Column& column) const {
-  if (type_mappings.empty()) return column.type;
+std::string_view TableOptions::MappedTypeName(const Relation& relation, const Column& column) const {
+  if (type_mappings.empty()) return "";
   const PgType& type = column.type;
-  const bool mapped = type_mappings.contains(absl::StrCat(relation.QualifiedName(), ".", column.name)) ||
-                      type_mappings.contains(type.source_name) || type_mappings.contains(type.sql_name) ||
-                      type_mappings.contains(std::string(WithoutModifier(type.source_name))) ||
-                      type_mappings.contains(std::string(WithoutModifier(type.sql_name)));
-  if (!mapped) return type;
-  PgType text = type;  // the OID stays: it tells how to read the binary form
+  const std::string names[] = {absl::StrCat(relation.QualifiedName(), ".", column.name), type.source_name, type.sql_name,
+                               std::string(WithoutModifier(type.source_name)),
+                               std::string(WithoutModifier(type.sql_name))};
+  for (const std::string& name : names) {
+    if (const auto found = type_mappings.find(name); found != type_mappings.end()) return found->second;
+  }
+  return "";
+}
+
+PgType TableOptions::MappedType(const Relation& relation, const Column& column) const {
+  if (MappedTypeName(relation, column) != "text") return column.type;
+  PgType text = column.type;  // the OID stays: it tells how to read the binary form
   text.logical = LogicalType::kText;
   text.precision = text.scale = 0;
   text.sql_name = "text";
@@ -277,6 +299,7 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
   result.meta_schema = text("meta_schema", "wallaby");
   result.meta_table = text("meta_table", "progress");
   ASSIGN_OR_RETURN(result.type_mappings, ReadMappings(reader));
+  if (const std::string* soft = reader.Find("soft_delete")) result.soft_delete = ParseBool(*soft).value_or(false);
   return result;
 }
 

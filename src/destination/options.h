@@ -20,12 +20,16 @@ struct TableOptions {
   std::string table;        // the one table to write to; only for flows of one table; empty: as at the source
   std::string meta_schema;  // where progress is kept; default "wallaby"
   std::string meta_table;   // default "progress"
-  // Overrides by "schema.table.column" or by source type name: the column is carried as text.
+  // Overrides by "schema.table.column" or by source type name: a type of mapping/mapped_type.h. A destination by itself
+  // knows text; the others are the mapping layer's (mapped_destination.h).
   std::map<std::string, std::string> type_mappings;
+  bool soft_delete = false;  // the mapping layer's too
 
   std::string TargetSchema(const Relation& relation) const { return schema.empty() ? relation.schema : schema; }
   std::string TargetTable(const Relation& relation) const { return table.empty() ? relation.name : table; }
-  // The column's type after type_mappings.
+  // What type_mappings say of the column; "" for nothing.
+  std::string_view MappedTypeName(const Relation& relation, const Column& column) const;
+  // The column's type after type_mappings to text.
   PgType MappedType(const Relation& relation, const Column& column) const;
 };
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "destination/mapped_destination.h"
 #include "destination/options.h"
 #include "flow/destination_config.h"
 #include "flow/flow.h"
@@ -91,7 +92,10 @@ absl::Status CheckDestination(const Flow& flow, const Endpoint& destination) {
     if (absl::IsNotFound(status)) return absl::InvalidArgumentError(status.message());
     return status;
   }
-  return ParseTableOptions(destination.type, UnresolvedConfig(flow, destination)).status();
+  const DestinationConfig config = UnresolvedConfig(flow, destination);
+  ASSIGN_OR_RETURN(const TableOptions options, ParseTableOptions(destination.type, config));
+  if (!HasMapping(config, options)) return absl::OkStatus();
+  return MakeMappingSetup(destination.type, config, options).status();
 }
 
 absl::Status CheckDestinations(const Flow& flow) {

@@ -48,6 +48,10 @@ struct PublishedTable {
 absl::StatusOr<std::vector<PublishedTable>> PublishedTables(PgConnection& sql, const std::string& publication,
                                                             TypeCatalog& types);
 
+// The same for the publication that the options let the flow make, while there is none. Errors as EnsurePublication's.
+absl::StatusOr<std::vector<PublishedTable>> TablesToPublish(PgConnection& sql, const SourceOptions& options,
+                                                            TypeCatalog& types);
+
 // Relation::key for a relation that came by the stream: needs the primary key's columns when the identity is full.
 absl::StatusOr<std::vector<std::string>> PrimaryKeyColumns(PgConnection& sql, uint32_t table_oid);
 

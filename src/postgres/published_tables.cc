@@ -4,13 +4,16 @@
 #include "base/status.h"
 #include "postgres/catalog.h"
 #include "postgres/ddl_capture_sql.h"
+#include "postgres/publication_plan.h"
+#include "postgres/table_checks.h"
 
 namespace wallaby {
 namespace {
 
 // One row for each column of each table, tables in order of name. pg_publication_tables knows of partition roots,
 // schemas and FOR ALL TABLES; from 15 on it names the published columns, generated ones included where 18 sends them.
-std::string ColumnsQuery(int major) {
+// `published` is what stands for that view.
+std::string ColumnsQuery(int major, std::string_view published) {
   const bool lists = major >= 15;
   return absl::StrCat(
       "SELECT c.oid, n.nspname, c.relname, c.relreplident, c.relkind = 'p', ",
@@ -24,7 +27,9 @@ std::string ColumnsQuery(int major) {
       ", coalesce(a.attnum = ANY ((ri.indkey::int2[])[0:ri.indnkeyatts - 1]), false)"
       ", coalesce(pk.indnkeyatts, 0), coalesce(ri.indnkeyatts, 0), a.attnum, ",
       kColumnDetailSql,
-      " FROM pg_catalog.pg_publication_tables p"
+      " FROM ",
+      published,
+      " p"
       " JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname"
       " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
       // As a table grows since its last ANALYZE, so do its rows. Never analysed: 60 rows a page.
@@ -45,8 +50,18 @@ std::string ColumnsQuery(int major) {
       // LEFT: a table may have no columns.
       " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
       " LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
-      " WHERE p.pubname = $1 ORDER BY n.nspname, c.relname, a.attnum");
+      " ORDER BY n.nspname, c.relname, a.attnum");
 }
+
+constexpr char kPublishedTables[] = "(SELECT * FROM pg_catalog.pg_publication_tables WHERE pubname = $1)";
+// A publication that a flow makes has no row filters and column lists, and shows partitions as their root.
+constexpr char kTablesToPublish[] =
+    "(SELECT n.nspname AS schemaname, c.relname AS tablename, NULL::text AS rowfilter,"
+    " (SELECT pg_catalog.array_agg(attname) FROM pg_catalog.pg_attribute"
+    "  WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS attnames"
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.oid = ANY ($1::oid[]) AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a"
+    "  WHERE a.relid <> c.oid AND a.relid = ANY ($1::oid[])))";
 
 enum Field {
   kOid,
@@ -136,6 +151,19 @@ void CheckKeyIsWhole(const PgRows& rows, int i, Relation* relation) {
   if (static_cast<int64_t>(relation->key.size()) != size) relation->key.clear();
 }
 
+absl::StatusOr<std::vector<PublishedTable>> ReadTables(const PgRows& rows, TypeCatalog& types, bool updates) {
+  std::vector<PublishedTable> tables;
+  for (int i = 0; i < rows.size(); ++i) {
+    if (tables.empty() || tables.back().relation.oid != rows.Int(i, kOid)) {
+      tables.push_back(NewTable(rows, i, updates));
+    }
+    RETURN_IF_ERROR(AddColumn(rows, i, types, &tables.back()));
+    const bool last = i + 1 == rows.size() || rows.Int(i + 1, kOid) != rows.Int(i, kOid);
+    if (last) CheckKeyIsWhole(rows, i, &tables.back().relation);
+  }
+  return tables;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<PublishedTable>> PublishedTables(PgConnection& sql, const std::string& publication,
@@ -153,19 +181,17 @@ absl::StatusOr<std::vector<PublishedTable>> PublishedTables(PgConnection& sql, c
   absl::Cleanup restore = [&] {
     (void)sql.Query("SELECT pg_catalog.set_config('search_path', $1, false)", {search_path});
   };
-  ASSIGN_OR_RETURN(const PgRows rows, sql.Query(ColumnsQuery(sql.server_major()), {publication}));
-  std::vector<PublishedTable> tables;
-  for (int i = 0; i < rows.size(); ++i) {
-    if (tables.empty() || tables.back().relation.oid != rows.Int(i, kOid)) {
-      tables.push_back(NewTable(rows, i, settings.Bool(0, 0)));
-    }
-    RETURN_IF_ERROR(AddColumn(rows, i, types, &tables.back()));
-    const bool last = i + 1 == rows.size() || rows.Int(i + 1, kOid) != rows.Int(i, kOid);
-    if (last) CheckKeyIsWhole(rows, i, &tables.back().relation);
-  }
-  return tables;
+  ASSIGN_OR_RETURN(const PgRows rows, sql.Query(ColumnsQuery(sql.server_major(), kPublishedTables), {publication}));
+  return ReadTables(rows, types, settings.Bool(0, 0));
 }
 
+absl::StatusOr<std::vector<PublishedTable>> TablesToPublish(PgConnection& sql, const SourceOptions& options,
+                                                            TypeCatalog& types) {
+  const auto plan = PublicationPlan::From(options.publication_tables, options.publication_schemas);
+  ASSIGN_OR_RETURN(const std::string oids, OidsToPublish(sql, plan));
+  ASSIGN_OR_RETURN(const PgRows rows, sql.Query(ColumnsQuery(sql.server_major(), kTablesToPublish), {oids}));
+  return ReadTables(rows, types, /*updates=*/true);
+}
 absl::StatusOr<std::vector<std::string>> PrimaryKeyColumns(PgConnection& sql, uint32_t table_oid) {
   ASSIGN_OR_RETURN(const PgRows rows,
                    sql.Query("SELECT a.attname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a"

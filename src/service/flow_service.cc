@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "flow/enum_names.h"
 #include "flow/fan_out.h"
@@ -104,6 +105,9 @@ absl::Status FlowServiceImpl::Create(const v1::CreateFlowRequest& request, v1::F
   RETURN_IF_ERROR(ApplyWireFormat(&flow));
   RETURN_IF_ERROR(CheckFlow(flow));
   RETURN_IF_ERROR(CheckGate(flow));
+  if (const auto problems = CheckMappingsNow(flow); !problems.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
+  }
   {
     std::lock_guard lock(changes_);
     RETURN_IF_ERROR(store_->CreateFlow(flow));

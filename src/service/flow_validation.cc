@@ -1,12 +1,17 @@
 #include "service/flow_validation.h"
 
+#include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "destination/destination.h"
+#include "destination/mapped_destination.h"
+#include "destination/options.h"
 #include "flow/destination_config.h"
 #include "flow/secret_reference.h"
 #include "postgres/catalog.h"
@@ -18,6 +23,8 @@ namespace {
 
 // Looking at all tables of a large publication takes its time.
 constexpr absl::Duration kCheckLimit = absl::Seconds(20);
+// Who makes a flow waits for this.
+constexpr absl::Duration kMappingLimit = absl::Seconds(5);
 
 std::string_view SeverityName(Finding::Severity severity) {
   switch (severity) {
@@ -61,11 +68,55 @@ bool CheckReferencesNow(const Flow& flow, v1::ValidateFlowResponse* response) {
   return check(flow.source, EndpointKind::kSource, "source");
 }
 
+bool HasMapping(const Flow& flow, const Endpoint& destination) {
+  const DestinationConfig config = UnresolvedConfig(flow, destination);
+  const auto options = ParseTableOptions(destination.type, config);
+  return options.ok() && HasMapping(config, *options);
+}
+
+// The tables that the flow publishes, or would.
+absl::StatusOr<std::vector<Relation>> TablesOfSource(PgConnection& sql, const SourceOptions& source) {
+  TypeCatalog types(source.resolve_types ? &sql : nullptr);
+  ASSIGN_OR_RETURN(const bool exists, PublicationExists(sql, source.publication));
+  auto tables =
+      exists ? PublishedTables(sql, source.publication, types) : TablesToPublish(sql, source, types);
+  if (!tables.ok()) return tables.status();
+  std::vector<Relation> relations;
+  for (PublishedTable& table : *tables) {
+    if (CarriesTable(source, table.relation.schema, table.relation.name)) relations.push_back(std::move(table.relation));
+  }
+  return relations;
+}
+
+// By destination.
+absl::StatusOr<std::vector<std::pair<std::string, std::string>>> MappingProblems(const Flow& flow, PgConnection& sql,
+                                                                                 const SourceOptions& source) {
+  std::vector<std::pair<std::string, std::string>> problems;
+  std::optional<std::vector<Relation>> tables;
+  for (const Endpoint& destination : flow.destinations) {
+    if (!HasMapping(flow, destination)) continue;
+    if (!tables) {
+      ASSIGN_OR_RETURN(tables, TablesOfSource(sql, source));
+    }
+    for (const absl::Status& problem : CheckMapping(destination.type, UnresolvedConfig(flow, destination), *tables)) {
+      problems.emplace_back(absl::StrCat("destination ", destination.name), problem.message());
+    }
+  }
+  return problems;
+}
+
 void CheckSourceNow(const Flow& flow, v1::ValidateFlowResponse* response) {
   const auto findings = [&]() -> absl::StatusOr<std::vector<Finding>> {
     ASSIGN_OR_RETURN(const SourceOptions source, OptionsOfSource(flow));
     ASSIGN_OR_RETURN(const auto sql, ConnectToSource(source.dsn, kCheckLimit));
-    return CheckSource(*sql, source);
+    ASSIGN_OR_RETURN(std::vector<Finding> all, CheckSource(*sql, source));
+    // What keeps the tables from being listed is among those.
+    const auto problems = MappingProblems(flow, *sql, source);
+    if (!problems.ok()) return all;
+    for (const auto& [subject, problem] : *problems) {
+      all.push_back({Finding::Severity::kError, subject, problem, "", "mapping"});
+    }
+    return all;
   }();
   if (!findings.ok()) return AddError("source", findings.status(), response);
   for (const Finding& finding : *findings) Add(finding, response);
@@ -82,6 +133,21 @@ absl::Status CheckFlow(const Flow& flow) {
   }
   if (absl::IsUnimplemented(status)) return absl::InvalidArgumentError(status.message());
   return status;
+}
+
+std::vector<std::string> CheckMappingsNow(const Flow& flow) {
+  const bool any = std::any_of(flow.destinations.begin(), flow.destinations.end(),
+                               [&](const Endpoint& destination) { return HasMapping(flow, destination); });
+  if (!any) return {};
+  const auto source = OptionsOfSource(flow);
+  if (!source.ok()) return {};
+  const auto sql = ConnectToSource(source->dsn, kMappingLimit);
+  if (!sql.ok()) return {};
+  const auto problems = MappingProblems(flow, **sql, *source);
+  if (!problems.ok()) return {};
+  std::vector<std::string> texts;
+  for (const auto& [subject, problem] : *problems) texts.push_back(absl::StrCat(subject, ": ", problem));
+  return texts;
 }
 
 absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1::ValidateFlowResponse* response) {

@@ -276,8 +276,30 @@ def codec_rows():
     write("codec_rows", "seed2", head + b"\x42" + row(CODEC_ROW[:2]) + b"\0" * 28 + b"\3" + b"\xc6" + row(moved) + row(CODEC_ROW))
 
 
+# Rows of mapping_fuzz.cc.
+MAPPING_ROW = ["7", "eu", "12.5", "t", "ab  ", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "\\x00ff", "2024-05-01", "12:34:56", "2024-05-01 12:34:56",
+               "2024-05-01 12:34:56+00", "1.5", "-Infinity", "42", "{}"]
+FILTERS = ["a > 3 and b in ('eu', 'us')", "not (c between 1 and 20.5) or d", "e = 'ab' and f = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'",
+           "g <> '\\x00' and h >= '2024-01-01' and i < '23:00:00'", "j > '2024-05-01' and k <= '2024-05-01 14:00:00+02'",
+           "l = 1.5 or m < 0 or n in (42, 7)", "b like 'e_%' and o is not null", "b collate \"C\" > 'a' and d is not false", "c = 'NaN' or 3 < a"]
+MAPPINGS = ["tables:\n  public.orders:\n    to: lake.{table}\n    rows: b = 'eu'\n    columns: {a: {mask: hash}, b: {mask: redact, with: x}, c: {type: 'numeric(12,2)'}, "
+            "n: {drop: true}, m: {mask: null}, e: {to: z}}\nmetadata: [lsn, commit_time, op, table]\n",
+            '{"tables": {"public.*": {"only": ["a", "b"], "truncate": "ignore"}, "*": {"drop": true}}, "soft_delete": true}',
+            "tables: {public.orders: {columns: {a: {type: text}, l: {type: text}, f: {mask: hash}}, soft_delete: true}}"]
+
+
+def mappings():
+    row = b"".join(bytes([0, len(v)]) + v.encode() for v in MAPPING_ROW)
+    for i, text in enumerate(FILTERS):
+        write("mapping", f"filter{i}", b"\0" + struct.pack(">H", len(text)) + text.encode() + row)
+    for i, text in enumerate(MAPPINGS):
+        for kind in range(3):
+            write("mapping", f"mapping{i}_{kind}", b"\1" + struct.pack(">H", len(text)) + text.encode() + bytes([0, kind]) + row + row)
+
+
 def main():
     codec_rows()
+    mappings()
     for target, texts in SMALL.items():
         for i, text in enumerate(texts):
             write(target, f"seed{i}", text.encode("latin-1") if target in ("cron", "stream", "sealed", "dbos_input", "options", "flags") else text)
