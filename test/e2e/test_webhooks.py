@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -42,6 +43,10 @@ class Receiver:
         script = os.path.join(os.path.dirname(__file__), "receiver.py")
         self.process = subprocess.Popen([sys.executable, script, self.kind, str(self.port), self.log, self.control],
                                         env={**os.environ, "WALLABY_SOURCE_DIR": SOURCE_DIR}, stderr=subprocess.DEVNULL)
+
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self):
         self.process.kill()
@@ -269,7 +274,12 @@ class WebhooksTest(PostgresTest):
         self.delivered()
         letter, = self.letters()
         self.assertIn("answered 503: as the test wants (after 3 tries)", letter["reason"])
+        hook.kill()
+        away = self.wallaby.admin("dead-letter", "replay", "-flow-id", self.flow, check=False)
+        self.assertEqual((away.returncode, away.stdout), (1, "0 taken and removed, 1 kept.\n"), away.stderr)
         hook.behave()
+        hook.start()
+        wait_until(hook.listens, 20, "the receiver")
         self.wallaby.admin("dead-letter", "replay", "-flow-id", self.flow)
         self.assertEqual(hook.records()[-1]["after"]["version"], 1)
 
