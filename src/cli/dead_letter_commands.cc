@@ -89,7 +89,6 @@ int List(const Invocation& invocation) {
   return line.Finish([&]() -> absl::Status {
     ASSIGN_OR_RETURN(Client* const client, line.Connect());
     ASSIGN_OR_RETURN(v1::ListDeadLettersResponse all, CallOnFlow(*client, request, flow_id));
-    request.set_flow_id(flow_id);
     for (bool more = all.letters_size() > 0; more;) {
       request.set_after_id(all.letters(all.letters_size() - 1).id());
       ASSIGN_OR_RETURN(v1::ListDeadLettersResponse page, CallOnFlow(*client, request, flow_id));

@@ -259,9 +259,4 @@ absl::StatusOr<GrpcOptions> ParseGrpcOptions(const DestinationConfig& config) {
   return out;
 }
 
-DestinationConfig WithPayloadFormat(DestinationConfig config, PayloadMode mode) {
-  if (mode == PayloadMode::kRecordJson) config.wire_format = WireFormat::kJson;
-  return config;
-}
-
 }  // namespace wallaby

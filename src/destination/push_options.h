@@ -68,9 +68,6 @@ struct GrpcOptions {
 absl::StatusOr<HttpOptions> ParseHttpOptions(const DestinationConfig& config);
 absl::StatusOr<GrpcOptions> ParseGrpcOptions(const DestinationConfig& config);
 
-// The format that the payload's codec writes: json for kRecordJson, whatever the flow says.
-DestinationConfig WithPayloadFormat(DestinationConfig config, PayloadMode mode);
-
 }  // namespace wallaby
 
 #endif  // WALLABY_DESTINATION_PUSH_OPTIONS_H_

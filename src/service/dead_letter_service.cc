@@ -74,8 +74,8 @@ absl::Status DeadLetterServiceImpl::Replay(const grpc::ServerContext& context,
   RETURN_IF_ERROR(RequireFlowId(request.flow_id()));
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(request.flow_id()));
   std::lock_guard lock(replays_);
-  ASSIGN_OR_RETURN(const DeadLetterReplay replay,
-                   ReplayDeadLetters(*store_, stored.flow, ChoiceOf(request), [&] { return context.IsCancelled(); }));
+  ASSIGN_OR_RETURN(const DeadLetterReplay replay, wallaby::ReplayDeadLetters(*store_, stored.flow, ChoiceOf(request),
+                                                                             [&] { return context.IsCancelled(); }));
   response->set_accepted(replay.accepted);
   response->set_kept(replay.kept);
   response->set_error(std::string(replay.error.message()));

@@ -18,7 +18,8 @@ namespace {
 absl::StatusOr<std::unique_ptr<Codec>> MakeCodecFor(const DestinationConfig& config, const TableOptions& table,
                                                     PayloadMode mode, bool registered) {
   if (mode == PayloadMode::kWal) return std::unique_ptr<Codec>();
-  DestinationConfig with = WithPayloadFormat(config, mode);
+  DestinationConfig with = config;
+  if (mode == PayloadMode::kRecordJson) with.wire_format = WireFormat::kJson;  // whatever the flow says
   if (!registered)
     std::erase_if(with.options, [](const auto& option) { return option.first.starts_with("schema_registry"); });
   return MakePayloadCodec(with, table, [table](const Relation& relation) {

@@ -14,8 +14,8 @@
 
 namespace wallaby {
 
-// `table` is what ParseTableOptions() gave for the config. `make_sender` is called once for each lane, and must outlive
-// nothing of the config. Does no I/O.
+// `table` is what ParseTableOptions() gave for the config. `make_sender` is called once for each lane. Does no
+// I/O.
 absl::StatusOr<std::unique_ptr<Destination>> MakePushDestination(const DestinationConfig& config,
                                                                  const TableOptions& table, const PushOptions& options,
                                                                  MakeSender make_sender);

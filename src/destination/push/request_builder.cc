@@ -45,6 +45,11 @@ RecordId IdOf(const ChangeBatch& batch, const Change& change, ChangeKind kind) {
   return {transaction.commit.value, transaction.commit_time_micros, change.seq, transaction.xid, kind};
 }
 
+// Of all that belongs to a table.
+uint64_t TableLane(uint32_t oid) {
+  return Mix(oid, "");
+}
+
 const Field* FieldAt(const char* tuple, int column, Field* out) {
   for (TupleCursor row(tuple); !row.done(); row.Next()) {
     if (row.index() != column) continue;
@@ -182,7 +187,7 @@ absl::Status RequestBuilder::EmitRun(const ChangeBatch& batch, uint32_t relation
       if (is_ours(changes[i])) queued.records.push_back(IdOf(batch, changes[i], changes[i].kind));
     }
   }
-  return emit(batch.relations()[relation]->oid, std::move(queued));
+  return emit(TableLane(batch.relations()[relation]->oid), std::move(queued));
 }
 
 // ---- record_json ----
@@ -229,7 +234,9 @@ absl::Status RequestBuilder::EmitRecord(const BatchSlice& slice, const Table& ta
                                                absl::StrCat(record.value, slice.batch.snapshot_part()));
   }
   const uint32_t oid = slice.batch.relations()[slice.relation]->oid;
-  const uint64_t lane = record.kind == ChangeKind::kTruncate ? kBarrier : record.has_key ? Mix(oid, record.key) : oid;
+  const uint64_t lane = record.kind == ChangeKind::kTruncate ? kBarrier
+                        : record.has_key                     ? Mix(oid, record.key)
+                                                             : TableLane(oid);
   return emit(lane, std::move(queued));
 }
 
@@ -257,7 +264,7 @@ absl::Status RequestBuilder::BuildWal(const ChangeBatch& batch, const Skip& skip
                                 has_key ? key : absl::StrCat(request.payload, batch.snapshot_part(), change.seq));
     }
     const bool barrier = change.kind == ChangeKind::kTruncate || (relation.has_key() && !has_key);
-    const uint64_t lane = barrier ? kBarrier : has_key ? Mix(relation.oid, key) : relation.oid;
+    const uint64_t lane = barrier ? kBarrier : has_key ? Mix(relation.oid, key) : TableLane(relation.oid);
     RETURN_IF_ERROR(emit(lane, std::move(queued)));
   }
   return absl::OkStatus();
