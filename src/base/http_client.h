@@ -37,7 +37,7 @@ struct HttpRequest {
 struct HttpResponse {
   long status = 0;
   std::string body;
-  std::string retry_after;  // that header, as sent
+  std::string retry_after;                     // that header, as sent
   std::map<std::string, std::string> headers;  // all; names in lower case, the last value of each
 };
 
