@@ -105,25 +105,26 @@ absl::Status AwsCredentialSource::FromWebIdentity() {
   const std::string path = FromEnvironment("AWS_WEB_IDENTITY_TOKEN_FILE"), role = FromEnvironment("AWS_ROLE_ARN");
   if (path.empty() || role.empty()) return absl::NotFoundError("");
   auto token = ReadWhole(path);
-  if (!token.ok()) return absl::UnauthenticatedError(absl::StrCat("AWS_WEB_IDENTITY_TOKEN_FILE: ", path, " cannot be read"));
+  if (!token.ok())
+    return absl::UnauthenticatedError(absl::StrCat("AWS_WEB_IDENTITY_TOKEN_FILE: ", path, " cannot be read"));
   std::string session = FromEnvironment("AWS_ROLE_SESSION_NAME"), region = FromEnvironment("AWS_REGION");
   if (session.empty()) session = "wallaby";
   if (region.empty()) region = FromEnvironment("AWS_DEFAULT_REGION");
   std::string url = FromEnvironment("AWS_ENDPOINT_URL_STS");
   if (url.empty()) {
-    url = region.empty() ? "https://sts.amazonaws.com"
-                         : absl::StrCat("https://sts.", region, ".amazonaws.com", region.starts_with("cn-") ? ".cn" : "");
+    url = region.empty()
+              ? "https://sts.amazonaws.com"
+              : absl::StrCat("https://sts.", region, ".amazonaws.com", region.starts_with("cn-") ? ".cn" : "");
   }
   const std::string place = absl::StrCat("STS at ", url);
-  ASSIGN_OR_RETURN(
-      const std::string answer,
-      Ask({.method = "POST",
-           .url = url + "/",
-           .headers = {"Content-Type: application/x-www-form-urlencoded"},
-           .body = absl::StrCat("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=", Encoded(role),
-                                "&RoleSessionName=", Encoded(session), "&WebIdentityToken=",
-                                Encoded(absl::StripAsciiWhitespace(*token)))},
-          place));
+  ASSIGN_OR_RETURN(const std::string answer,
+                   Ask({.method = "POST",
+                        .url = url + "/",
+                        .headers = {"Content-Type: application/x-www-form-urlencoded"},
+                        .body = absl::StrCat("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=",
+                                             Encoded(role), "&RoleSessionName=", Encoded(session),
+                                             "&WebIdentityToken=", Encoded(absl::StripAsciiWhitespace(*token)))},
+                       place));
   AwsCredentials found{Between(answer, "AccessKeyId"), Between(answer, "SecretAccessKey"),
                        Between(answer, "SessionToken")};
   if (found.access_key.empty()) return absl::UnavailableError(absl::StrCat(place, ": there are no keys in its answer"));

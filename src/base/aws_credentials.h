@@ -26,8 +26,8 @@ class AwsCredentialSource {
   // With an access key, `given` is what Get() gives for ever.
   explicit AwsCredentialSource(AwsCredentials given = {});
 
-  // Looks for keys at first, and again five minutes before they end. UNAUTHENTICATED lists where was looked, UNAVAILABLE
-  // when a service that has keys does not answer.
+  // Looks for keys at first, and again five minutes before they end. UNAUTHENTICATED lists where was looked,
+  // UNAVAILABLE when a service that has keys does not answer.
   absl::StatusOr<AwsCredentials> Get();
   // The server takes them no longer: the next Get() looks again. False where that cannot help.
   bool Renew();

@@ -55,7 +55,8 @@ class AwsCredentialsTest : public testing::Test {
     return path;
   }
   std::string Json(absl::Duration life) {
-    return absl::StrCat("{\"AccessKeyId\":\"k", ++asked_, "\",\"SecretAccessKey\":\"s\",\"Token\":\"t\",\"Expiration\":\"",
+    return absl::StrCat("{\"AccessKeyId\":\"k", ++asked_,
+                        "\",\"SecretAccessKey\":\"s\",\"Token\":\"t\",\"Expiration\":\"",
                         absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now() + life, absl::UTCTimeZone()), "\"}");
   }
 

@@ -52,9 +52,9 @@ std::vector<std::string> SignAwsRequest(const AwsRequest& request, const AwsCred
     absl::StrAppend(&lines, name, ":", value, "\n");
     absl::StrAppend(&names, names.empty() ? "" : ";", name);
   }
-  const std::string canonical = absl::StrCat(request.method, "\n", request.path, "\n", request.query, "\n", lines, "\n",
-                                             names, "\n",
-                                             request.body_hash.empty() ? AwsBodyHash(request.body) : request.body_hash);
+  const std::string canonical =
+      absl::StrCat(request.method, "\n", request.path, "\n", request.query, "\n", lines, "\n", names, "\n",
+                   request.body_hash.empty() ? AwsBodyHash(request.body) : request.body_hash);
   const std::string scope = absl::StrCat(day, "/", region, "/", service, "/aws4_request");
   const std::string to_sign = absl::StrCat("AWS4-HMAC-SHA256\n", time, "\n", scope, "\n", Hex(Sha256(canonical)));
   const std::string day_key = Hmac(absl::StrCat("AWS4", credentials.secret_key), day);

@@ -40,8 +40,8 @@ struct HttpRequest {
 struct HttpResponse {
   long status = 0;
   std::string body;
-  std::string retry_after;  // that header, as sent
-  std::string redirect;     // of a 3xx: where it points to
+  std::string retry_after;                     // that header, as sent
+  std::string redirect;                        // of a 3xx: where it points to
   std::map<std::string, std::string> headers;  // all; names in lower case, the last value of each
 };
 

@@ -245,6 +245,11 @@ SMALL = {
                    "users: [{name: u, user: {exec: {command: aws, args: [eks], env: [{name: A, value: B}], apiVersion: client.authentication.k8s.io/v1}}}]\n"],
     "schema_registry": ['{"id":7,"version":3}', '{"count":1,"versions":[{"contentId":5,"version":"2"}]}', '"long"\0"int"',
                         AVRO + "\0" + AVRO.replace('"int"', '"long"'), '{"type":"enum","name":"E","symbols":["a"]}\0{"type":"map","values":"E"}'],
+    "bucket": ['{"format":1,"id":"i","generation":1,"epoch":2,"version":3,"next_file":4,"commit_lsn":"0/A","end_lsn":"0/B","snapshot_parts":["p"],'
+               '"files":[{"path":"a/b.parquet","table":"a","format":"parquet","rows":1,"bytes":2,"first_lsn":3,"last_lsn":4,"snapshot":false}],'
+               '"lists":[{"path":"l","files":9,"merged":true}],"removed":["r"],"replaced":[]}',
+               '{"path":"a","table":"t","format":"json","rows":1,"bytes":2,"first_lsn":3,"last_lsn":4,"snapshot":true}',
+               "<L><IsTruncated>true</IsTruncated><Contents><Key>a &amp; b&#x2F;</Key></Contents></L>", "<Error><Code>SlowDown</Code></Error>"],
     "kube_objects": ['{"metadata":{"name":"j","uid":"u","annotations":{"wallaby/flow-id":"f"},"labels":{},"creationTimestamp":"2026-01-01T00:00:00Z","resourceVersion":"5"},'
                      '"status":{"conditions":[{"type":"Failed","status":"True","reason":"BackoffLimitExceeded","message":"m"}]}}',
                      '{"metadata":{"name":"p","uid":"u","annotations":{"wallaby/flow-id":"f"},"ownerReferences":[{"kind":"Job","uid":"j"}]},'

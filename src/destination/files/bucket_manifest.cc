@@ -14,9 +14,8 @@ using Json = nlohmann::json;
 constexpr int kFormat = 1;
 
 Json FileToJson(const StoredFile& file) {
-  return {{"path", file.path},           {"table", file.table},
-          {"format", file.format},       {"rows", file.rows},
-          {"bytes", file.bytes},         {"first_lsn", file.first.value},
+  return {{"path", file.path},           {"table", file.table},      {"format", file.format},
+          {"rows", file.rows},           {"bytes", file.bytes},      {"first_lsn", file.first.value},
           {"last_lsn", file.last.value}, {"snapshot", file.snapshot}};
 }
 

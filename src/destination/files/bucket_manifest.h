@@ -2,8 +2,8 @@
 // for. docs/destinations/s3.md describes it for readers.
 //
 // Replacing the object on condition that it is still the one that was read is the commit. So that it stays small, files
-// are moved to lists from time to time: objects with a line of JSON for each file, which never change and are merged into
-// larger ones.
+// are moved to lists from time to time: objects with a line of JSON for each file, which never change and are merged
+// into larger ones.
 #ifndef WALLABY_DESTINATION_FILES_BUCKET_MANIFEST_H_
 #define WALLABY_DESTINATION_FILES_BUCKET_MANIFEST_H_
 
@@ -26,10 +26,10 @@ struct FileList {
 struct BucketManifest {
   StoreState state;
   int64_t generation = 0;
-  uint64_t epoch = 0;              // how many times a worker has taken over; part of every file's name
-  uint64_t version = 0;            // rises with every write, so that no two manifests are equal
-  std::vector<StoredFile> files;   // since the last list
-  std::vector<FileList> lists;     // of all files before those, oldest first
+  uint64_t epoch = 0;                 // how many times a worker has taken over; part of every file's name
+  uint64_t version = 0;               // rises with every write, so that no two manifests are equal
+  std::vector<StoredFile> files;      // since the last list
+  std::vector<FileList> lists;        // of all files before those, oldest first
   std::vector<std::string> removed;   // taken out: to be deleted, if still there
   std::vector<std::string> replaced;  // lists that were merged: kept for those who read the manifest before
 

@@ -35,8 +35,7 @@ absl::Status BucketOutput::SendPart() {
   }
   std::string part;
   part.swap(part_);
-  ASSIGN_OR_RETURN(std::string etag,
-                   client_->PutPart(upload_, static_cast<int>(etags_.size()) + 1, std::move(part)));
+  ASSIGN_OR_RETURN(std::string etag, client_->PutPart(upload_, static_cast<int>(etags_.size()) + 1, std::move(part)));
   etags_.push_back(std::move(etag));
   return absl::OkStatus();
 }

@@ -53,7 +53,7 @@ std::string BucketStore::KeyOf(std::string_view path) const {
 }
 
 std::string BucketStore::WritingPath() const {
-  return absl::StrCat(folder_, "/writing-", EpochText(manifest_.epoch), ".json");
+  return absl::StrCat(folder_, "/writing-", EpochText(manifest_.epoch));
 }
 
 absl::Status BucketStore::ReadManifest() {
@@ -78,7 +78,7 @@ absl::StatusOr<StoreState> BucketStore::Open(int64_t generation) {
   RETURN_IF_ERROR(TakeOver(generation));
   RETURN_IF_ERROR(CheckConditions());
   RETURN_IF_ERROR(FinishRemovals());
-  RETURN_IF_ERROR(RemoveOrphans());
+  RETURN_IF_ERROR(RemoveOrphans(manifest_.version - 1));
   RETURN_IF_ERROR(CallOffUploads());
   return manifest_.state;
 }
@@ -136,24 +136,40 @@ absl::Status BucketStore::WriteManifest(BucketManifest next) {
                                                     ", so another worker may write here"));
 }
 
-absl::Status BucketStore::RemoveOrphans() {
-  std::set<std::string> named;
-  for (const StoredFile& file : manifest_.files) named.insert(file.path);
-  for (const FileList& list : manifest_.lists) named.insert(list.path);
+absl::Status BucketStore::RemoveOrphans(uint64_t before) {
   ASSIGN_OR_RETURN(const std::vector<std::string> keys, client_.List(KeyOf(folder_ + "/writing-")));
   for (const std::string& key : keys) {
-    uint64_t epoch = 0;
-    std::string_view name = key;
-    name = name.substr(name.rfind('-') + 1);
+    uint64_t epoch = 0, version = 0;
     // A later epoch's is the business of whoever has taken over since.
-    if (!absl::SimpleHexAtoi(name.substr(0, name.find('.')), &epoch) || epoch >= manifest_.epoch) continue;
+    if (!absl::SimpleHexAtoi(std::string_view(key).substr(key.rfind('-') + 1), &epoch) || epoch >= manifest_.epoch) {
+      continue;
+    }
     auto writing = client_.Get(key);
     if (absl::IsNotFound(writing.status())) continue;
     RETURN_IF_ERROR(writing.status());
-    for (const std::string_view path : absl::StrSplit(writing->content, '\n', absl::SkipEmpty())) {
-      if (!named.contains(std::string(path))) RETURN_IF_ERROR(client_.Delete(KeyOf(path)));
-    }
+    std::vector<std::string> lines = absl::StrSplit(writing->content, '\n', absl::SkipEmpty());
+    if (lines.empty() || !absl::SimpleAtoi(lines.front(), &version)) version = 0;
+    if (!lines.empty()) lines.erase(lines.begin());
+    std::set<std::string> orphans(lines.begin(), lines.end());
+    // Nothing was committed after these were announced, unless the versions differ: then some may have been, and as a
+    // request may arrive late, long ago.
+    RETURN_IF_ERROR(KeepUnnamed(/*look_in_lists=*/version != before, &orphans));
+    for (const std::string& path : orphans) RETURN_IF_ERROR(client_.Delete(KeyOf(path)));
     RETURN_IF_ERROR(client_.Delete(key));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BucketStore::KeepUnnamed(bool look_in_lists, std::set<std::string>* paths) {
+  for (const StoredFile& file : manifest_.files) paths->erase(file.path);
+  for (const FileList& list : manifest_.lists) paths->erase(list.path);
+  for (const FileList& list : manifest_.lists) {
+    if (!look_in_lists || paths->empty()) break;
+    ASSIGN_OR_RETURN(const S3Client::Object object, client_.Get(KeyOf(list.path)));
+    for (const std::string_view line : absl::StrSplit(object.content, '\n', absl::SkipEmpty())) {
+      ASSIGN_OR_RETURN(const StoredFile file, ParseFileLine(line));
+      paths->erase(file.path);
+    }
   }
   return absl::OkStatus();
 }
@@ -182,7 +198,8 @@ absl::Status BucketStore::Announce(const std::vector<std::string>& paths) {
   const size_t before = announced_.size();
   announced_.insert(paths.begin(), paths.end());
   if (announced_.size() == before) return absl::OkStatus();
-  return client_.Put(KeyOf(WritingPath()), absl::StrJoin(announced_, "\n"), "text/plain");
+  return client_.Put(KeyOf(WritingPath()), absl::StrCat(manifest_.version, "\n", absl::StrJoin(announced_, "\n")),
+                     "text/plain");
 }
 
 absl::Status BucketStore::Discard(const StoredFile& file) {
@@ -208,8 +225,8 @@ absl::Status BucketStore::RollUp(BucketManifest* manifest) {
   ASSIGN_OR_RETURN(FileList list, WriteList(lines, static_cast<int64_t>(manifest->files.size()), "files"));
   manifest->lists.push_back(std::move(list));
   manifest->files.clear();
-  const auto small = std::count_if(manifest->lists.begin(), manifest->lists.end(),
-                                   [](const FileList& l) { return !l.merged; });
+  const auto small =
+      std::count_if(manifest->lists.begin(), manifest->lists.end(), [](const FileList& l) { return !l.merged; });
   return static_cast<size_t>(small) < limits_.lists ? absl::OkStatus() : MergeLists(manifest);
 }
 

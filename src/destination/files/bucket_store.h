@@ -1,12 +1,12 @@
 // BucketStore: files as objects of a bucket, visible to whoever reads the manifest (bucket_manifest.h).
 //
 //   <prefix><table>/[<partition>/...]<commit LSN of the first row, 16 hex digits>-<number>-<id>-<epoch>[-r].parquet
-//   <prefix>_wallaby/<flow>-<destination>/manifest.json, writing-<epoch>.json, files-<version>-<epoch>.jsonl
+//   <prefix>_wallaby/<flow>-<destination>/manifest.json, writing-<epoch>, files-<version>-<epoch>.jsonl
 //
 // Objects are written under their final names and count once a manifest names them. Each Open() takes the next epoch by
-// replacing the manifest: an older worker's next commit fails on the condition, and whatever it still writes has names of
-// its own. Before objects are finished, writing-<epoch>.json names them, so that Open() can take away what a crash left
-// without listing the bucket.
+// replacing the manifest: an older worker's next commit fails on the condition, and whatever it still writes has names
+// of its own. Before objects are finished, writing-<epoch> names them, with the manifest's version, so that Open() can
+// take away what a crash left without listing the bucket.
 #ifndef WALLABY_DESTINATION_FILES_BUCKET_STORE_H_
 #define WALLABY_DESTINATION_FILES_BUCKET_STORE_H_
 
@@ -52,7 +52,10 @@ class BucketStore : public FileStore {
   absl::Status CheckConditions();
   // Replaces the manifest where it is still the one that was read or written last.
   absl::Status WriteManifest(BucketManifest next);
-  absl::Status RemoveOrphans();
+  // `before`: the manifest's version when this worker took over.
+  absl::Status RemoveOrphans(uint64_t before);
+  // Takes out of `paths` those that the manifest and its lists name.
+  absl::Status KeepUnnamed(bool look_in_lists, std::set<std::string>* paths);
   absl::Status CallOffUploads();
   // Deletes what the manifest says is taken out.
   absl::Status FinishRemovals();
@@ -69,7 +72,7 @@ class BucketStore : public FileStore {
   const Limits limits_;
   S3Client client_;
   BucketManifest manifest_;
-  std::string etag_;                // of manifest_; empty: there is none
+  std::string etag_;                 // of manifest_; empty: there is none
   std::set<std::string> announced_;  // and not committed
 };
 

@@ -24,7 +24,8 @@ std::string NewPrefix() {
 
 TestPlace::TestPlace()
     : prefix_(NewPrefix()),
-      client_({.bucket = kTestBucket, .endpoint = TestBucketUrl(), .credentials = {kTestAccessKey, kTestSecretKey, ""}}) {}
+      client_(
+          {.bucket = kTestBucket, .endpoint = TestBucketUrl(), .credentials = {kTestAccessKey, kTestSecretKey, ""}}) {}
 
 std::map<std::string, std::string> TestPlace::Options(std::map<std::string, std::string> others) const {
   others.insert({{"bucket", kTestBucket},

@@ -63,9 +63,8 @@ class ColumnarEncoder : public FileEncoder {
     }
     auto write_options = arrow::ipc::IpcWriteOptions::Defaults();
     if (options_.compression != FileCompression::kNone) {
-      auto codec = arrow::util::Codec::Create(options_.compression == FileCompression::kZstd
-                                                  ? arrow::Compression::ZSTD
-                                                  : arrow::Compression::LZ4_FRAME);
+      auto codec = arrow::util::Codec::Create(
+          options_.compression == FileCompression::kZstd ? arrow::Compression::ZSTD : arrow::Compression::LZ4_FRAME);
       RETURN_IF_ERROR(sink_->Explain(codec.status()));
       write_options.codec = *std::move(codec);
     }

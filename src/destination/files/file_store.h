@@ -1,5 +1,5 @@
-// FileStore: where the files of a destination lie, and how the files of a commit become part of it at once, together with
-// the progress that they stand for. A local folder (local_store.h) or a bucket (bucket_store.h).
+// FileStore: where the files of a destination lie, and how the files of a commit become part of it at once, together
+// with the progress that they stand for. A local folder (local_store.h) or a bucket (bucket_store.h).
 #ifndef WALLABY_DESTINATION_FILES_FILE_STORE_H_
 #define WALLABY_DESTINATION_FILES_FILE_STORE_H_
 
@@ -65,8 +65,8 @@ class FileStore {
  public:
   virtual ~FileStore() = default;
 
-  // Takes the place over for a worker of this generation, finishes or undoes what a crash left. "fenced" (destination.h)
-  // when a newer generation was there.
+  // Takes the place over for a worker of this generation, finishes or undoes what a crash left. "fenced"
+  // (destination.h) when a newer generation was there.
   virtual absl::StatusOr<StoreState> Open(int64_t generation) = 0;
   virtual absl::StatusOr<std::unique_ptr<FileOutput>> Create(const FileName& name) = 0;
   // Files of these paths are about to be finished.

@@ -9,8 +9,8 @@
 #include "destination/files/bucket_store.h"
 #include "destination/files/file_encoder.h"
 #include "destination/files/local_store.h"
-#include "destination/payload_codec.h"
 #include "destination/files/schema_change.h"
+#include "destination/payload_codec.h"
 
 namespace wallaby {
 namespace {
@@ -18,7 +18,8 @@ namespace {
 RowWriters::Limits LimitsFor(int64_t memory_limit) {
   // Half for gathered rows; builders double as they grow, and the encoder of a row group needs its share.
   const int64_t memory = std::max<int64_t>(memory_limit / 2, 1 << 20);
-  return {.memory = memory, .row_group_bytes = std::min<int64_t>(memory, 32 << 20),
+  return {.memory = memory,
+          .row_group_bytes = std::min<int64_t>(memory, 32 << 20),
           .held_bytes = memory / 2,
           .open_files = 64};
 }

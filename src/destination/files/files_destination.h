@@ -13,8 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "destination/destination.h"
 #include "codec/codec.h"
+#include "destination/destination.h"
 #include "destination/files/file_store.h"
 #include "destination/files/files_options.h"
 #include "destination/files/row_writers.h"

@@ -181,10 +181,10 @@ absl::StatusOr<FilesOptions> ParseFilesOptions(std::string_view type, const Dest
   FilesOptions result;
   ASSIGN_OR_RETURN(result.table, ParseTableOptions(type, config));
   if (const std::string* mode = reader.Find("write_mode"); mode != nullptr && *mode != "append") {
-    return reader.Wrong("write_mode",
-                        absl::StrCat("got '", *mode,
-                                     "'; allowed: append. Files are never changed, so a folder of them holds the history "
-                                     "of a table; a view over it shows the current rows (docs/destinations/parquet.md)"));
+    return reader.Wrong(
+        "write_mode", absl::StrCat("got '", *mode,
+                                   "'; allowed: append. Files are never changed, so a folder of them holds the history "
+                                   "of a table; a view over it shows the current rows (docs/destinations/parquet.md)"));
   }
   result.table.write_mode = WriteMode::kAppend;
   RETURN_IF_ERROR(reader.Find("path") != nullptr ? ReadPath(reader, &result) : ReadBucket(reader, &result));

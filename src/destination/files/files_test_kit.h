@@ -72,8 +72,8 @@ std::vector<std::string> SortedTexts(std::vector<SortableRow> rows);
 // own columns (null is ~), unchanged names; sorted by LSN and ordinal.
 std::vector<std::string> Rows(const std::string& folder);
 
-// A source: a part of a snapshot, its second try after a reset, then two transactions, committed in four steps. Opens the
-// destination, whose option partition_by is `note`, and skips whatever its progress holds, as the worker does.
+// A source: a part of a snapshot, its second try after a reset, then two transactions, committed in four steps. Opens
+// the destination, whose option partition_by is `note`, and skips whatever its progress holds, as the worker does.
 absl::Status Deliver(Destination& destination);
 // The rows when all of it has come.
 const std::vector<std::string>& Delivered();

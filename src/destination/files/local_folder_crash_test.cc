@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "destination/files/files_destination.h"
-#include "destination/files/folder.h"
 #include "destination/files/files_test_kit.h"
+#include "destination/files/folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -33,7 +33,8 @@ absl::Status CopyFolder(std::string_view step) {
 }
 
 std::unique_ptr<Destination> Make(const std::string& path) {
-  auto made = FilesDestination::Make("parquet", 
+  auto made = FilesDestination::Make(
+      "parquet",
       {.flow_id = "flow", .name = "lake", .options = {{"path", path}, {"partition_by", "note"}}, .generation = 1});
   EXPECT_TRUE(made.ok()) << made.status();
   return *std::move(made);

@@ -14,8 +14,8 @@ namespace wallaby {
 class LocalOutput : public FileOutput {
  public:
   // `name` and `id` make the final path. There must be no file at `folder`/`staged`.
-  static absl::StatusOr<std::unique_ptr<FileOutput>> Create(const std::string& folder, std::string staged, FileName name,
-                                                            std::string id);
+  static absl::StatusOr<std::unique_ptr<FileOutput>> Create(const std::string& folder, std::string staged,
+                                                            FileName name, std::string id);
   // Removes the file, unless it was finished.
   ~LocalOutput() override;
   LocalOutput(const LocalOutput&) = delete;

@@ -9,8 +9,8 @@
 
 namespace wallaby {
 
-// Keeps the first error in our own terms, which Arrow's lose. An Arrow writer that is dropped before its end still wants to
-// write one: Abandon() keeps that from the file.
+// Keeps the first error in our own terms, which Arrow's lose. An Arrow writer that is dropped before its end still
+// wants to write one: Abandon() keeps that from the file.
 class OutputSink : public arrow::io::OutputStream {
  public:
   explicit OutputSink(FileOutput* out) : out_(out) {}

@@ -40,7 +40,8 @@ class PayloadEncoder : public FileEncoder {
 
   absl::Status Flush(FileOutput* out) override {
     if (sink_ == nullptr) RETURN_IF_ERROR(Begin(out));
-    arrow::io::OutputStream& stream = compressed_ != nullptr ? *compressed_ : *static_cast<arrow::io::OutputStream*>(sink_.get());
+    arrow::io::OutputStream& stream =
+        compressed_ != nullptr ? *compressed_ : *static_cast<arrow::io::OutputStream*>(sink_.get());
     RETURN_IF_ERROR(sink_->Explain(stream.Write(text_.data(), static_cast<int64_t>(text_.size()))));
     text_.clear();
     return absl::OkStatus();

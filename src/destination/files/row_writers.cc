@@ -31,12 +31,7 @@ std::string TableFolder(const Relation& relation, const TableOptions& options) {
 
 RowWriters::RowWriters(const FilesOptions& options, FileStore* store, Codec* codec, uint64_t* next_file,
                        std::string flow, Limits limits)
-    : options_(options),
-      store_(store),
-      codec_(codec),
-      next_file_(next_file),
-      flow_(std::move(flow)),
-      limits_(limits) {}
+    : options_(options), store_(store), codec_(codec), next_file_(next_file), flow_(std::move(flow)), limits_(limits) {}
 
 absl::Status RowWriters::Write(const ChangeBatch& batch) {
   std::vector<Table*> tables;
@@ -178,11 +173,13 @@ RowWriters::OpenFile RowWriters::MakeOpen(Table* table, bool snapshot, const std
 absl::Status RowWriters::Flush(OpenFile* open) {
   if (open->output == nullptr) {
     open->number = (*next_file_)++;
-    ASSIGN_OR_RETURN(open->output, store_->Create({.folder = absl::StrCat(open->table->folder, open->partition.empty() ? "" : "/", open->partition),
-                                                   .number = open->number,
-                                                   .first = open->first,
-                                                   .snapshot = open->snapshot,
-                                                   .extension = options_.Extension()}));
+    ASSIGN_OR_RETURN(open->output,
+                     store_->Create({.folder = absl::StrCat(open->table->folder, open->partition.empty() ? "" : "/",
+                                                            open->partition),
+                                     .number = open->number,
+                                     .first = open->first,
+                                     .snapshot = open->snapshot,
+                                     .extension = options_.Extension()}));
   }
   gathered_ -= open->encoder->gathered();
   RETURN_IF_ERROR(open->encoder->Flush(open->output.get()));
@@ -205,8 +202,8 @@ absl::Status RowWriters::KeepHeldLow() {
   int64_t all = 0;
   for (const auto& entry : open_) all += held(entry);
   if (all <= limits_.held_bytes) return absl::OkStatus();
-  return Close(std::max_element(open_.begin(), open_.end(),
-                                [&](const auto& a, const auto& b) { return held(a) < held(b); }));
+  return Close(
+      std::max_element(open_.begin(), open_.end(), [&](const auto& a, const auto& b) { return held(a) < held(b); }));
 }
 
 absl::Status RowWriters::Close(OpenFiles::iterator it) {

@@ -1,6 +1,6 @@
 // RowWriters: the changes of a commit on their way into files, one file for each shape of a table, partition and kind
-// (streamed rows, rows of a part of a snapshot). Memory and open files are bounded: the largest gathered rows leave as a
-// row group, the file unused for longest is finished and another begun when its partition comes back.
+// (streamed rows, rows of a part of a snapshot). Memory and open files are bounded: the largest gathered rows leave as
+// a row group, the file unused for longest is finished and another begun when its partition comes back.
 #ifndef WALLABY_DESTINATION_FILES_ROW_WRITERS_H_
 #define WALLABY_DESTINATION_FILES_ROW_WRITERS_H_
 

@@ -28,7 +28,8 @@ class SchemaChangeTest : public testing::Test {
  protected:
   std::unique_ptr<Destination> Opened(std::map<std::string, std::string> options = {}) const {
     options.emplace("path", folder_.path());
-    auto made = FilesDestination::Make("parquet", {.flow_id = "flow-1", .name = "lake", .options = options, .generation = 3});
+    auto made =
+        FilesDestination::Make("parquet", {.flow_id = "flow-1", .name = "lake", .options = options, .generation = 3});
     EXPECT_TRUE(made.ok()) << made.status();
     EXPECT_TRUE((*made)->Open().ok());
     return *std::move(made);
@@ -111,8 +112,8 @@ TEST_F(SchemaChangeTest, AShapeThatCannotBeCarriedIsRefused) {
 }
 
 TEST_F(SchemaChangeTest, NotBeforeItIsOpen) {
-  auto made = FilesDestination::Make("parquet", 
-      {.flow_id = "flow-1", .name = "lake", .options = {{"path", folder_.path()}}, .generation = 3});
+  auto made = FilesDestination::Make(
+      "parquet", {.flow_id = "flow-1", .name = "lake", .options = {{"path", folder_.path()}}, .generation = 3});
   const TableShape shape = OrdersShape();
   EXPECT_FALSE((*made)->ApplyDdl(CompareShapes(nullptr, &shape)).ok());
 }

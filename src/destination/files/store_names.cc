@@ -24,8 +24,8 @@ std::string NewStoreId(std::string_view prefix) {
 
 absl::Status CheckGeneration(int64_t stored, int64_t own, std::string_view place) {
   if (stored <= own) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("fenced: a worker of generation ", stored, " has written to ", place,
-                                                    ", this one is of generation ", own));
+  return absl::FailedPreconditionError(absl::StrCat("fenced: a worker of generation ", stored, " has written to ",
+                                                    place, ", this one is of generation ", own));
 }
 
 std::string FilePath(const FileName& name, Lsn lsn, std::string_view id) {

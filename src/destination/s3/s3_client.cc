@@ -80,8 +80,7 @@ S3Client::S3Client(S3Options options)
       tls_{.ca = std::move(options.ca)},
       credentials_(std::move(options.credentials)) {
   // A name with dots fits no certificate for *.s3.amazonaws.com.
-  const bool in_path =
-      options.path_style.value_or(!options.endpoint.empty()) || absl::StrContains(place_.bucket, ".");
+  const bool in_path = options.path_style.value_or(!options.endpoint.empty()) || absl::StrContains(place_.bucket, ".");
   base_ = place_.endpoint;
   if (!in_path) base_.insert(base_.find("://") + 3, place_.bucket + ".");
   host_ = HostOf(base_);
@@ -130,20 +129,19 @@ absl::StatusOr<std::string> S3Client::BeginUpload(const std::string& key, std::s
                    Send({"beginning to write", "POST", key, {{"uploads", ""}}, {TypeHeader(type)}, {}}));
   std::string id = XmlText(response.body, "UploadId");
   if (id.empty()) {
-    return absl::UnavailableError(absl::StrCat("beginning to write ", key, " at ", place_.endpoint,
-                                               ": there is no UploadId in its answer"));
+    return absl::UnavailableError(
+        absl::StrCat("beginning to write ", key, " at ", place_.endpoint, ": there is no UploadId in its answer"));
   }
   return id;
 }
 
 absl::StatusOr<std::string> S3Client::PutPart(const Upload& upload, int number, std::string content) {
-  ASSIGN_OR_RETURN(const HttpResponse response,
-                   Send({"writing a part of",
-                         "PUT",
-                         upload.key,
-                         {{"partNumber", absl::StrCat(number)}, {"uploadId", upload.id}},
-                         {},
-                         std::move(content)}));
+  ASSIGN_OR_RETURN(const HttpResponse response, Send({"writing a part of",
+                                                      "PUT",
+                                                      upload.key,
+                                                      {{"partNumber", absl::StrCat(number)}, {"uploadId", upload.id}},
+                                                      {},
+                                                      std::move(content)}));
   return Etag(response);
 }
 
@@ -166,8 +164,7 @@ absl::Status S3Client::CompleteUpload(const Upload& upload, const std::vector<st
 }
 
 absl::Status S3Client::AbortUpload(const Upload& upload) {
-  const absl::Status status =
-      Send({"calling off", "DELETE", upload.key, {{"uploadId", upload.id}}, {}, {}}).status();
+  const absl::Status status = Send({"calling off", "DELETE", upload.key, {{"uploadId", upload.id}}, {}, {}}).status();
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
@@ -177,7 +174,8 @@ absl::StatusOr<std::vector<S3Client::Upload>> S3Client::ListUploads(const std::s
   while (true) {
     ASSIGN_OR_RETURN(const HttpResponse response, Send(call));
     std::vector<std::string> keys = XmlTexts(response.body, "Key"), ids = XmlTexts(response.body, "UploadId");
-    for (size_t i = 0; i < keys.size() && i < ids.size(); ++i) uploads.push_back({std::move(keys[i]), std::move(ids[i])});
+    for (size_t i = 0; i < keys.size() && i < ids.size(); ++i)
+      uploads.push_back({std::move(keys[i]), std::move(ids[i])});
     const std::string next = XmlText(response.body, "NextKeyMarker");
     if (XmlText(response.body, "IsTruncated") != "true" || next.empty()) return uploads;
     call.query["key-marker"] = next;
@@ -201,7 +199,8 @@ absl::StatusOr<HttpResponse> S3Client::SendRepeatedly(const Call& call, HttpRequ
   bool mended = false;
   while (true) {
     absl::StatusOr<HttpResponse> response = SendOnce(call, body_hash, &request);
-    absl::Status status = Annotate(response.status(), absl::StrCat(call.doing, " in bucket ", place_.bucket, " at ", place_.endpoint));
+    absl::Status status =
+        Annotate(response.status(), absl::StrCat(call.doing, " in bucket ", place_.bucket, " at ", place_.endpoint));
     if (response.ok()) {
       // Complete answers 200 before it knows how it went, and says the error in the body.
       const bool failed_late = call.method == "POST" && absl::StrContains(response->body, "<Error>");
@@ -245,8 +244,7 @@ bool S3Client::Mend(const HttpResponse& response) {
   const auto date = response.headers.find("date");
   absl::Time theirs;
   std::string error;
-  if (date == response.headers.end() ||
-      !absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", date->second, &theirs, &error)) {
+  if (date == response.headers.end() || !absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", date->second, &theirs, &error)) {
     return false;
   }
   clock_offset_ = theirs - absl::Now();

@@ -1,8 +1,8 @@
 // S3Client: the objects of one bucket, by the REST API that S3 has and many others speak.
 //
 // Requests are signed with Signature Version 4, bodies' hashes included. What can be tried again is, a few times with
-// growing waits (503 SlowDown, other 5xx, cut connections); a clock that is off is corrected from the server's; keys that
-// have expired are looked for again. What remains is told in words (s3_error.h).
+// growing waits (503 SlowDown, other 5xx, cut connections); a clock that is off is corrected from the server's; keys
+// that have expired are looked for again. What remains is told in words (s3_error.h).
 //
 // Source: Amazon S3 API Reference; for conditions "How to prevent object overwrites with conditional writes".
 #ifndef WALLABY_DESTINATION_S3_S3_CLIENT_H_
@@ -27,8 +27,8 @@ namespace wallaby {
 struct S3Options {
   std::string bucket;
   std::string region = "us-east-1";
-  std::string endpoint;  // URL without a path; empty: AWS's for the region
-  AwsCredentials credentials;  // empty: AwsCredentialSource looks for them
+  std::string endpoint;            // URL without a path; empty: AWS's for the region
+  AwsCredentials credentials;      // empty: AwsCredentialSource looks for them
   std::optional<bool> path_style;  // the bucket in the path, not in the host's name; default: with an endpoint
   bool use_fips = false;
   bool use_dualstack = false;

@@ -41,7 +41,9 @@ class S3ClientTest : public testing::Test {
     thread_.join();
   }
 
-  S3Client Client() const { return S3Client({.bucket = "b", .region = "eu-west-1", .endpoint = url_, .credentials = {"key", "secret", ""}}); }
+  S3Client Client() const {
+    return S3Client({.bucket = "b", .region = "eu-west-1", .endpoint = url_, .credentials = {"key", "secret", ""}});
+  }
   static void Error(httplib::Response& response, int status, const std::string& code, const std::string& rest = "") {
     response.status = status;
     response.set_content(absl::StrCat("<Error><Code>", code, "</Code><Message>so it is</Message>", rest, "</Error>"),
@@ -51,7 +53,9 @@ class S3ClientTest : public testing::Test {
   httplib::Server server_;
   std::thread thread_;
   std::string url_;
-  Answer answer_ = [](const httplib::Request&, httplib::Response& response) { response.set_content("x", "text/plain"); };
+  Answer answer_ = [](const httplib::Request&, httplib::Response& response) {
+    response.set_content("x", "text/plain");
+  };
   std::vector<std::string> requests_;
 };
 
@@ -120,8 +124,9 @@ TEST_F(S3ClientTest, ErrorsSayWhatToDo) {
     EXPECT_FALSE(absl::IsUnavailable(answer)) << answer;
     return answer.ToString();
   };
-  EXPECT_THAT(said(403, "AccessDenied"), AllOf(HasSubstr("PERMISSION_DENIED"), HasSubstr("writing k in bucket b at http"),
-                                               HasSubstr("permissions of docs/destinations/s3.md")));
+  EXPECT_THAT(said(403, "AccessDenied"),
+              AllOf(HasSubstr("PERMISSION_DENIED"), HasSubstr("writing k in bucket b at http"),
+                    HasSubstr("permissions of docs/destinations/s3.md")));
   EXPECT_THAT(said(403, "InvalidAccessKeyId"), AllOf(HasSubstr("UNAUTHENTICATED"), HasSubstr("check access_key")));
   EXPECT_THAT(said(400, "ExpiredToken"), AllOf(HasSubstr("UNAUTHENTICATED"), HasSubstr("new session_token")));
   EXPECT_THAT(said(403, "RequestTimeTooSkewed"), AllOf(HasSubstr("this machine's clock"), HasSubstr("set the clock")));

@@ -16,14 +16,15 @@ std::string Header(const HttpResponse& response, const char* name) {
 // What an error of this name needs from a person; nothing for those without an entry.
 absl::Status ExplainKeys(std::string_view code, const std::string& text, const HttpResponse& response) {
   if (code == "RequestTimeTooSkewed") {
-    return absl::UnauthenticatedError(
-        absl::StrCat(text, "; this machine's clock says ", absl::FormatTime(absl::Now(), absl::UTCTimeZone()),
-                     ", the server's ", Header(response, "date"), ": set the clock"));
+    return absl::UnauthenticatedError(absl::StrCat(text, "; this machine's clock says ",
+                                                   absl::FormatTime(absl::Now(), absl::UTCTimeZone()),
+                                                   ", the server's ", Header(response, "date"), ": set the clock"));
   }
   if (code == "ExpiredToken" || code == "TokenRefreshRequired") {
     return absl::UnauthenticatedError(
-        absl::StrCat(text, "; give a new session_token with its keys, or leave keys out so that the worker gets new ones "
-                           "from its role by itself"));
+        absl::StrCat(text,
+                     "; give a new session_token with its keys, or leave keys out so that the worker gets new ones "
+                     "from its role by itself"));
   }
   if (code == "InvalidAccessKeyId" || code == "SignatureDoesNotMatch" || code == "InvalidToken" ||
       code == "InvalidClientTokenId") {
@@ -45,15 +46,16 @@ absl::Status ExplainS3Error(const HttpResponse& response, const S3Place& place, 
                    code.empty() ? "" : " ", code, words.empty() ? "" : ": ", words);
   std::string region = XmlText(response.body, "Region");
   if (region.empty()) region = Header(response, "x-amz-bucket-region");
-  const bool elsewhere = code == "PermanentRedirect" || code == "TemporaryRedirect" || code == "IllegalLocationConstraintException" ||
-                         code == "AuthorizationHeaderMalformed" || response.status / 100 == 3;
+  const bool elsewhere = code == "PermanentRedirect" || code == "TemporaryRedirect" ||
+                         code == "IllegalLocationConstraintException" || code == "AuthorizationHeaderMalformed" ||
+                         response.status / 100 == 3;
   if (elsewhere) {
     std::string target = XmlText(response.body, "Endpoint");
-    return absl::FailedPreconditionError(
-        absl::StrCat(text, "; the bucket is in another region than ", place.region, ": ",
-                     !region.empty()   ? absl::StrCat("set option region to ", region)
-                     : !target.empty() ? absl::StrCat("it is reached at ", target)
-                                       : "set option region to the bucket's"));
+    return absl::FailedPreconditionError(absl::StrCat(text, "; the bucket is in another region than ", place.region,
+                                                      ": ",
+                                                      !region.empty()   ? absl::StrCat("set option region to ", region)
+                                                      : !target.empty() ? absl::StrCat("it is reached at ", target)
+                                                                        : "set option region to the bucket's"));
   }
   if (code == "NoSuchBucket") {
     return absl::FailedPreconditionError(absl::StrCat(text, "; make the bucket, or correct option bucket or endpoint"));

@@ -11,7 +11,8 @@ using testing::IsEmpty;
 
 TEST(S3XmlTest, TextsOfElements) {
   const std::string xml =
-      "<?xml version=\"1.0\"?><R><Contents><Key>a &amp; b</Key></Contents><Contents><Key>c&#x2F;d&#233;</Key></Contents>"
+      "<?xml version=\"1.0\"?><R><Contents><Key>a &amp; "
+      "b</Key></Contents><Contents><Key>c&#x2F;d&#233;</Key></Contents>"
       "<Empty></Empty><Bad>1 &lt 2 &what; &#xZZ;</Bad><Open>never";
   EXPECT_THAT(XmlTexts(xml, "Key"), ElementsAre("a & b", "c/d\xc3\xa9"));
   EXPECT_EQ(XmlText(xml, "Empty"), "");
