@@ -32,7 +32,8 @@ void BM_Map(benchmark::State& state, const char* rule, bool binary) {
 BENCHMARK_CAPTURE(BM_Map, nothing, "{to: other}", false);
 BENCHMARK_CAPTURE(BM_Map, nothing_binary, "{to: other}", true);
 BENCHMARK_CAPTURE(BM_Map, left_out, "{columns: {status: {drop: true}}}", false);
-BENCHMARK_CAPTURE(BM_Map, filter_that_all_pass, "{rows: \"total >= 0 and status is not null and paid is not null\"}", false);
+BENCHMARK_CAPTURE(BM_Map, filter_that_all_pass, "{rows: \"total >= 0 and status is not null and paid is not null\"}",
+                  false);
 BENCHMARK_CAPTURE(BM_Map, filter_that_none_pass, "{rows: \"total < 0\"}", false);
 BENCHMARK_CAPTURE(BM_Map, redact, "{columns: {note: {mask: redact}}}", false);
 BENCHMARK_CAPTURE(BM_Map, hash, "{columns: {status: {mask: hash}}}", false);

@@ -141,8 +141,8 @@ absl::StatusOr<Document> ReadYaml(const std::string& text, std::string title) {
   Document document{.title = std::move(title), .root = {}, .lines = {}};
   try {
     if (HasSecondDocument(text)) {
-      return absl::InvalidArgumentError(
-          document.title + ": something follows the first YAML document; there must be one");
+      return absl::InvalidArgumentError(document.title +
+                                        ": something follows the first YAML document; there must be one");
     }
     ASSIGN_OR_RETURN(document.root, YamlReader(&document).Convert(YAML::Load(text), "", 0));
   } catch (const YAML::Exception& error) {
@@ -150,7 +150,8 @@ absl::StatusOr<Document> ReadYaml(const std::string& text, std::string title) {
         error.mark.is_null() ? "" : absl::StrCat(" at line ", error.mark.line + 1, ", column ", error.mark.column + 1);
     return absl::InvalidArgumentError(absl::StrCat(document.title, ": not valid YAML", at, ": ", error.msg));
   }
-  if (!IsUtf8(document.root)) return absl::InvalidArgumentError(document.title + ": it is not UTF-8; save it in that encoding");
+  if (!IsUtf8(document.root))
+    return absl::InvalidArgumentError(document.title + ": it is not UTF-8; save it in that encoding");
   return document;
 }
 
@@ -162,9 +163,9 @@ std::string JoinPath(const std::string& path, std::string_view key) {
 
 absl::Status Document::Error(const std::string& path, std::string_view what) const {
   const auto found = lines.find(path);
-  return absl::InvalidArgumentError(absl::StrCat(
-      title, ": ", found == lines.end() ? "" : absl::StrCat("line ", found->second, ": "),
-      path.empty() ? "" : absl::StrCat(path, ": "), what));
+  return absl::InvalidArgumentError(absl::StrCat(title, ": ",
+                                                 found == lines.end() ? "" : absl::StrCat("line ", found->second, ": "),
+                                                 path.empty() ? "" : absl::StrCat(path, ": "), what));
 }
 
 absl::Status Document::CheckKeys(const Json& map, const std::string& path,
@@ -173,7 +174,7 @@ absl::Status Document::CheckKeys(const Json& map, const std::string& path,
   for (const auto& [key, unused] : map.items()) {
     if (std::find(known.begin(), known.end(), key) == known.end()) {
       return Error(JoinPath(path, key),
-                            absl::StrCat("unknown key '", key, "'; known here: ", absl::StrJoin(known, ", ")));
+                   absl::StrCat("unknown key '", key, "'; known here: ", absl::StrJoin(known, ", ")));
     }
   }
   return absl::OkStatus();

@@ -85,8 +85,7 @@ class MappedDestination : public Destination {
   absl::Status Commit(const CommitPoint& point) override { return inner_->Commit(point); }
 
   absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) override {
-    return WithMapped(relation,
-                      [&](const Relation& target) { return inner_->ResetSnapshot(target, part_prefix); });
+    return WithMapped(relation, [&](const Relation& target) { return inner_->ResetSnapshot(target, part_prefix); });
   }
 
   absl::Status ResetPart(const Relation& relation, std::string_view part, const KeyRange& range) override {
@@ -156,8 +155,8 @@ class MappedDestination : public Destination {
 
 // ---- options ----
 
-constexpr const char* kOwnOptions[] = {"mapping",       "mapping_file",       "mask_secret", "soft_delete", "schema", "table",
-                                       "type_mappings", "type_mappings_file"};
+constexpr const char* kOwnOptions[] = {"mapping", "mapping_file", "mask_secret",   "soft_delete",
+                                       "schema",  "table",        "type_mappings", "type_mappings_file"};
 // Short ones could be found by trying.
 constexpr size_t kShortestSecret = 16;
 
@@ -186,8 +185,8 @@ absl::Status CheckSoftDelete(const DestinationConfig& config, const MappingSetup
 absl::Status SetHash(const DestinationConfig& config, MappingSetup* setup) {
   const std::string secret = OptionOf(config, "mask_secret");
   if (secret.empty() && setup->mapping.hashes()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Title(config, "mask_secret"), " is missing; mask: hash needs it, so that nobody finds values by "
+    return absl::InvalidArgumentError(absl::StrCat(Title(config, "mask_secret"),
+                                                   " is missing; mask: hash needs it, so that nobody finds values by "
                                                    "hashing what they may be"));
   }
   if (secret.empty()) return absl::OkStatus();
@@ -213,9 +212,9 @@ absl::StatusOr<MappingSetup> MakeMappingSetup(const std::string& type, const Des
                                               const TableOptions& options) {
   MappingSetup setup;
   if (!OptionOf(config, "mapping_file").empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(Title(config, "mapping_file"),
-                     ": wallaby-admin reads the file and sends its text; other clients send the text as option mapping"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Title(config, "mapping_file"),
+        ": wallaby-admin reads the file and sends its text; other clients send the text as option mapping"));
   }
   if (const std::string text = OptionOf(config, "mapping"); !text.empty()) {
     ASSIGN_OR_RETURN(setup.mapping, ParseMapping(text, Title(config, "mapping")));

@@ -19,8 +19,8 @@ namespace wallaby {
 // Whether the options ask for more than the destination does by itself: mapping, soft_delete, types other than text.
 bool HasMapping(const DestinationConfig& config, const TableOptions& options);
 
-// The mapping of the options; `options` is what ParseTableOptions() made of them. INVALID_ARGUMENT names the option, and
-// within the mapping table and column. A secret that is a reference (flow/secret_reference.h) is not looked at.
+// The mapping of the options; `options` is what ParseTableOptions() made of them. INVALID_ARGUMENT names the option,
+// and within the mapping table and column. A secret that is a reference (flow/secret_reference.h) is not looked at.
 absl::StatusOr<MappingSetup> MakeMappingSetup(const std::string& type, const DestinationConfig& config,
                                               const TableOptions& options);
 

@@ -27,7 +27,8 @@ std::map<std::string, std::string>& OptionsBehind() {
 
 std::string Columns(const Relation& relation) {
   return absl::StrCat(relation.QualifiedName(), "(",
-                      absl::StrJoin(relation.columns, ",", [](std::string* out, const Column& c) { *out += c.name; }), ")");
+                      absl::StrJoin(relation.columns, ",", [](std::string* out, const Column& c) { *out += c.name; }),
+                      ")");
 }
 
 class Recorder : public Destination {
@@ -49,7 +50,9 @@ class Recorder : public Destination {
   absl::Status ResetPart(const Relation& relation, std::string_view, const KeyRange& range) override {
     return Note("reset part ", absl::StrCat(relation.QualifiedName(), " ", range.column));
   }
-  std::vector<std::string> DdlStatements(const SchemaChange& change) const override { return {"follow " + change.Table()}; }
+  std::vector<std::string> DdlStatements(const SchemaChange& change) const override {
+    return {"follow " + change.Table()};
+  }
   absl::Status ApplyDdl(const SchemaChange& change) override { return Note("follow ", change.Table()); }
 
   static const ChangeBatch* last_;
@@ -132,8 +135,8 @@ TEST_F(MappedDestinationTest, EveryCallIsMapped) {
   ASSERT_TRUE(destination->ResetSnapshot(*Orders(), "public.orders/").ok());
   ASSERT_TRUE(destination->ResetPart(*Orders(), "p", {.column = "id"}).ok());
   ASSERT_TRUE(destination->CheckTable(*Orders(2, "others")).ok());
-  EXPECT_THAT(Calls(), ElementsAre("check lake.o(key,text)", "present lake.o(key,text)", "write lake.o(key,text)", "commit",
-                                   "reset lake.o(key,text) public.orders/", "reset part lake.o key",
+  EXPECT_THAT(Calls(), ElementsAre("check lake.o(key,text)", "present lake.o(key,text)", "write lake.o(key,text)",
+                                   "commit", "reset lake.o(key,text) public.orders/", "reset part lake.o key",
                                    "check elsewhere.others(id,note)"));
 }
 
@@ -191,7 +194,8 @@ TEST_F(MappedDestinationTest, ARenameThatWouldShowWhatIsHidden) {
   ASSERT_TRUE(destination->CheckTable(*Orders()).ok());
   auto renamed = std::make_shared<Relation>(*Orders());
   renamed->columns[1].name = "text";
-  EXPECT_THAT(std::string(destination->Write(Insert(renamed)).message()), HasSubstr("may be the same under another name"));
+  EXPECT_THAT(std::string(destination->Write(Insert(renamed)).message()),
+              HasSubstr("may be the same under another name"));
   EXPECT_FALSE(destination->capabilities().resets_parts);
   EXPECT_TRUE(Make("tables: {public.orders: {to: o}}")->capabilities().resets_parts);
 }
@@ -203,12 +207,15 @@ TEST_F(MappedDestinationTest, DdlThatCannotBeFollowed) {
   after.relation.columns.pop_back();
   after.details.pop_back();
   const SchemaChange change = CompareShapes(&before, &after);
-  EXPECT_THAT(destination->DdlStatements(change), ElementsAre(HasSubstr("-- cannot be followed: mapping of table public.orders: rows: there is no column note")));
+  EXPECT_THAT(
+      destination->DdlStatements(change),
+      ElementsAre(HasSubstr("-- cannot be followed: mapping of table public.orders: rows: there is no column note")));
   EXPECT_FALSE(destination->ApplyDdl(change).ok());
 }
 
 TEST_F(MappedDestinationTest, Options) {
-  EXPECT_THAT(Refusal({{"mapping", "tables: ["}}), HasSubstr("option mapping of destination 'd': not valid YAML at line 1"));
+  EXPECT_THAT(Refusal({{"mapping", "tables: ["}}),
+              HasSubstr("option mapping of destination 'd': not valid YAML at line 1"));
   EXPECT_THAT(Refusal({{"mapping_file", "/etc/passwd"}}), HasSubstr("wallaby-admin reads the file"));
   const std::string hash = "tables: {public.orders: {columns: {note: {mask: hash}}}}";
   EXPECT_THAT(Refusal({{"mapping", hash}}), HasSubstr("option mask_secret of destination 'd' is missing"));

@@ -212,9 +212,9 @@ absl::Status AddMapping(std::string_view entry, const std::string& title, Mappin
   const std::string_view to = equals == entry.npos ? "" : absl::StripAsciiWhitespace(entry.substr(equals + 1));
   const auto type = ParseMappedType(to);
   if (from.empty() || !type.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(title, ": ", from.empty() ? absl::StrCat("got '", entry, "'") : std::string(type.status().message()),
-                     "; write a source type or schema.table.column, then =text, or another type"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        title, ": ", from.empty() ? absl::StrCat("got '", entry, "'") : std::string(type.status().message()),
+        "; write a source type or schema.table.column, then =text, or another type"));
   }
   out->insert_or_assign(std::string(from), absl::AsciiStrToLower(to));
   return absl::OkStatus();
@@ -249,8 +249,8 @@ std::string_view WithoutModifier(std::string_view type) {
 std::string_view TableOptions::MappedTypeName(const Relation& relation, const Column& column) const {
   if (type_mappings.empty()) return "";
   const PgType& type = column.type;
-  const std::string names[] = {absl::StrCat(relation.QualifiedName(), ".", column.name), type.source_name, type.sql_name,
-                               std::string(WithoutModifier(type.source_name)),
+  const std::string names[] = {absl::StrCat(relation.QualifiedName(), ".", column.name), type.source_name,
+                               type.sql_name, std::string(WithoutModifier(type.source_name)),
                                std::string(WithoutModifier(type.sql_name))};
   for (const std::string& name : names) {
     if (const auto found = type_mappings.find(name); found != type_mappings.end()) return found->second;

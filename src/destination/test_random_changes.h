@@ -1,5 +1,5 @@
-// Random changes of one table, as PostgreSQL would send them: for tests that compare what a mapping makes of them with a
-// view over the same changes unmapped.
+// Random changes of one table, as PostgreSQL would send them: for tests that compare what a mapping makes of them with
+// a view over the same changes unmapped.
 #ifndef WALLABY_DESTINATION_TEST_RANDOM_CHANGES_H_
 #define WALLABY_DESTINATION_TEST_RANDOM_CHANGES_H_
 

@@ -37,6 +37,27 @@ config:
   ddl: {gate: false, auto_apply: true}
 )";
 
+TEST(FlowFile, AMappingBesideTheOptions) {
+  const auto flow = ParseFlow(R"(
+name: x
+source: {name: s, type: postgres, options: {dsn: d}}
+destinations:
+  - name: d
+    type: "null"
+    mapping: {tables: {public.t: {columns: {a: {mask: null}, b: {drop: true}}}}, metadata: [lsn]}
+)");
+  ASSERT_TRUE(flow.ok()) << flow.status();
+  EXPECT_EQ(flow->destinations[0].options.at("mapping"),
+            R"({"metadata":["lsn"],"tables":{"public.t":{"columns":{"a":{"mask":null},"b":{"drop":"true"}}}}})");
+  EXPECT_EQ(ParseFlow(FlowToJson(*flow)).value(), *flow);
+  const std::string twice = R"({"name": "x", "source": {}, "destinations": [
+      {"name": "d", "type": "null", "mapping": {}, "options": {"mapping": "{}"}}]})";
+  EXPECT_THAT(std::string(ParseFlow(twice).status().message()),
+              HasSubstr("destinations[0].mapping: the options have a mapping too; give one of them"));
+  const std::string text = R"({"name": "x", "source": {}, "destinations": [{"name": "d", "mapping": "tables"}]})";
+  EXPECT_THAT(std::string(ParseFlow(text).status().message()), HasSubstr("destinations[0].mapping: must be a map"));
+}
+
 TEST(FlowFile, YamlWithEveryKey) {
   const absl::StatusOr<Flow> flow = ParseFlow(kYaml);
   ASSERT_TRUE(flow.ok()) << flow.status();
@@ -133,7 +154,7 @@ TEST(FlowFile, BadInputsAreRefusedByName) {
       {"a: b: c", "not valid YAML"},
       {"\tname: x", "not valid YAML"},
       {"name: *nowhere", "not valid YAML"},
-      {rest + "---\n" + rest, "one flow"},
+      {rest + "---\n" + rest, "something follows the first YAML document"},
       {"&" + FlowToJson(Flow()), "flow file"},
       {"? [a, b]\n: c\n", "plain text"},
       {std::string(2 << 20, 'x'), "1 MiB"},

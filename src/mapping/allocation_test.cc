@@ -38,9 +38,13 @@ ChangeBatch Changes(const RelationPtr& relation, int count, bool binary) {
 int64_t MoreToMap(const std::string& rule, bool binary, Keeps keeps = Keeps::kRows) {
   MappingSetup setup;
   setup.keeps = keeps;
-  setup.mapping = ParseMapping(absl::StrCat("tables: {public.orders: ", rule, "}\nmetadata: {lsn: l, commit_time: t, op: o}"), "mapping").value();
+  setup.mapping =
+      ParseMapping(absl::StrCat("tables: {public.orders: ", rule, "}\nmetadata: {lsn: l, commit_time: t, op: o}"),
+                   "mapping")
+          .value();
   setup.hash = std::make_shared<KeyedHash>("a secret of 16 characters");
-  const RelationPtr relation = TestRelation({{"id", kInt8Oid}, {"a"}, {"b"}, {"n", kNumericOid}}, 1, ReplicaIdentity::kFull);
+  const RelationPtr relation =
+      TestRelation({{"id", kInt8Oid}, {"a"}, {"b"}, {"n", kNumericOid}}, 1, ReplicaIdentity::kFull);
   const TableMapping table = CompileTableMapping(setup, relation).value();
   const ChangeBatch once = Changes(relation, kChanges, binary), twice = Changes(relation, 2 * kChanges, binary);
   BatchMapper mapper(setup.hash);
@@ -56,9 +60,12 @@ int64_t MoreToMap(const std::string& rule, bool binary, Keeps keeps = Keeps::kRo
 TEST(MappingAllocationTest, NothingForEachRow) {
   for (const bool binary : {false, true}) {
     EXPECT_LE(MoreToMap("{columns: {a: {to: c}, b: {drop: true}}}", binary), kGrowth);
-    EXPECT_LE(MoreToMap("{columns: {id: {mask: hash}, a: {mask: hash}, b: {mask: redact}, n: {mask: null}}}", binary), kGrowth);
+    EXPECT_LE(MoreToMap("{columns: {id: {mask: hash}, a: {mask: hash}, b: {mask: redact}, n: {mask: null}}}", binary),
+              kGrowth);
     EXPECT_LE(MoreToMap("{columns: {id: {type: text}, n: {type: 'numeric(12,2)'}}}", binary), kGrowth);
-    EXPECT_LE(MoreToMap("{rows: \"(a like '%short%' and n between 1 and 20000.5) or id in (1, 2, 3) or b is null\"}", binary), kGrowth);
+    EXPECT_LE(
+        MoreToMap("{rows: \"(a like '%short%' and n between 1 and 20000.5) or id in (1, 2, 3) or b is null\"}", binary),
+        kGrowth);
     EXPECT_LE(MoreToMap("{soft_delete: true}", binary), kGrowth);
   }
 }

@@ -123,10 +123,10 @@ absl::StatusOr<bool> BatchMapper::Matches(const TableMapping& table, const Tuple
   RETURN_IF_ERROR(table.filter->Evaluate(row, fallback, &truth));
   if (truth != Truth::kAbsent) return truth == Truth::kTrue;
   const int column = table.filter->FirstAbsent(row, fallback);
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the row filter looks at column ", table.source->columns[column].name,
-      ", whose unchanged TOASTed value was not sent; set toast_fetch=source, or ALTER TABLE ",
-      table.source->QualifiedName(), " REPLICA IDENTITY FULL"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the row filter looks at column ", table.source->columns[column].name,
+                   ", whose unchanged TOASTed value was not sent; set toast_fetch=source, or ALTER TABLE ",
+                   table.source->QualifiedName(), " REPLICA IDENTITY FULL"));
 }
 
 Change& BatchMapper::AddLike(const Change& change, ChangeKind kind) {
@@ -246,9 +246,9 @@ absl::Status BatchMapper::WriteColumn(const MappedColumn& column, const Column& 
   const absl::Status status = WriteConverted(column, source, target, value);
   if (status.ok()) return status;
   // Without its text, which may quote the value.
-  return absl::FailedPreconditionError(
-      absl::StrCat("column ", source.name, ": a value of type ", source.type.source_name, " does not fit ",
-                   target.sql_name, "; give the column a wider type in the mapping, or text"));
+  return absl::FailedPreconditionError(absl::StrCat("column ", source.name, ": a value of type ",
+                                                    source.type.source_name, " does not fit ", target.sql_name,
+                                                    "; give the column a wider type in the mapping, or text"));
 }
 
 absl::Status BatchMapper::WriteConverted(const MappedColumn& column, const Column& source, const PgType& target,

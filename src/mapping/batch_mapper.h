@@ -1,10 +1,10 @@
-// BatchMapper: the changes of a batch as a destination shall see them. One thread. Keeps its memory from batch to batch;
-// no allocation for a row or a value beyond the growth of the batch that it fills.
+// BatchMapper: the changes of a batch as a destination shall see them. One thread. Keeps its memory from batch to
+// batch; no allocation for a row or a value beyond the growth of the batch that it fills.
 //
 // Rows under a filter follow what PostgreSQL does for a publication's WHERE (documentation, "Row Filters"): null counts
 // as no; an update whose row did not match and does now is an insert, one that did and does not is a delete. Where the
-// old row does not tell, and the destination holds current rows, the new row alone decides: yes writes it, no deletes its
-// key, which does nothing where it is not there.
+// old row does not tell, and the destination holds current rows, the new row alone decides: yes writes it, no deletes
+// its key, which does nothing where it is not there.
 #ifndef WALLABY_MAPPING_BATCH_MAPPER_H_
 #define WALLABY_MAPPING_BATCH_MAPPER_H_
 
@@ -25,8 +25,8 @@ class BatchMapper {
   // `hash` may be null where nothing is masked by it.
   explicit BatchMapper(std::shared_ptr<const KeyedHash> hash) : hash_(std::move(hash)) {}
 
-  // `tables` has one for each of in.relations(). Fills `out`, whose content is dropped. Transactions are kept, also those
-  // of which no change is left. Errors name table, column and position, and quote no value.
+  // `tables` has one for each of in.relations(). Fills `out`, whose content is dropped. Transactions are kept, also
+  // those of which no change is left. Errors name table, column and position, and quote no value.
   absl::Status Map(const ChangeBatch& in, const std::vector<const TableMapping*>& tables, ChangeBatch* out);
 
  private:

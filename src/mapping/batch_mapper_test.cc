@@ -125,9 +125,10 @@ TEST_F(BatchMapperTest, WhatDoesNotFitATypeIsAnErrorWithoutTheValue) {
 
 TEST_F(BatchMapperTest, MetadataAndTablesThatAreLeftOut) {
   Use("{}", "metadata: {op: op, lsn: lsn, seq: seq, commit_time: at, schema: s, table: t}");
-  EXPECT_EQ(Map(TestBatch(Orders()).Insert({"1", "eu", "a"}).UpdateKey({"1", {}, {}}, {"2", "eu", "a"})),
-            "c(1,eu,a,2024-05-01 12:34:56.789012+00,100,c,public,0,orders) "
-            "u[1,null,null,null,null,null,null,null,null]key(2,eu,a,2024-05-01 12:34:56.789012+00,100,u,public,1,orders)");
+  EXPECT_EQ(
+      Map(TestBatch(Orders()).Insert({"1", "eu", "a"}).UpdateKey({"1", {}, {}}, {"2", "eu", "a"})),
+      "c(1,eu,a,2024-05-01 12:34:56.789012+00,100,c,public,0,orders) "
+      "u[1,null,null,null,null,null,null,null,null]key(2,eu,a,2024-05-01 12:34:56.789012+00,100,u,public,1,orders)");
   Use("{drop: true}");
   TestBatch both(Orders());
   both.Insert({"1", "eu", "a"}).Use(TestRelation({{"id"}}, 1, ReplicaIdentity::kDefault, "others")).Insert({"5"});
@@ -137,7 +138,8 @@ TEST_F(BatchMapperTest, MetadataAndTablesThatAreLeftOut) {
 
 TEST_F(BatchMapperTest, WhatCannotBe) {
   Use("{columns: {id: {drop: true}}}");
-  EXPECT_THAT(CompileError(Orders()), HasSubstr("public.orders: column id: it identifies the row and cannot be left out"));
+  EXPECT_THAT(CompileError(Orders()),
+              HasSubstr("public.orders: column id: it identifies the row and cannot be left out"));
   Use("{only: [note]}");
   EXPECT_THAT(CompileError(Orders()), HasSubstr("column id: it identifies the row"));
   Use("{columns: {id: {mask: redact}}}");
@@ -169,8 +171,9 @@ TEST_F(BatchMapperTest, ColumnsThatTheTableDoesNotHave) {
 TEST_F(BatchMapperTest, FilterWhereTheOldRowIsKnown) {
   Use("{rows: \"region = 'eu'\"}");
   const RelationPtr full = Orders(ReplicaIdentity::kFull);
-  EXPECT_EQ(Map(TestBatch(full).Insert({"1", "eu", "a"}).Insert({"2", "us", "a"}).Read({"3", {}, "a"}).Read({"4", "eu", {}})),
-            "c(1,eu,a) r(4,eu,null)");
+  EXPECT_EQ(
+      Map(TestBatch(full).Insert({"1", "eu", "a"}).Insert({"2", "us", "a"}).Read({"3", {}, "a"}).Read({"4", "eu", {}})),
+      "c(1,eu,a) r(4,eu,null)");
   EXPECT_EQ(Map(TestBatch(full).UpdateFull({"1", "eu", "a"}, {"1", "eu", "b"})), "u[1,eu,a](1,eu,b)");
   EXPECT_EQ(Map(TestBatch(full).UpdateFull({"1", "eu", "a"}, {"1", "us", "b"})), "d[1,eu,a]");
   EXPECT_EQ(Map(TestBatch(full).UpdateFull({"1", "us", "a"}, {"1", "eu", "b"})), "c(1,eu,b)");
@@ -226,8 +229,9 @@ TEST_F(BatchMapperTest, SoftDeleteMarksTheRow) {
   const std::string at = "2024-05-01 12:34:56.789012+00";
   EXPECT_EQ(Map(TestBatch(Orders()).Insert({"1", "eu", "a"}).Delete({"1", {}, {}}).Update({"2", "eu", kAbsent})),
             absl::StrCat("c(1,eu,a,f,null,c) u(1,?,?,t,", at, ",d) u(2,eu,?,f,null,u)"));
-  EXPECT_EQ(Columns(),
-            "id:bigint,region:text,note:text,_wallaby_deleted:boolean,_wallaby_deleted_at:timestamp with time zone,op:text");
+  EXPECT_EQ(
+      Columns(),
+      "id:bigint,region:text,note:text,_wallaby_deleted:boolean,_wallaby_deleted_at:timestamp with time zone,op:text");
   EXPECT_THAT(Map(TestBatch(Orders()).Truncate()), HasSubstr("truncate: empty"));
   Use("{truncate: ignore}", "soft_delete: true");
   EXPECT_EQ(Map(TestBatch(Orders()).Truncate()), "");

@@ -301,7 +301,11 @@ class BoundFilter::Binder {
   Binder(const Relation& relation, BoundFilter* out) : relation_(relation), out_(*out) {}
 
   absl::Status Add(const FilterNode& from) {
-    Node node{.kind = from.kind, .comparison = from.comparison, .constant = from.constant, .left = from.left, .right = from.right};
+    Node node{.kind = from.kind,
+              .comparison = from.comparison,
+              .constant = from.constant,
+              .left = from.left,
+              .right = from.right};
     if (from.kind > FilterNode::Kind::kConstant) RETURN_IF_ERROR(BindPredicate(from, &node));
     out_.nodes_.push_back(node);
     return absl::OkStatus();
@@ -349,14 +353,14 @@ class BoundFilter::Binder {
     const bool equality = from.kind != FilterNode::Kind::kCompare || from.comparison <= Comparison::kNotEqual;
     if (equality || type == FilterClass::kNone) return absl::OkStatus();
     if (!IsOrdered(type)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "column ", column.name, " is ", column.type.source_name,
-          ", whose order only the source knows; it can be compared with =, <> and IN"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("column ", column.name, " is ", column.type.source_name,
+                       ", whose order only the source knows; it can be compared with =, <> and IN"));
     }
     if (!IsText(type) || from.value.bytewise || from.other[0].bytewise) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat("column ", column.name, " is text, whose order depends on the database's collation; write ",
-                     column.name, " COLLATE \"C\" for the order of its bytes"));
+    return absl::InvalidArgumentError(absl::StrCat("column ", column.name,
+                                                   " is text, whose order depends on the database's collation; write ",
+                                                   column.name, " COLLATE \"C\" for the order of its bytes"));
   }
 
   absl::Status BindOtherColumn(const FilterValue& value, const Column& column, Node* node) {

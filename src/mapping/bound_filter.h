@@ -1,5 +1,5 @@
-// BoundFilter: a row filter with the columns and types of one relation, ready to look at rows. SQL's three-valued logic,
-// and a fourth value for what cannot be told because an unchanged TOASTed value was not sent.
+// BoundFilter: a row filter with the columns and types of one relation, ready to look at rows. SQL's three-valued
+// logic, and a fourth value for what cannot be told because an unchanged TOASTed value was not sent.
 #ifndef WALLABY_MAPPING_BOUND_FILTER_H_
 #define WALLABY_MAPPING_BOUND_FILTER_H_
 
@@ -49,7 +49,8 @@ struct FilterLiteral {
 
 class BoundFilter {
  public:
-  // INVALID_ARGUMENT names the column: it does not exist, its type cannot be compared so, a literal is none of its type.
+  // INVALID_ARGUMENT names the column: it does not exist, its type cannot be compared so, a literal is none of its
+  // type.
   static absl::StatusOr<BoundFilter> Bind(const RowFilter& filter, const Relation& relation);
 
   // Columns of the relation that the filter looks at, ascending.
@@ -69,7 +70,7 @@ class BoundFilter {
     Comparison comparison = Comparison::kEqual;
     FilterClass type = FilterClass::kNone;
     bool constant = false;
-    int left = -1;   // nodes
+    int left = -1;  // nodes
     int right = -1;
     int column = -1;
     int other_column = -1;  // kCompare with another column

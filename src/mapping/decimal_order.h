@@ -1,5 +1,5 @@
-// The order of numerics of any length, as PostgreSQL has it: -Infinity, the numbers, Infinity, NaN, which equals itself.
-// No allocation.
+// The order of numerics of any length, as PostgreSQL has it: -Infinity, the numbers, Infinity, NaN, which equals
+// itself. No allocation.
 #ifndef WALLABY_MAPPING_DECIMAL_ORDER_H_
 #define WALLABY_MAPPING_DECIMAL_ORDER_H_
 
@@ -26,8 +26,8 @@ class DecimalDigits {
   int Next();
 
   Rank rank_ = kNumber;
-  int sign_ = 0;           // -1, 0, 1
-  int64_t exponent_ = 0;   // the value is 0.d1 d2 d3... times ten to this
+  int sign_ = 0;          // -1, 0, 1
+  int64_t exponent_ = 0;  // the value is 0.d1 d2 d3... times ten to this
   bool binary_ = false;
   const char* p_ = nullptr;  // the next digit, or group of four in binary form
   const char* end_ = nullptr;

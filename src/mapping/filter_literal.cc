@@ -16,10 +16,9 @@ namespace wallaby {
 namespace {
 
 absl::Status Wrong(const Column& column, std::string_view wanted) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("column ", column.name, " is ",
-                   column.type.source_name.empty() ? column.type.sql_name : column.type.source_name,
-                   ", and is compared with ", wanted));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "column ", column.name, " is ", column.type.source_name.empty() ? column.type.sql_name : column.type.source_name,
+      ", and is compared with ", wanted));
 }
 
 bool IsDecimal(std::string_view text) {
@@ -184,8 +183,7 @@ absl::StatusOr<FilterLiteral> ReadFilterLiteral(const FilterValue& value, const 
     }
     case FilterClass::kFloat32:
     case FilterClass::kFloat64:
-      if (!number ||
-          !ReadNumber(value.text, (quoted || in_list) && type == FilterClass::kFloat32, &out.number)) {
+      if (!number || !ReadNumber(value.text, (quoted || in_list) && type == FilterClass::kFloat32, &out.number)) {
         return Wrong(column, "a number in its range");
       }
       return out;

@@ -45,7 +45,8 @@ absl::StatusOr<PgType> ParseMappedType(std::string_view name) {
     }
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "got '", name, "'; allowed: text, integer, bigint or numeric(p,s) with up to 38 digits: the types that lose nothing"));
+      "got '", name,
+      "'; allowed: text, integer, bigint or numeric(p,s) with up to 38 digits: the types that lose nothing"));
 }
 
 absl::Status CheckMappedType(const PgType& from, const PgType& to) {
@@ -54,10 +55,9 @@ absl::Status CheckMappedType(const PgType& from, const PgType& to) {
   if (to.oid == kNumeric ? from.oid == kNumeric || bits > 0 : bits > 0 && bits <= Bits(to.logical)) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("a column of type ", from.source_name, " cannot become ", to.sql_name,
-                                                 " without losing values; ",
-                                                 bits > 0 || from.oid == kNumeric ? "it can become a wider one, numeric(p,s) or text"
-                                                                                  : "it can become text"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "a column of type ", from.source_name, " cannot become ", to.sql_name, " without losing values; ",
+      bits > 0 || from.oid == kNumeric ? "it can become a wider one, numeric(p,s) or text" : "it can become text"));
 }
 
 }  // namespace wallaby

@@ -22,12 +22,9 @@ struct MetadataName {
   std::string_view name;
   Metadata what;
 };
-constexpr MetadataName kMetadata[] = {{"op", Metadata::kOp},
-                                      {"lsn", Metadata::kLsn},
-                                      {"seq", Metadata::kSeq},
-                                      {"commit_time", Metadata::kCommitTime},
-                                      {"schema", Metadata::kSchema},
-                                      {"table", Metadata::kTable}};
+constexpr MetadataName kMetadata[] = {{"op", Metadata::kOp},         {"lsn", Metadata::kLsn},
+                                      {"seq", Metadata::kSeq},       {"commit_time", Metadata::kCommitTime},
+                                      {"schema", Metadata::kSchema}, {"table", Metadata::kTable}};
 
 // ---- patterns ----
 
@@ -76,7 +73,8 @@ class Reader {
     std::string text;
     RETURN_IF_ERROR(document_.ReadText(map, path, key, &text));
     const auto value = ParseBool(text);
-    if (!value.ok()) return document_.Error(JoinPath(path, key), absl::StrCat("got '", text, "'; allowed: true or false"));
+    if (!value.ok())
+      return document_.Error(JoinPath(path, key), absl::StrCat("got '", text, "'; allowed: true or false"));
     *out = *value;
     return absl::OkStatus();
   }
@@ -96,7 +94,8 @@ class Reader {
       TableRule& table = out->emplace_back();
       table.tables = name;
       if (name.find('.') == name.npos && name != "*") {
-        return document_.Error(path, "write a table as schema.table; * and ? in it stand for any characters and for one");
+        return document_.Error(path,
+                               "write a table as schema.table; * and ? in it stand for any characters and for one");
       }
       RETURN_IF_ERROR(ReadTable(rule, path, &table));
     }
@@ -118,7 +117,8 @@ class Reader {
     if (truncate == "empty") out->on_truncate = OnTruncate::kEmpty;
     if (truncate == "ignore") out->on_truncate = OnTruncate::kIgnore;
     if (rule.contains("truncate") && out->on_truncate == OnTruncate::kUnset) {
-      return document_.Error(JoinPath(path, "truncate"), absl::StrCat("got '", truncate, "'; allowed: empty or ignore"));
+      return document_.Error(JoinPath(path, "truncate"),
+                             absl::StrCat("got '", truncate, "'; allowed: empty or ignore"));
     }
     return absl::OkStatus();
   }
@@ -163,7 +163,8 @@ class Reader {
     if (rule.contains("type")) {
       const auto type = ParseMappedType(out->type);
       if (!type.ok()) return document_.Error(JoinPath(path, "type"), std::string(type.status().message()));
-      if (rule.contains("mask")) return document_.Error(path, "a masked column has the type of its mask; leave type out");
+      if (rule.contains("mask"))
+        return document_.Error(path, "a masked column has the type of its mask; leave type out");
     }
     return ReadMask(rule, path, out);
   }

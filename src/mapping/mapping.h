@@ -1,5 +1,5 @@
-// Mapping: what a user wants to be different at a destination, as written: names, which tables, columns and rows, masked
-// values, types, soft delete, columns of metadata. docs/mapping.md is its page. No I/O.
+// Mapping: what a user wants to be different at a destination, as written: names, which tables, columns and rows,
+// masked values, types, soft delete, columns of metadata. docs/mapping.md is its page. No I/O.
 #ifndef WALLABY_MAPPING_MAPPING_H_
 #define WALLABY_MAPPING_MAPPING_H_
 

@@ -104,8 +104,9 @@ class Lexer {
       at_ += symbol.size();
       return token;
     }
-    return Error(at_, "a character that has no meaning here; allowed: names, 'text', numbers, comparisons, AND, OR, "
-                      "NOT, IN, BETWEEN, LIKE, IS NULL, parentheses");
+    return Error(at_,
+                 "a character that has no meaning here; allowed: names, 'text', numbers, comparisons, AND, OR, "
+                 "NOT, IN, BETWEEN, LIKE, IS NULL, parentheses");
   }
 
   const std::string_view text_;
@@ -113,7 +114,7 @@ class Lexer {
 };
 
 bool IsReserved(std::string_view word) {
-  static constexpr std::string_view kWords[] = {"and",  "or",   "not",     "in",      "is",   "null", "like",
+  static constexpr std::string_view kWords[] = {"and",  "or",    "not",     "in",      "is",   "null",  "like",
                                                 "true", "false", "between", "collate", "case", "ilike", "similar"};
   return std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords);
 }
@@ -143,8 +144,9 @@ class Parser {
   bool IsSymbol(std::string_view symbol) const { return token_.kind == Token::Kind::kSymbol && token_.text == symbol; }
 
   absl::Status Unexpected(std::string_view wanted) const {
-    return lexer_.Error(token_.at, absl::StrCat(token_.kind == Token::Kind::kEnd ? "the text ends" : "got something else",
-                                                " where there must be ", wanted));
+    return lexer_.Error(token_.at,
+                        absl::StrCat(token_.kind == Token::Kind::kEnd ? "the text ends" : "got something else",
+                                     " where there must be ", wanted));
   }
   absl::Status Expect(std::string_view symbol) {
     if (!IsSymbol(symbol)) return Unexpected(absl::StrCat("a ", symbol));
@@ -274,8 +276,8 @@ class Parser {
 
   std::optional<Comparison> ComparisonHere() const {
     static constexpr std::pair<std::string_view, Comparison> kComparisons[] = {
-        {"=", Comparison::kEqual},        {"<>", Comparison::kNotEqual}, {"!=", Comparison::kNotEqual},
-        {"<", Comparison::kLess},         {"<=", Comparison::kLessOrEqual}, {">", Comparison::kGreater},
+        {"=", Comparison::kEqual},          {"<>", Comparison::kNotEqual},    {"!=", Comparison::kNotEqual},
+        {"<", Comparison::kLess},           {"<=", Comparison::kLessOrEqual}, {">", Comparison::kGreater},
         {">=", Comparison::kGreaterOrEqual}};
     if (token_.kind != Token::Kind::kSymbol) return std::nullopt;
     for (const auto& [symbol, comparison] : kComparisons) {
@@ -364,7 +366,8 @@ class Parser {
         if (token_.text == "null") {
           return lexer_.Error(token_.at, "a comparison with NULL is never true; write IS NULL or IS NOT NULL");
         }
-        if (IsReserved(token_.text)) return Unexpected("a column or a literal; write \"quotes\" around a column of that name");
+        if (IsReserved(token_.text))
+          return Unexpected("a column or a literal; write \"quotes\" around a column of that name");
         value.text = token_.text;
         break;
       case Token::Kind::kQuotedName:
@@ -381,7 +384,8 @@ class Parser {
 
   absl::Status Collate(FilterValue* value) {
     RETURN_IF_ERROR(Advance());
-    if (token_.kind != Token::Kind::kQuotedName || token_.text != "C") return Unexpected("\"C\", the only order known here");
+    if (token_.kind != Token::Kind::kQuotedName || token_.text != "C")
+      return Unexpected("\"C\", the only order known here");
     value->bytewise = true;
     return Advance();
   }

@@ -26,7 +26,7 @@ enum class Comparison : uint8_t { kEqual, kNotEqual, kLess, kLessOrEqual, kGreat
 struct FilterValue {
   enum class Kind : uint8_t { kColumn, kText, kNumber, kBool };
   Kind kind = Kind::kColumn;
-  std::string text;  // the column's name, the text without quotes, the number as it stands, "t" or "f"
+  std::string text;       // the column's name, the text without quotes, the number as it stands, "t" or "f"
   bool bytewise = false;  // a column with COLLATE "C"
 };
 

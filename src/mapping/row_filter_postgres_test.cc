@@ -37,23 +37,38 @@ const std::vector<KindOfColumn>& Columns() {
       {"big", "bigint", 20, {"0", "9223372036854775807", "-9223372036854775808", "5", "-5"}},
       {"big2", "bigint", 20, {"0", "5", "-5", "6"}},
       {"money", "numeric(12,2)", 1700, {"0", "0.01", "-0.01", "100", "99.99", "1234567890.12", "100.5"}},
-      {"exact", "numeric", 1700,
+      {"exact",
+       "numeric",
+       1700,
        {"0", "'NaN'", "'Infinity'", "'-Infinity'", "1.5", "1.50", "-1.5", "0.00000000000000000001",
         "123456789012345678901234567890.5", "10000", "9999.9999", "-10000"}},
       {"single", "real", 700, {"0", "0.1", "'0.1'", "-1.5", "'NaN'", "'Infinity'", "1.5"}},
       {"wide", "double precision", 701, {"0", "0.1", "-1.5", "'NaN'", "'-Infinity'", "1.5"}},
       {"flag", "boolean", 16, {"true", "false"}},
-      {"word", "text", 25, {"''", "'a'", "'A'", "'ab'", "'a%'", "'ä'", "'äb'", "'it''s'", "'a_c'", "'zebra'", "' '"}, true, true},
+      {"word",
+       "text",
+       25,
+       {"''", "'a'", "'A'", "'ab'", "'a%'", "'ä'", "'äb'", "'it''s'", "'a_c'", "'zebra'", "' '"},
+       true,
+       true},
       {"word2", "varchar(20)", 1043, {"''", "'a'", "'ab'", "'ä'"}, true, true},
       {"padded", "char(4)", 1042, {"'a'", "'ab'", "'a   '", "'zz'", "''"}, true, true},
-      {"uid", "uuid", 2950, {"'00000000-0000-0000-0000-000000000000'", "'123e4567-e89b-12d3-a456-426614174000'",
-                             "'ffffffff-ffff-ffff-ffff-ffffffffffff'"}},
+      {"uid",
+       "uuid",
+       2950,
+       {"'00000000-0000-0000-0000-000000000000'", "'123e4567-e89b-12d3-a456-426614174000'",
+        "'ffffffff-ffff-ffff-ffff-ffffffffffff'"}},
       {"bytes", "bytea", 17, {"'\\x'", "'\\x00'", "'\\xff'", "'\\x0001'", "'\\x41'"}},
-      {"day", "date", 1082, {"'2024-02-29'", "'1969-12-31'", "'infinity'", "'-infinity'", "'0044-03-15 BC'", "'2024-03-01'"}},
+      {"day",
+       "date",
+       1082,
+       {"'2024-02-29'", "'1969-12-31'", "'infinity'", "'-infinity'", "'0044-03-15 BC'", "'2024-03-01'"}},
       {"clock", "time", 1083, {"'00:00:00'", "'23:59:59.999999'", "'12:00:00'", "'24:00:00'"}},
       {"moment", "timestamp", 1114, {"'2024-02-29 12:00:00'", "'1969-12-31 23:59:59.5'", "'infinity'", "'2024-02-29'"}},
-      {"zoned", "timestamptz", 1184, {"'2024-02-29 12:00:00+00'", "'2024-02-29 14:00:00+02'", "'2024-02-29 06:30:00-05:30'",
-                                      "'-infinity'"}},
+      {"zoned",
+       "timestamptz",
+       1184,
+       {"'2024-02-29 12:00:00+00'", "'2024-02-29 14:00:00+02'", "'2024-02-29 06:30:00-05:30'", "'-infinity'"}},
       {"object", "oid", 26, {"0", "1", "4294967295", "42"}},
   };
   return *columns;
@@ -73,9 +88,7 @@ class Conditions {
   uint32_t Below(uint32_t limit) { return static_cast<uint32_t>(random_() % limit); }
 
   // A row's value as SQL.
-  std::string Value(const KindOfColumn& column) {
-    return Below(5) == 0 ? "NULL" : Literal(column);
-  }
+  std::string Value(const KindOfColumn& column) { return Below(5) == 0 ? "NULL" : Literal(column); }
 
  private:
   // With and without parentheses, so that precedence is tried too.
@@ -90,7 +103,8 @@ class Conditions {
   }
   // Of any type that the column may be compared with: whole columns with fractions and what is beyond their range.
   std::string Compared(const KindOfColumn& column) {
-    static constexpr const char* kNumbers[] = {"0.5", "-0.5", "1.0", "99999999999999999999", "-99999999999999999999.5", "7"};
+    static constexpr const char* kNumbers[] = {"0.5", "-0.5", "1.0", "99999999999999999999", "-99999999999999999999.5",
+                                               "7"};
     const bool whole = column.oid == 20 || column.oid == 21 || column.oid == 23;
     return whole && Below(2) == 0 ? kNumbers[Below(6)] : Literal(column);
   }
@@ -108,18 +122,20 @@ class Conditions {
         return absl::StrCat(column.name, bytewise, Below(2) == 0 ? " BETWEEN " : " NOT BETWEEN ", Compared(column),
                             " AND ", Compared(column));
       case 3: {
-        static constexpr const char* kPatterns[] = {"'%'", "'a%'", "'_'", "'%b'", "'a\\%'", "'a\\_c'", "'%z%a'", "''", "'_b%'", "'a   '"};
+        static constexpr const char* kPatterns[] = {"'%'",     "'a%'",   "'_'", "'%b'",  "'a\\%'",
+                                                    "'a\\_c'", "'%z%a'", "''",  "'_b%'", "'a   '"};
         static constexpr const char* kTexts[] = {"word", "word2", "padded"};
         return absl::StrCat(kTexts[Below(3)], Below(3) == 0 ? " NOT LIKE " : " LIKE ", kPatterns[Below(10)]);
       }
       case 4: {
-        static constexpr const char* kFlags[] = {"flag", "flag IS TRUE", "flag IS NOT TRUE", "flag IS FALSE", "flag is not false",
-                                                 "TRUE", "false"};
+        static constexpr const char* kFlags[] = {
+            "flag", "flag IS TRUE", "flag IS NOT TRUE", "flag IS FALSE", "flag is not false", "TRUE", "false"};
         return kFlags[Below(7)];
       }
       case 5: {
-        static constexpr const char* kPairs[] = {"big = big2", "big < big2", "number >= big", "word = word2",
-                                                 "word COLLATE \"C\" > word2", "money <= exact", "small <> number"};
+        static constexpr const char* kPairs[] = {
+            "big = big2",     "big < big2",     "number >= big", "word = word2", "word COLLATE \"C\" > word2",
+            "money <= exact", "small <> number"};
         return kPairs[Below(7)];
       }
       case 6:  // the literal to the left
@@ -147,7 +163,8 @@ class RowFilterAgainstPostgres : public testing::Test {
   }
 
   Result Run(const std::string& sql, bool binary = false) {
-    Result result(PQexecParams(conn_.get(), sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, binary ? 1 : 0), PQclear);
+    Result result(PQexecParams(conn_.get(), sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, binary ? 1 : 0),
+                  PQclear);
     if (sql.find(';') != sql.npos) result.reset(PQexec(conn_.get(), sql.c_str()));
     const ExecStatusType status = PQresultStatus(result.get());
     EXPECT_TRUE(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) << PQerrorMessage(conn_.get()) << sql;

@@ -46,10 +46,11 @@ absl::StatusOr<Rules> RulesOf(const Mapping& mapping, const Relation& before, co
     return rules;
   }
   if (new_is_exact) return rules;
-  return Refuse(before, absl::StrCat("it has rules under the name '", rules.before->tables, "' and was renamed to ",
-                                     after.QualifiedName(), ", for which there is ",
-                                     rules.after == nullptr ? "none" : absl::StrCat("another, '", rules.after->tables, "'"),
-                                     "; give ", after.QualifiedName(), " a rule of its own name", kThenApply));
+  return Refuse(before,
+                absl::StrCat("it has rules under the name '", rules.before->tables, "' and was renamed to ",
+                             after.QualifiedName(), ", for which there is ",
+                             rules.after == nullptr ? "none" : absl::StrCat("another, '", rules.after->tables, "'"),
+                             "; give ", after.QualifiedName(), " a rule of its own name", kThenApply));
 }
 
 // The rule before, in which columns that have another name now, and had no rule, follow that of their new name: it took
@@ -173,7 +174,8 @@ absl::StatusOr<std::optional<TableShape>> MapShape(const MappingSetup& setup, co
   TableShape mapped{.relation = *table.target, .details = {}};
   for (const MappedColumn& column : table.columns) {
     if (column.source < 0) {
-      mapped.details.push_back({.attnum = kOwnAttnum - static_cast<int>(column.action) * 10 - static_cast<int>(column.metadata)});
+      mapped.details.push_back(
+          {.attnum = kOwnAttnum - static_cast<int>(column.action) * 10 - static_cast<int>(column.metadata)});
     } else {
       mapped.details.push_back(MappedDetail(setup, column, *details[column.source]));
     }

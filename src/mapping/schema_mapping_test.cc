@@ -83,7 +83,8 @@ TEST_F(SchemaMappingTest, NamesAndTypesAreThoseOfTheDestination) {
 TEST_F(SchemaMappingTest, NoWordOfWhatIsLeftOut) {
   Use("tables: {public.orders: {columns: {email: {drop: true}}}, 'public.audit*': {drop: true}}");
   EXPECT_EQ(Steps(kOrders, Shape({{"id", 1, kInt8Oid}, {"note", 3}})), "nothing");
-  EXPECT_EQ(Steps(kOrders, Shape({{"id", 1, kInt8Oid}, {"email", 2, kTextOid, std::nullopt, "'x'"}, {"note", 3}})), "nothing");
+  EXPECT_EQ(Steps(kOrders, Shape({{"id", 1, kInt8Oid}, {"email", 2, kTextOid, std::nullopt, "'x'"}, {"note", 3}})),
+            "nothing");
   const TableShape audit = Shape({{"id", 1}}, "audit_1");
   EXPECT_EQ(Steps(nullptr, &audit), "nothing");
   EXPECT_EQ(Steps(&audit, nullptr), "nothing");
@@ -100,7 +101,8 @@ TEST_F(SchemaMappingTest, DefaultsAndFilledValuesAreMaskedToo) {
                             {"mail", 5, kTextOid, "a@b", "'a@b'"},
                             {"tel", 6, kTextOid, "555", "'555'"}});
   after.details[5].not_null = true;
-  EXPECT_EQ(Steps(kOrders, after), "public.orders: add column ssn (text), add column mail (text), add column tel (text)");
+  EXPECT_EQ(Steps(kOrders, after),
+            "public.orders: add column ssn (text), add column mail (text), add column tel (text)");
   EXPECT_EQ(mapped_.steps[0].detail.fill, "gone");
   std::string hex;
   setup_.hash->AppendHex("a@b", &hex);
@@ -113,9 +115,10 @@ TEST_F(SchemaMappingTest, DefaultsAndFilledValuesAreMaskedToo) {
 TEST_F(SchemaMappingTest, ARenamedColumnTakesItsRuleOnlyWhenTheMappingSaysSo) {
   const TableShape after = Shape({{"id", 1, kInt8Oid}, {"mail", 2}, {"note", 3}});
   Use("tables: {public.orders: {columns: {email: {mask: hash}}}}");
-  EXPECT_THAT(Steps(kOrders, after),
-              HasSubstr("mapping of table public.orders: column email has a rule and was renamed to mail; write the rule for "
-                        "mail; change the mapping with flow update"));
+  EXPECT_THAT(
+      Steps(kOrders, after),
+      HasSubstr("mapping of table public.orders: column email has a rule and was renamed to mail; write the rule for "
+                "mail; change the mapping with flow update"));
   Use("tables: {public.orders: {columns: {mail: {mask: hash}}}}");
   EXPECT_EQ(Steps(kOrders, after), "public.orders: rename column email to mail");
   EXPECT_EQ(mapped_.before->relation.columns[1].type.sql_name, "text");
@@ -131,7 +134,8 @@ TEST_F(SchemaMappingTest, ARenamedColumnTakesItsRuleOnlyWhenTheMappingSaysSo) {
 TEST_F(SchemaMappingTest, RenamesInAndOutOfOnly) {
   const TableShape after = Shape({{"id", 1, kInt8Oid}, {"mail", 2}, {"note", 3}});
   Use("tables: {public.orders: {only: [id, email]}}");
-  EXPECT_THAT(Steps(kOrders, after), HasSubstr("column email is carried and was renamed to mail, which is left out; put mail into only"));
+  EXPECT_THAT(Steps(kOrders, after),
+              HasSubstr("column email is carried and was renamed to mail, which is left out; put mail into only"));
   Use("tables: {public.orders: {only: [id, mail]}}");
   EXPECT_EQ(Steps(kOrders, after), "public.orders: rename column email to mail");
   // One that was left out takes the name of one that is carried.
@@ -151,15 +155,17 @@ TEST_F(SchemaMappingTest, WhereNumbersAreNotKnownALossMayBeARename) {
             "public.orders: drop column email, add column mail (text)");
   const Relation one = *TestRelation({{"id"}, {"email"}}), other = *TestRelation({{"id"}, {"mail"}});
   Use("tables: {'public.*': {columns: {email: {mask: redact}}}}");
-  EXPECT_THAT(std::string(CheckNewShape(setup_, one, other).message()), HasSubstr("may be the same under another name"));
+  EXPECT_THAT(std::string(CheckNewShape(setup_, one, other).message()),
+              HasSubstr("may be the same under another name"));
   EXPECT_TRUE(CheckNewShape(setup_, other, one).ok());
 }
 
 TEST_F(SchemaMappingTest, RenamedTables) {
   const TableShape after = Shape({{"id", 1, kInt8Oid}, {"email", 2}, {"note", 3}}, "people");
   Use("tables: {public.orders: {columns: {email: {mask: hash}}}}");
-  EXPECT_THAT(Steps(kOrders, after), HasSubstr("it has rules under the name 'public.orders' and was renamed to public.people, "
-                                               "for which there is none; give public.people a rule of its own name"));
+  EXPECT_THAT(Steps(kOrders, after),
+              HasSubstr("it has rules under the name 'public.orders' and was renamed to public.people, "
+                        "for which there is none; give public.people a rule of its own name"));
   Use("tables: {public.orders: {columns: {email: {mask: hash}}}, 'public.*': {}}");
   EXPECT_THAT(Steps(kOrders, after), HasSubstr("there is another, 'public.*'"));
   Use("tables: {public.people: {columns: {email: {mask: hash}}}}");
@@ -177,7 +183,8 @@ TEST_F(SchemaMappingTest, RenamedTables) {
 TEST_F(SchemaMappingTest, TheFilterMustFitTheTableAfter) {
   Use("tables: {public.orders: {rows: \"note = 'x'\"}}");
   EXPECT_THAT(Steps(kOrders, Shape({{"id", 1, kInt8Oid}, {"email", 2}})), HasSubstr("rows: there is no column note"));
-  EXPECT_THAT(Steps(kOrders, Shape({{"id", 1, kInt8Oid}, {"email", 2}, {"text", 3}})), HasSubstr("rows: there is no column note"));
+  EXPECT_THAT(Steps(kOrders, Shape({{"id", 1, kInt8Oid}, {"email", 2}, {"text", 3}})),
+              HasSubstr("rows: there is no column note"));
   Use("tables: {public.orders: {rows: \"text = 'x'\"}}");
   EXPECT_EQ(Steps(kOrders, Shape({{"id", 1, kInt8Oid}, {"email", 2}, {"text", 3}})),
             "public.orders: rename column note to text");
@@ -194,7 +201,8 @@ TEST_F(SchemaMappingTest, OwnColumnsStayWhatTheyAre) {
 TEST_F(SchemaMappingTest, RejectedColumnsTakeNoPart) {
   Use("tables: {public.orders: {columns: {note: {to: comment}}}}");
   const TableShape before = Shape({{"id", 1, kInt8Oid}, {"note", 3}, {"extra", 4, kTextOid, std::nullopt, "", true}});
-  const TableShape after = Shape({{"id", 1, kInt8Oid}, {"note", 3}, {"more", 4, kTextOid, std::nullopt, "", true}, {"new", 5}});
+  const TableShape after =
+      Shape({{"id", 1, kInt8Oid}, {"note", 3}, {"more", 4, kTextOid, std::nullopt, "", true}, {"new", 5}});
   EXPECT_EQ(Steps(before, after), "public.orders: add column new (text)");
 }
 

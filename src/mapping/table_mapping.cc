@@ -58,8 +58,8 @@ class Compiler {
     out_.same_rows = target_->columns.size() == relation().columns.size() &&
                      std::all_of(out_.columns.begin(), out_.columns.end(),
                                  [](const MappedColumn& column) { return column.action == Action::kCopy; });
-    const bool same = out_.same_rows && !out_.filter && out_.on_truncate != OnTruncate::kIgnore &&
-                      target_->SameShape(relation());
+    const bool same =
+        out_.same_rows && !out_.filter && out_.on_truncate != OnTruncate::kIgnore && target_->SameShape(relation());
     out_.target = same ? out_.source : target_;
     return std::move(out_);
   }
@@ -78,14 +78,12 @@ class Compiler {
     if (rule_ == nullptr) return absl::OkStatus();
     const std::vector<std::string> missing = MissingColumns(*rule_, relation());
     if (missing.empty()) return absl::OkStatus();
-    return Refuse(absl::StrCat("the table has no column ", absl::StrJoin(missing, ", "), "; columns: ",
-                               absl::StrJoin(relation().columns, ", ",
-                                             [](std::string* out, const Column& c) { out->append(c.name); })));
+    return Refuse(absl::StrCat(
+        "the table has no column ", absl::StrJoin(missing, ", "), "; columns: ",
+        absl::StrJoin(relation().columns, ", ", [](std::string* out, const Column& c) { out->append(c.name); })));
   }
 
-  bool IsKey(int column) const {
-    return std::count(relation().key.begin(), relation().key.end(), column) > 0;
-  }
+  bool IsKey(int column) const { return std::count(relation().key.begin(), relation().key.end(), column) > 0; }
 
   absl::Status AddColumn(int index) {
     const Column& column = relation().columns[index];
@@ -190,7 +188,8 @@ class Compiler {
         return Refuse(absl::StrCat("two columns would be called ", name, "; give one of them another name with to"));
       }
       if (setup_.keeps != Keeps::kRows && out_.columns[i].source < 0 && IsAppendColumn(name)) {
-        return Refuse(absl::StrCat("metadata: a destination that keeps every change has ", name, " already; leave it out"));
+        return Refuse(
+            absl::StrCat("metadata: a destination that keeps every change has ", name, " already; leave it out"));
       }
     }
     return absl::OkStatus();
@@ -222,11 +221,11 @@ class Compiler {
       out_.filter_knows_old = false;
       // A delete of what is not there does nothing, so that the new row alone decides.
       if (setup_.keeps == Keeps::kRows && !out_.soft_delete) continue;
-      return Refuse(absl::StrCat(
-          "rows: column ", column.name, " is no part of the replica identity, so that updates and deletes do not tell "
-          "whether the row matched before, which ",
-          out_.soft_delete ? "soft_delete needs" : "a log of changes needs",
-          "; run: ALTER TABLE ", relation().QualifiedName(), " REPLICA IDENTITY FULL"));
+      return Refuse(absl::StrCat("rows: column ", column.name,
+                                 " is no part of the replica identity, so that updates and deletes do not tell "
+                                 "whether the row matched before, which ",
+                                 out_.soft_delete ? "soft_delete needs" : "a log of changes needs",
+                                 "; run: ALTER TABLE ", relation().QualifiedName(), " REPLICA IDENTITY FULL"));
     }
     return absl::OkStatus();
   }

@@ -60,9 +60,9 @@ struct MappedColumn {
 
 struct TableMapping {
   RelationPtr source;
-  RelationPtr target;               // null: the table is left out; `source` itself: nothing is mapped
+  RelationPtr target;                 // null: the table is left out; `source` itself: nothing is mapped
   std::vector<MappedColumn> columns;  // those of `target`
-  bool same_rows = false;           // only names differ
+  bool same_rows = false;             // only names differ
   std::optional<BoundFilter> filter;
   // Whether a row that is updated or deleted matched before can be told: old rows have the filter's columns.
   bool filter_knows_old = true;
@@ -80,8 +80,8 @@ enum class Check {
   kNames,
 };
 
-// INVALID_ARGUMENT or FAILED_PRECONDITION names table, column and remedy. `rule` is what Mapping::RuleOf() found for the
-// table; null: none.
+// INVALID_ARGUMENT or FAILED_PRECONDITION names table, column and remedy. `rule` is what Mapping::RuleOf() found for
+// the table; null: none.
 absl::StatusOr<TableMapping> CompileTableMapping(const MappingSetup& setup, const TableRule* rule, RelationPtr source,
                                                  Check check = Check::kAll);
 absl::StatusOr<TableMapping> CompileTableMapping(const MappingSetup& setup, RelationPtr source);

@@ -96,8 +96,8 @@ class TestBatch {
   uint32_t index_ = 0;
 };
 
-// "c(1,null,?)" for an insert with an unchanged value, "u[1,null]key(2,b)" for an update with its old key. Binary values
-// in hex, but for those of text.
+// "c(1,null,?)" for an insert with an unchanged value, "u[1,null]key(2,b)" for an update with its old key. Binary
+// values in hex, but for those of text.
 inline std::string ShowRow(const Relation& relation, TupleCursor row) {
   std::string out;
   for (; !row.done(); row.Next()) {

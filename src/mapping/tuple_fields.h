@@ -1,5 +1,5 @@
-// TupleFields: where each field of a row stands, so that any can be looked at and runs of them copied at once. Keeps its
-// memory from row to row.
+// TupleFields: where each field of a row stands, so that any can be looked at and runs of them copied at once. Keeps
+// its memory from row to row.
 #ifndef WALLABY_MAPPING_TUPLE_FIELDS_H_
 #define WALLABY_MAPPING_TUPLE_FIELDS_H_
 

@@ -121,6 +121,28 @@ TEST_P(CatalogTest, PartitionsThroughTheirRootOrByThemselves) {
   EXPECT_THAT(Published(), ElementsAre("public.r1(id) key=id", "public.r2(id) key=id"));
 }
 
+TEST_P(CatalogTest, TablesOfAPublicationThatIsNotMadeYet) {
+  MustExecute(*sql_,
+              "CREATE SCHEMA s; CREATE TABLE s.b (x text, id int PRIMARY KEY, g int GENERATED ALWAYS AS (1) STORED);"
+              "CREATE TABLE a (v int); CREATE TABLE r (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+              "CREATE TABLE r1 PARTITION OF r DEFAULT");
+  const auto tables = [&](const std::vector<std::string>& named) {
+    SourceOptions options;
+    options.publication_tables = named;
+    TypeCatalog types(sql_.get());
+    std::string shown;
+    for (const PublishedTable& table : TablesToPublish(*sql_, options, types).value()) {
+      absl::StrAppend(
+          &shown, table.relation.QualifiedName(), "(",
+          absl::StrJoin(table.relation.columns, ",", [](std::string* out, const Column& c) { *out += c.name; }), ")",
+          table.relation.key.size(), " ");
+    }
+    return shown;
+  };
+  EXPECT_EQ(tables({"s.b", "r"}), "public.r(id)1 s.b(x,id)1 ");
+  EXPECT_EQ(tables({}), "public.a(v)0 public.r(id)1 s.b(x,id)1 ");
+}
+
 TEST_P(CatalogTest, WhatThePublicationLeavesOut) {
   MustExecute(*sql_, "CREATE TABLE t (id int PRIMARY KEY, a int, b text, g int GENERATED ALWAYS AS (a + 1) STORED)");
   MustExecute(*sql_, GetParam() >= 15 ? "CREATE PUBLICATION p FOR TABLE t (id, a) WHERE (id > 5)"

@@ -26,9 +26,7 @@ std::string ColumnsQuery(int major, std::string_view published) {
       ", coalesce(a.attnum = ANY ((pk.indkey::int2[])[0:pk.indnkeyatts - 1]), false)"
       ", coalesce(a.attnum = ANY ((ri.indkey::int2[])[0:ri.indnkeyatts - 1]), false)"
       ", coalesce(pk.indnkeyatts, 0), coalesce(ri.indnkeyatts, 0), a.attnum, ",
-      kColumnDetailSql,
-      " FROM ",
-      published,
+      kColumnDetailSql, " FROM ", published,
       " p"
       " JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname"
       " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"

@@ -78,12 +78,12 @@ bool HasMapping(const Flow& flow, const Endpoint& destination) {
 absl::StatusOr<std::vector<Relation>> TablesOfSource(PgConnection& sql, const SourceOptions& source) {
   TypeCatalog types(source.resolve_types ? &sql : nullptr);
   ASSIGN_OR_RETURN(const bool exists, PublicationExists(sql, source.publication));
-  auto tables =
-      exists ? PublishedTables(sql, source.publication, types) : TablesToPublish(sql, source, types);
+  auto tables = exists ? PublishedTables(sql, source.publication, types) : TablesToPublish(sql, source, types);
   if (!tables.ok()) return tables.status();
   std::vector<Relation> relations;
   for (PublishedTable& table : *tables) {
-    if (CarriesTable(source, table.relation.schema, table.relation.name)) relations.push_back(std::move(table.relation));
+    if (CarriesTable(source, table.relation.schema, table.relation.name))
+      relations.push_back(std::move(table.relation));
   }
   return relations;
 }

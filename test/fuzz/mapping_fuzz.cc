@@ -1,5 +1,5 @@
-// A mapping's text, its row filters, and rows under it. First byte: a whole mapping, or a filter alone; then a block with
-// its text, and a row.
+// A mapping's text, its row filters, and rows under it. First byte: a whole mapping, or a filter alone; then a block
+// with its text, and a row.
 #include <memory>
 #include <string>
 
@@ -100,7 +100,8 @@ void TryMapping(std::string_view text, fuzz::Input& in) {
   ChangeBatch batch, out;
   batch.AddTransaction({.commit = Lsn{1}, .end = Lsn{2}});
   batch.AddRelation(Orders());
-  static constexpr ChangeKind kKinds[] = {ChangeKind::kInsert, ChangeKind::kUpdate, ChangeKind::kDelete, ChangeKind::kRead};
+  static constexpr ChangeKind kKinds[] = {ChangeKind::kInsert, ChangeKind::kUpdate, ChangeKind::kDelete,
+                                          ChangeKind::kRead};
   Change change{.kind = kKinds[in.Byte() % 4]};
   if (change.kind != ChangeKind::kDelete) change.new_row = batch.AddRow(Row(in));
   if (change.kind == ChangeKind::kUpdate || change.kind == ChangeKind::kDelete) change.old_row = batch.AddRow(Row(in));

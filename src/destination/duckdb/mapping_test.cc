@@ -41,9 +41,10 @@ class DuckdbMapping : public DuckdbTest {
     RandomItems source(seed, identity);
     const auto plain = Make({{"schema", "plain"}});
     ASSERT_TRUE(plain->Open().ok());
-    const auto mapped = MakeMapped({{"mapping", absl::StrCat("tables: {public.items: {to: mapped.shown, rows: \"", RandomItems::kFilter,
-                                                             "\", columns: {region: {mask: redact}, note: {to: comment}, n: {type: "
-                                                             "'numeric(20,2)'}}}}\nmetadata: {op: op}")}});
+    const auto mapped =
+        MakeMapped({{"mapping", absl::StrCat("tables: {public.items: {to: mapped.shown, rows: \"", RandomItems::kFilter,
+                                             "\", columns: {region: {mask: redact}, note: {to: comment}, n: {type: "
+                                             "'numeric(20,2)'}}}}\nmetadata: {op: op}")}});
     for (int i = 0; i < 25; ++i) {
       const ChangeBatch batch = source.Next();
       Deliver(*plain, batch);
@@ -51,8 +52,8 @@ class DuckdbMapping : public DuckdbTest {
       if (HasFatalFailure()) return;
     }
     EXPECT_EQ(Sql("SELECT id, region, n, comment FROM mapped.shown ORDER BY id"),
-              Sql(absl::StrCat("SELECT id, '[redacted]', n::DECIMAL(20,2), note FROM plain.items WHERE ", RandomItems::kFilter,
-                               " ORDER BY id")));
+              Sql(absl::StrCat("SELECT id, '[redacted]', n::DECIMAL(20,2), note FROM plain.items WHERE ",
+                               RandomItems::kFilter, " ORDER BY id")));
   }
 };
 
@@ -69,9 +70,11 @@ TEST_F(DuckdbMapping, SoftDelete) {
   const auto items = MakeRelation("items", {{"id", kInt8Oid}, {"note", kTextOid}});
   Deliver(*mapped, *TestBatch(100).Insert(items, {"1", "one"}).Insert(items, {"2", "two"}));
   Deliver(*mapped, *TestBatch(200).Delete(items, {"1", kNullValue}));
-  const std::string rows = "SELECT id, note, _wallaby_deleted, epoch(_wallaby_deleted_at)::BIGINT FROM mapped.items ORDER BY id";
+  const std::string rows =
+      "SELECT id, note, _wallaby_deleted, epoch(_wallaby_deleted_at)::BIGINT FROM mapped.items ORDER BY id";
   EXPECT_EQ(Sql(rows), "1|one|true|1700000000\n2|two|false|null");
-  Deliver(*mapped, *TestBatch(300).Insert(items, {"1", "again"}).Delete(items, {"2", kNullValue}).Insert(items, {"2", "too"}));
+  Deliver(*mapped,
+          *TestBatch(300).Insert(items, {"1", "again"}).Delete(items, {"2", kNullValue}).Insert(items, {"2", "too"}));
   EXPECT_EQ(Sql(rows), "1|again|false|null\n2|too|false|null");
   EXPECT_THAT(std::string(mapped->Write(*TestBatch(400).Truncate(items)).message()), HasSubstr("truncate: empty"));
 }

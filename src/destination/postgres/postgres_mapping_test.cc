@@ -50,8 +50,10 @@ class PostgresMapping : public DestinationTest {
       // The first row that passes makes the table.
       if (MustQuery(*sql_, "SELECT to_regclass('mapped.shown')").empty()) continue;
       ASSERT_EQ(Rows("mapped.shown", "id, region, n, comment"),
-                Rows("(SELECT id::text, encode(hmac(region, 'a secret of 16 characters', 'sha256'), 'hex') AS region, n::bigint,"
-                     " note AS comment FROM plain.items WHERE " + std::string(RandomItems::kFilter) + ")"));
+                Rows("(SELECT id::text, encode(hmac(region, 'a secret of 16 characters', 'sha256'), 'hex') AS region, "
+                     "n::bigint,"
+                     " note AS comment FROM plain.items WHERE " +
+                     std::string(RandomItems::kFilter) + ")"));
     }
   }
 };
@@ -76,14 +78,18 @@ TEST_F(PostgresMapping, SoftDeletedRowsStayAsTheyWere) {
     Deliver(*mapped, batch);
     if (HasFatalFailure()) return;
     ASSERT_EQ(Rows("(SELECT id, region, n, note FROM mapped.items WHERE NOT _wallaby_deleted)"), Rows("plain.items"));
-    ASSERT_EQ(MustQuery(*sql_, "SELECT count(*) FROM mapped.items WHERE _wallaby_deleted <> (_wallaby_deleted_at IS NOT NULL)"), "0");
+    ASSERT_EQ(
+        MustQuery(*sql_,
+                  "SELECT count(*) FROM mapped.items WHERE _wallaby_deleted <> (_wallaby_deleted_at IS NOT NULL)"),
+        "0");
   }
 }
 
 TEST_F(PostgresMapping, ADeletedRowComesBack) {
   const auto mapped = MakeMapped("{}", {{"soft_delete", "true"}});
   const auto items = MakeRelation("items", {{"id", kInt8, true}, {"note"}});
-  ASSERT_TRUE(DestinationTest::Deliver(*mapped, TestBatch(100).Insert(items, {"1", "one"}).Insert(items, {"2", "two"})).ok());
+  ASSERT_TRUE(
+      DestinationTest::Deliver(*mapped, TestBatch(100).Insert(items, {"1", "one"}).Insert(items, {"2", "two"})).ok());
   ASSERT_TRUE(DestinationTest::Deliver(*mapped, TestBatch(200).Delete(items, {"1", {}})).ok());
   EXPECT_EQ(Rows("mapped.items", "id, note, _wallaby_deleted, extract(epoch FROM _wallaby_deleted_at)::bigint"),
             "1,one,t,1700000000;2,two,f,null;");
