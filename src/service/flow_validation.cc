@@ -9,7 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "destination/mapped_destination.h"
+#include "destination/mapping_options.h"
 #include "destination/options.h"
 #include "flow/destination_config.h"
 #include "flow/secret_reference.h"
