@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "destination/destination.h"
 #include "destination/mapped_destination.h"
+#include "destination/mapping_options.h"
 #include "destination/options.h"
 #include "destination/registry.h"
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_join.h"
+#include "destination/mapping_options.h"
 #include "destination/registry.h"
 
 namespace wallaby {

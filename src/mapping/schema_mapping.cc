@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "change/value.h"
 
 namespace wallaby {
 namespace {
@@ -150,6 +151,18 @@ std::optional<std::string> MappedFill(const MappingSetup& setup, const MappedCol
   return hex;
 }
 
+// A destination would round it.
+absl::Status CheckFill(const TableMapping& table, size_t index, const std::optional<std::string>& fill) {
+  absl::int128 unused;
+  const Column& target = table.target->columns[index];
+  if (table.columns[index].action != MappedColumn::Action::kDecimal || !fill ||
+      ReadDecimal({FieldKind::kText, *fill}, target.type, &unused).ok()) {
+    return absl::OkStatus();
+  }
+  return Refuse(*table.source, absl::StrCat("column ", table.source->columns[table.columns[index].source].name,
+                                            ": its default does not fit ", target.type.sql_name, kThenApply));
+}
+
 ColumnDetail MappedDetail(const MappingSetup& setup, const MappedColumn& column, const ColumnDetail& source) {
   ColumnDetail detail = source;
   detail.fill = MappedFill(setup, column, source.fill);
@@ -172,7 +185,9 @@ absl::StatusOr<std::optional<TableShape>> MapShape(const MappingSetup& setup, co
   ASSIGN_OR_RETURN(const TableMapping table, CompileTableMapping(setup, rule, visible, check));
   if (table.target == nullptr) return std::nullopt;
   TableShape mapped{.relation = *table.target, .details = {}};
-  for (const MappedColumn& column : table.columns) {
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    const MappedColumn& column = table.columns[i];
+    if (column.source >= 0) RETURN_IF_ERROR(CheckFill(table, i, details[column.source]->fill));
     if (column.source < 0) {
       mapped.details.push_back(
           {.attnum = kOwnAttnum - static_cast<int>(column.action) * 10 - static_cast<int>(column.metadata)});

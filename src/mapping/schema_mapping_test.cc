@@ -112,6 +112,15 @@ TEST_F(SchemaMappingTest, DefaultsAndFilledValuesAreMaskedToo) {
   for (const SchemaStep& step : mapped_.steps) EXPECT_EQ(step.detail.default_sql, "");
 }
 
+TEST_F(SchemaMappingTest, AFilledValueThatWouldBeRounded) {
+  Use("tables: {public.orders: {columns: {price: {type: 'numeric(6,2)'}}}}");
+  const auto added = [](const std::string& fill) {
+    return Shape({{"id", 1, kInt8Oid}, {"email", 2}, {"note", 3}, {"price", 4, kNumericOid, fill, fill}});
+  };
+  EXPECT_EQ(Steps(kOrders, added("1.50")), "public.orders: add column price (numeric(6,2))");
+  EXPECT_THAT(Steps(kOrders, added("1.505")), HasSubstr("column price: its default does not fit numeric(6,2)"));
+}
+
 TEST_F(SchemaMappingTest, ARenamedColumnTakesItsRuleOnlyWhenTheMappingSaysSo) {
   const TableShape after = Shape({{"id", 1, kInt8Oid}, {"mail", 2}, {"note", 3}});
   Use("tables: {public.orders: {columns: {email: {mask: hash}}}}");

@@ -130,8 +130,9 @@ TEST_P(CatalogTest, TablesOfAPublicationThatIsNotMadeYet) {
     SourceOptions options;
     options.publication_tables = named;
     TypeCatalog types(sql_.get());
+    const auto to_publish = TablesToPublish(*sql_, options, types);
     std::string shown;
-    for (const PublishedTable& table : TablesToPublish(*sql_, options, types).value()) {
+    for (const PublishedTable& table : to_publish.value()) {
       absl::StrAppend(
           &shown, table.relation.QualifiedName(), "(",
           absl::StrJoin(table.relation.columns, ",", [](std::string* out, const Column& c) { *out += c.name; }), ")",

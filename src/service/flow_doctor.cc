@@ -70,6 +70,9 @@ bool HasWorker(FlowState state) {
 void DiagnoseFlowNow(const Flow& flow, const FlowDoctorOptions& options, v1::DoctorReport* report) {
   AddToReport(DiagnoseSource(flow, options), report);
   for (const Endpoint& endpoint : flow.destinations) AddToReport({DiagnoseDestination(flow, endpoint)}, report);
+  for (const std::string& problem : CheckMappingsNow(flow)) {
+    AddToReport({{"mapping", "mapping", Health::kProblem, problem, "", ""}}, report);
+  }
 }
 
 absl::Status DiagnoseDefinitionNow(const v1::Flow& proto, FlowDoctorOptions options, ControlStore* store,

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "destination/destination.h"
-#include "destination/mapped_destination.h"
+#include "destination/mapping_options.h"
 #include "destination/options.h"
 #include "flow/destination_config.h"
 #include "flow/secret_reference.h"
