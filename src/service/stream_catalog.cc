@@ -112,6 +112,18 @@ absl::StatusOr<StreamPlace> StreamCatalog::Find(const std::string& name) {
   return *found;
 }
 
+absl::StatusOr<std::vector<GroupState>> StreamCatalog::Groups(const StreamPlace& place) {
+  const StreamTables tables(place.schema);
+  std::vector<GroupState> groups;
+  RETURN_IF_ERROR(Database(place.dsn)->Run([&](PgConnection& sql) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<int64_t> id, FindStreamId(sql, tables, place.name));
+    if (!id) return absl::OkStatus();
+    ASSIGN_OR_RETURN(groups, ListGroups(sql, tables, *id));
+    return absl::OkStatus();
+  }));
+  return groups;
+}
+
 std::shared_ptr<StreamDatabase> StreamCatalog::Database(const std::string& dsn) {
   std::lock_guard lock(mutex_);
   std::shared_ptr<StreamDatabase>& database = databases_[dsn];

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "store/control_store.h"
+#include "stream/consumer_group.h"
 #include "stream/stream_database.h"
 #include "stream/stream_tables.h"
 
@@ -41,6 +42,8 @@ class StreamCatalog {
   absl::StatusOr<StreamPlace> Find(const std::string& name);
   // In order of name.
   absl::StatusOr<std::vector<StreamPlace>> All();
+  // The stream's groups; none when its flow has not run yet.
+  absl::StatusOr<std::vector<GroupState>> Groups(const StreamPlace& place);
   // Connections to it; the same object for the same DSN.
   std::shared_ptr<StreamDatabase> Database(const std::string& dsn);
   // Wakes all who wait for messages, for good.

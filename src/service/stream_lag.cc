@@ -1,11 +1,7 @@
 #include "service/stream_lag.h"
 
-#include <optional>
-#include <vector>
+#include <utility>
 
-#include "base/status.h"
-#include "service/stream_service.h"
-#include "stream/consumer_group.h"
 #include "telemetry/metric_table.h"
 
 namespace wallaby {
@@ -30,16 +26,9 @@ void StreamLag::Look() {
   for (const StreamPlace& place : *places) {
     if (!place.trouble.ok()) continue;
     if (end_.Wait(absl::ZeroDuration())) return;
-    const StreamTables tables(place.schema);
-    std::vector<GroupState> groups;
-    const absl::Status status = catalog_->Database(place.dsn)->Run([&](PgConnection& sql) -> absl::Status {
-      ASSIGN_OR_RETURN(const std::optional<int64_t> id, FindStreamId(sql, tables, place.name));
-      if (!id) return absl::OkStatus();
-      ASSIGN_OR_RETURN(groups, ListGroups(sql, tables, *id));
-      return absl::OkStatus();
-    });
-    if (!status.ok()) continue;
-    for (const GroupState& group : groups) {
+    const auto groups = catalog_->Groups(place);
+    if (!groups.ok()) continue;
+    for (const GroupState& group : *groups) {
       const Labels labels = {{"stream", place.name}, {"consumer_group", group.name}};
       metrics.GetGauge(kStreamLagMessages, labels).Set(static_cast<double>(group.lag_messages));
       metrics.GetGauge(kStreamLagSeconds, labels).Set(absl::ToDoubleSeconds(group.lag));

@@ -8,7 +8,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "base/sql_text.h"
 #include "base/status.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "service/rpc_status.h"
@@ -81,16 +80,6 @@ Labels LabelsOf(const std::string& stream, const std::string& group) {
 
 }  // namespace
 
-absl::StatusOr<std::optional<int64_t>> FindStreamId(PgConnection& sql, const StreamTables& tables,
-                                                    const std::string& name) {
-  ASSIGN_OR_RETURN(const PgRows there, sql.Query(tables.AreThereSql()));
-  if (!there.Bool(0, 0)) return std::nullopt;
-  ASSIGN_OR_RETURN(const PgRows rows,
-                   sql.Query(absl::StrCat("SELECT id FROM ", tables.streams(), " WHERE name = ", SqlLiteral(name))));
-  if (rows.size() == 0) return std::nullopt;
-  return rows.Int(0, 0);
-}
-
 absl::StatusOr<StreamServiceImpl::Target> StreamServiceImpl::FindTarget(const std::string& stream,
                                                                         const std::string& group) {
   RETURN_IF_ERROR(CheckName("stream", stream, /*required=*/true));
@@ -108,6 +97,21 @@ absl::StatusOr<StreamServiceImpl::Target> StreamServiceImpl::FindTarget(const st
     groups_[key] = target.group;
   }
   return target;
+}
+
+absl::StatusOr<bool> StreamServiceImpl::OnGroup(const Target& target,
+                                                absl::FunctionRef<absl::Status(ConsumerGroup&)> work) {
+  const StreamTables tables(target.place.schema);
+  bool found = false;
+  std::lock_guard turn(target.group->turn);
+  RETURN_IF_ERROR(target.database->Run([&](PgConnection& sql) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::optional<int64_t> id, FindStreamId(sql, tables, target.place.name));
+    if (!id) return absl::OkStatus();
+    found = true;
+    ConsumerGroup group(sql, tables, *id, target.name);
+    return work(group);
+  }));
+  return found;
 }
 
 // ---- pull ----
@@ -156,8 +160,12 @@ absl::StatusOr<absl::Duration> StreamServiceImpl::Look(const Target& target, con
   const int64_t told = target.database->LastTold(*stream);
   // Another consumer of the group may have taken what this one was woken for.
   if (woken == StreamDatabase::Woken::kMessages && told < target.group->next_id) return kAfterOthers;
-  while (true) {
-    ASSIGN_OR_RETURN(const std::optional<PullResult> result, PullOnce(target, options, stream, response));
+  for (bool again = false;;) {
+    const absl::StatusOr<std::optional<PullResult>> pulled = PullOnce(target, options, stream, response);
+    // Retention has dropped what was just being read.
+    if (absl::IsNotFound(pulled.status()) && !std::exchange(again, true)) continue;
+    RETURN_IF_ERROR(pulled.status());
+    const std::optional<PullResult>& result = *pulled;
     if (!result) return kTablesInterval;
     target.group->next_id = result->next_id;
     if (result->messages > 0) {
@@ -225,18 +233,11 @@ grpc::Status StreamServiceImpl::Ack(grpc::ServerContext*, const v1::StreamAckReq
       return Invalid("ids", absl::StrCat(request->ids_size()), absl::StrCat("at most ", kMostAcks));
     }
     ASSIGN_OR_RETURN(const Target target, FindTarget(request->stream(), request->consumer_group()));
-    const StreamTables tables(target.place.schema);
     int64_t acked = 0;
-    {
-      std::lock_guard turn(target.group->turn);
-      RETURN_IF_ERROR(target.database->Run([&](PgConnection& sql) -> absl::Status {
-        ASSIGN_OR_RETURN(const std::optional<int64_t> id, FindStreamId(sql, tables, target.place.name));
-        if (!id) return absl::OkStatus();
-        ASSIGN_OR_RETURN(
-            acked, ConsumerGroup(sql, tables, *id, target.name).Ack({request->ids().begin(), request->ids().end()}));
-        return absl::OkStatus();
-      }));
-    }
+    RETURN_IF_ERROR(OnGroup(target, [&](ConsumerGroup& group) -> absl::Status {
+                      ASSIGN_OR_RETURN(acked, group.Ack({request->ids().begin(), request->ids().end()}));
+                      return absl::OkStatus();
+                    }).status());
     if (acked > 0) {
       MetricRegistry::Process()
           .GetCounter(kStreamAcked, LabelsOf(request->stream(), request->consumer_group()))
@@ -266,18 +267,13 @@ absl::Status StreamServiceImpl::ReplayGroup(const v1::StreamReplayRequest& reque
     place.since = absl::FromUnixSeconds(since.seconds()) + absl::Nanoseconds(since.nanos());
   }
   ASSIGN_OR_RETURN(const Target target, FindTarget(request.stream(), request.consumer_group()));
-  const StreamTables tables(target.place.schema);
-  {
-    std::lock_guard turn(target.group->turn);
-    RETURN_IF_ERROR(target.database->Run([&](PgConnection& sql) -> absl::Status {
-      ASSIGN_OR_RETURN(const std::optional<int64_t> id, FindStreamId(sql, tables, target.place.name));
-      if (!id) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("stream '", target.place.name, "' has no messages yet: its flow has not run"));
-      }
-      ASSIGN_OR_RETURN(*reset, ConsumerGroup(sql, tables, *id, target.name).Replay(place));
-      return absl::OkStatus();
-    }));
+  ASSIGN_OR_RETURN(const bool found, OnGroup(target, [&](ConsumerGroup& group) -> absl::Status {
+                     ASSIGN_OR_RETURN(*reset, group.Replay(place));
+                     return absl::OkStatus();
+                   }));
+  if (!found) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("stream '", target.place.name, "' has no messages yet: its flow has not run"));
   }
   target.database->Wake();
   Log(LogLevel::kInfo, "a consumer group was set back",
@@ -297,14 +293,11 @@ grpc::Status StreamServiceImpl::DeleteStreamGroup(grpc::ServerContext*, const v1
                                                   v1::DeleteStreamGroupResponse* response) {
   return ToGrpc([&]() -> absl::Status {
     ASSIGN_OR_RETURN(const Target target, FindTarget(request->stream(), request->consumer_group()));
-    const StreamTables tables(target.place.schema);
     bool deleted = false;
-    RETURN_IF_ERROR(target.database->Run([&](PgConnection& sql) -> absl::Status {
-      ASSIGN_OR_RETURN(const std::optional<int64_t> id, FindStreamId(sql, tables, target.place.name));
-      if (!id) return absl::OkStatus();
-      ASSIGN_OR_RETURN(deleted, ConsumerGroup(sql, tables, *id, target.name).Delete());
-      return absl::OkStatus();
-    }));
+    RETURN_IF_ERROR(OnGroup(target, [&](ConsumerGroup& group) -> absl::Status {
+                      ASSIGN_OR_RETURN(deleted, group.Delete());
+                      return absl::OkStatus();
+                    }).status());
     if (!deleted) {
       return absl::NotFoundError(absl::StrCat("consumer_group: stream '", request->stream(), "' has no group '",
                                               request->consumer_group(), "'"));
@@ -362,25 +355,19 @@ grpc::Status StreamServiceImpl::ListStreamGroups(grpc::ServerContext*, const v1:
   return ToGrpc([&]() -> absl::Status {
     RETURN_IF_ERROR(CheckName("stream", request->stream(), /*required=*/true));
     ASSIGN_OR_RETURN(const StreamPlace place, catalog_->Find(request->stream()));
-    const StreamTables tables(place.schema);
-    return catalog_->Database(place.dsn)->Run([&](PgConnection& sql) -> absl::Status {
-      ASSIGN_OR_RETURN(const std::optional<int64_t> id, FindStreamId(sql, tables, place.name));
-      if (!id) return absl::OkStatus();
-      ASSIGN_OR_RETURN(const std::vector<GroupState> groups, ListGroups(sql, tables, *id));
-      response->clear_groups();
-      for (const GroupState& group : groups) {
-        v1::StreamGroup* proto = response->add_groups();
-        proto->set_stream(place.name);
-        proto->set_consumer_group(group.name);
-        proto->set_lag_messages(group.lag_messages);
-        proto->set_lag_seconds(absl::ToDoubleSeconds(group.lag));
-        proto->set_in_flight(group.in_flight);
-        proto->set_next_id(group.next_id);
-        proto->set_redelivered(group.redelivered);
-        proto->set_skipped(group.skipped);
-      }
-      return absl::OkStatus();
-    });
+    ASSIGN_OR_RETURN(const std::vector<GroupState> groups, catalog_->Groups(place));
+    for (const GroupState& group : groups) {
+      v1::StreamGroup* proto = response->add_groups();
+      proto->set_stream(place.name);
+      proto->set_consumer_group(group.name);
+      proto->set_lag_messages(group.lag_messages);
+      proto->set_lag_seconds(absl::ToDoubleSeconds(group.lag));
+      proto->set_in_flight(group.in_flight);
+      proto->set_next_id(group.next_id);
+      proto->set_redelivered(group.redelivered);
+      proto->set_skipped(group.skipped);
+    }
+    return absl::OkStatus();
   }());
 }
 

@@ -54,6 +54,8 @@ class StreamServiceImpl final : public v1::StreamService::Service {
   };
 
   absl::StatusOr<Target> FindTarget(const std::string& stream, const std::string& group);
+  // Calls `work` with the group, in its turn. False when the stream has no tables yet.
+  absl::StatusOr<bool> OnGroup(const Target& target, absl::FunctionRef<absl::Status(ConsumerGroup&)> work);
   absl::Status PullMessages(grpc::ServerContext& context, const v1::StreamPullRequest& request,
                             v1::StreamPullResponse* response);
   // One look, without waiting. Nothing: the stream has no tables yet.
@@ -71,10 +73,6 @@ class StreamServiceImpl final : public v1::StreamService::Service {
   std::mutex mutex_;               // guards what follows
   std::map<std::string, std::weak_ptr<Group>> groups_;
 };
-
-// The id of the stream's row; nothing when its writer has not made it yet.
-absl::StatusOr<std::optional<int64_t>> FindStreamId(PgConnection& sql, const StreamTables& tables,
-                                                    const std::string& name);
 
 }  // namespace wallaby
 

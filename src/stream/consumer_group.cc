@@ -25,6 +25,16 @@ absl::StatusOr<double> Number(std::string_view text) {
 
 }  // namespace
 
+absl::StatusOr<std::optional<int64_t>> FindStreamId(PgConnection& sql, const StreamTables& tables,
+                                                    const std::string& name) {
+  ASSIGN_OR_RETURN(const PgRows there, sql.Query(tables.AreThereSql()));
+  if (!there.Bool(0, 0)) return std::nullopt;
+  ASSIGN_OR_RETURN(const PgRows rows,
+                   sql.Query(absl::StrCat("SELECT id FROM ", tables.streams(), " WHERE name = ", SqlLiteral(name))));
+  if (rows.size() == 0) return std::nullopt;
+  return rows.Int(0, 0);
+}
+
 // What a pull takes out of the stream.
 struct ConsumerGroup::Taken {
   int64_t next_id = 1;

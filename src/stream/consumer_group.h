@@ -31,6 +31,10 @@
 
 namespace wallaby {
 
+// The id of the stream's row; nothing when its writer has not made it yet.
+absl::StatusOr<std::optional<int64_t>> FindStreamId(PgConnection& sql, const StreamTables& tables,
+                                                    const std::string& name);
+
 struct PullOptions {
   std::string consumer;
   int64_t max_messages = 100;
