@@ -55,6 +55,9 @@ TEST(Options, RefusalNamesOptionAndWhatIsAllowed) {
   EXPECT_TRUE(absl::IsInvalidArgument(Parse("parquet", {})));
   EXPECT_TRUE(absl::IsInvalidArgument(Parse("parquet", {{"path", "a"}, {"bucket", "b"}})));
   EXPECT_TRUE(Parse("parquet", {{"path", "a"}}).ok());
+  EXPECT_TRUE(Parse("s3", {{"bucket", "b"}}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("s3", {})));
+  EXPECT_TRUE(absl::IsInvalidArgument(Parse("s3", {{"bucket", "b"}, {"use_fips", "perhaps"}})));
 }
 
 TEST(Options, SecretsDoNotAppearInErrors) {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
@@ -253,6 +254,35 @@ TEST_F(LocalFolderTest, OptionsAreCheckedInWords) {
   auto destination = Make({{"roll_interval", "1m"}, {"roll_bytes", "64MiB"}, {"compression", "gzip"}});
   EXPECT_EQ(destination->capabilities().linger, absl::Minutes(1));
   EXPECT_EQ(destination->capabilities().linger_bytes, 64 << 20);
+}
+
+// Type s3 takes a folder, too, and all formats.
+TEST_F(LocalFolderTest, LinesOfJson) {
+  auto destination =
+      *FilesDestination::Make("s3", Config({{"format", "json"}, {"compression", "none"}, {"partition_by", "note"}}));
+  ASSERT_TRUE(destination->Open().ok());
+  BatchMaker maker;
+  maker.Begin(10)
+      .Insert({"1", std::nullopt, "a"})
+      .Insert({"2", std::nullopt, "b"})
+      .UpdateFrom({"1", std::nullopt, std::nullopt}, {"3", std::nullopt, "b"}, true)
+      .Truncate();
+  ASSERT_TRUE(destination->Write(maker.batch()).ok());
+  ASSERT_TRUE(destination->Commit(Point(10)).ok());
+  const auto lines = [this](const std::string& partition) {
+    std::vector<std::string> starts;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path("shop/orders/note=" + partition))) {
+      EXPECT_EQ(entry.path().extension(), ".jsonl");
+      std::ifstream file(entry.path());
+      for (std::string line; std::getline(file, line);) starts.push_back(line.substr(0, line.find(',')));
+    }
+    return starts;
+  };
+  EXPECT_THAT(lines("a"), ElementsAre("{\"operation\":\"insert\""));
+  // Both records of a key change stand where the new row does.
+  EXPECT_THAT(lines("b"),
+              ElementsAre("{\"operation\":\"insert\"", "{\"operation\":\"delete\"", "{\"operation\":\"update\""));
+  EXPECT_THAT(lines("__HIVE_DEFAULT_PARTITION__"), ElementsAre("{\"operation\":\"truncate\""));
 }
 
 TEST_F(LocalFolderTest, TablesThatCannotBeCarriedAreRefused) {
