@@ -138,7 +138,7 @@ class KafkaTest(unittest.TestCase):
             refused = wallaby.admin("ddl", "apply", "-id", event_id, check=False)
             self.assertNotEqual(refused.returncode, 0)
             self.assertIn("gate.orders-value", refused.stderr)
-            self.assertIn("does not read", refused.stderr)
+            self.assertIn("incompatible", refused.stderr)
             # The cause is gone: the subject begins anew.
             for name in os.listdir(os.path.join(registry, "gate.orders-value")):
                 os.remove(os.path.join(registry, "gate.orders-value", name))
