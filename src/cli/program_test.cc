@@ -93,7 +93,7 @@ TEST_F(AdminTest, WrongUsageIsTwo) {
       {{}, "which command?"},
       {{"flow"}, "wallaby-admin flow: which command?"},
       {{"flwo", "list"}, "did you mean flow?"},
-      {{"frobnicate"}, "there are: flow, ddl, checkpoint, slot, publication, trace"},
+      {{"frobnicate"}, "there are: flow, ddl, checkpoint, slot, publication, stream, dead-letter, trace"},
       {{"flow", "crate"}, "did you mean create?"},
       {{"flow", "get"}, "flag -flow-id is missing"},
       {{"flow", "create"}, "flag -file is missing"},

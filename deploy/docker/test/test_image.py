@@ -43,7 +43,7 @@ class ImageTest(unittest.TestCase):
             self.assertRegex(done.stdout, rf"^{program} \d+\.\d+\.\d+")
 
     def test_modules_load(self):
-        self.assertEqual(len(self.modules()), 4)
+        self.assertEqual(len(self.modules()), 8)
         for module in self.modules():
             # All symbols are looked up at once; a library or symbol that is missing is told on stderr.
             done = self.inside(f"LD_BIND_NOW=1 LD_PRELOAD={module} /usr/bin/true")
