@@ -235,7 +235,7 @@ class AccessTest(unittest.TestCase):
                 words = line.replace("(", " ").split()
                 if words[:1] == ["service"]:
                     service = words[1]
-                elif words[:1] == ["rpc"]:
+                elif words[:1] == ["rpc"] and service != "IngestService":  # that is what receivers serve
                     methods.append(f"wallaby.v1.{service}/{words[1]}")
         self.assertGreaterEqual(len(methods), 26)
         flags = ("-cacert", self.authority.certificate, "-import-path", os.path.join(SOURCE_DIR, "proto"), "-proto",
