@@ -80,7 +80,7 @@ absl::StatusOr<Dispatch> MakeDbosDispatch(const Stores& stores, const Settings& 
   RETURN_IF_ERROR(dispatcher->Prepare());
   DbosAdmin* const admin = &dispatcher->admin();
   return Dispatch{std::move(dispatcher),
-                  [admin](const HttpRequest& request) -> std::optional<HttpAnswer> {
+                  [admin](const ServedRequest& request) -> std::optional<HttpAnswer> {
                     DbosAnswer answer = admin->Answer(request.method, request.path, request.body);
                     if (answer.body.empty()) return HttpAnswer{answer.status, "", ""};
                     return HttpAnswer{answer.status, answer.plain ? "text/plain; charset=utf-8" : "application/json",

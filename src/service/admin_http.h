@@ -31,13 +31,13 @@ struct HttpRoute {
   std::function<HttpAnswer(const std::string& body)> answer;
 };
 
-struct HttpRequest {
+struct ServedRequest {
   std::string method;  // "GET"
   std::string path;    // without a query, decoded
   std::string body;
 };
 // Answers what no route does, or gives nullopt for a path that it does not know either. From several threads at once.
-using HttpFallback = std::function<std::optional<HttpAnswer>(const HttpRequest&)>;
+using HttpFallback = std::function<std::optional<HttpAnswer>(const ServedRequest&)>;
 
 struct HttpListener {
   std::string setting;  // which named the address, for errors

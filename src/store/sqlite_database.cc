@@ -162,7 +162,7 @@ class SqliteDatabase final : public SqlDatabase, private SqlSession {
 
 absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenSqliteDatabase(const std::string& path) {
   RETURN_IF_ERROR(MakePrivateFile(path));
-  ASSIGN_OR_RETURN(const FolderLock lock, FolderLock::Take(path));
+  ASSIGN_OR_RETURN(const OpeningLock lock, OpeningLock::Take(path));
   auto database = std::make_unique<SqliteDatabase>(path);
   RETURN_IF_ERROR(database->Open());
   return database;

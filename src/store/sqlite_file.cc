@@ -46,18 +46,18 @@ absl::Status MakePrivateFile(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<FolderLock> FolderLock::Take(const std::string& file_in_folder) {
+absl::StatusOr<OpeningLock> OpeningLock::Take(const std::string& file_in_folder) {
   const std::string folder = FolderOf(file_in_folder).string();
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return FileError("open the folder", folder, errno);
-  FolderLock lock(fd);
+  OpeningLock lock(fd);
   while (::flock(fd, LOCK_EX) != 0) {
     if (errno != EINTR) return FileError("lock the folder", folder, errno);
   }
   return lock;
 }
 
-FolderLock::~FolderLock() {
+OpeningLock::~OpeningLock() {
   if (fd_ >= 0) ::close(fd_);
 }
 

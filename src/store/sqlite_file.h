@@ -14,15 +14,15 @@ absl::Status MakePrivateFile(const std::string& path);
 
 // Held while a store is opened and migrated: switching a new file to WAL mode is the one moment at which SQLite does
 // not wait for other processes by itself. Lock on the folder, given back when the object or the process ends.
-class FolderLock {
+class OpeningLock {
  public:
-  static absl::StatusOr<FolderLock> Take(const std::string& file_in_folder);
-  FolderLock(FolderLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  FolderLock& operator=(FolderLock&&) = delete;
-  ~FolderLock();
+  static absl::StatusOr<OpeningLock> Take(const std::string& file_in_folder);
+  OpeningLock(OpeningLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  OpeningLock& operator=(OpeningLock&&) = delete;
+  ~OpeningLock();
 
  private:
-  explicit FolderLock(int fd) : fd_(fd) {}
+  explicit OpeningLock(int fd) : fd_(fd) {}
   int fd_;
 };
 

@@ -24,7 +24,7 @@ AdminHttp& Server() {
                                      {HttpRoute::Method::kPost, "/echo", [](const std::string& body) {
                                         return HttpAnswer{200, "text/plain", std::to_string(body.size())};
                                       }}};
-    auto fallback = [](const HttpRequest& request) -> std::optional<HttpAnswer> {
+    auto fallback = [](const ServedRequest& request) -> std::optional<HttpAnswer> {
       if (!request.path.starts_with("/workflows")) return std::nullopt;
       return HttpError(400, request.method + " " + request.path);
     };
