@@ -126,7 +126,7 @@ TEST_P(CatalogTest, TablesOfAPublicationThatIsNotMadeYet) {
               "CREATE SCHEMA s; CREATE TABLE s.b (x text, id int PRIMARY KEY, g int GENERATED ALWAYS AS (1) STORED);"
               "CREATE TABLE a (v int); CREATE TABLE r (id int PRIMARY KEY) PARTITION BY RANGE (id);"
               "CREATE TABLE r1 PARTITION OF r DEFAULT");
-  const auto tables = [&](const std::vector<std::string>& named) {
+  const auto shown_of = [&](const std::vector<std::string>& named) {
     SourceOptions options;
     options.publication_tables = named;
     TypeCatalog types(sql_.get());
@@ -140,8 +140,8 @@ TEST_P(CatalogTest, TablesOfAPublicationThatIsNotMadeYet) {
     }
     return shown;
   };
-  EXPECT_EQ(tables({"s.b", "r"}), "public.r(id)1 s.b(x,id)1 ");
-  EXPECT_EQ(tables({}), "public.a(v)0 public.r(id)1 s.b(x,id)1 ");
+  EXPECT_EQ(shown_of({"s.b", "r"}), "public.r(id)1 s.b(x,id)1 ");
+  EXPECT_EQ(shown_of({}), "public.a(v)0 public.r(id)1 s.b(x,id)1 ");
 }
 
 TEST_P(CatalogTest, WhatThePublicationLeavesOut) {
