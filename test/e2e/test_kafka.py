@@ -50,7 +50,7 @@ class KafkaTest(unittest.TestCase):
             # Behind the copy, so that what is compared are changes; the copy itself has another test.
             wallaby.await_delivery(flow_id, source, "kills")
             sql(source, "SELECT pg_create_logical_replication_slot('witness', 'test_decoding')")
-            load = Load(source)
+            load = Load(source, pause=0.05, most=200)
             killed = {"worker": 0, "broker": 0}
             while sum(killed.values()) < KILLS:
                 time.sleep(rng.choice([0.05, 0.3, 1.0, 2.5]) * rng.random() + 0.05)
