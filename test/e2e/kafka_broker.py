@@ -35,7 +35,8 @@ class Kafka:
 
     def make_topic(self, topic):
         from confluent_kafka.admin import AdminClient, NewTopic
-        for made in AdminClient({"bootstrap.servers": self.brokers}).create_topics([NewTopic(topic, 1)]).values():
+        admin = AdminClient({"bootstrap.servers": self.brokers})
+        for made in admin.create_topics([NewTopic(topic, 1)]).values():
             made.result(60 * TIME_SCALE)
 
     def read(self, topic, isolation="read_committed"):
