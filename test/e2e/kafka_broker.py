@@ -33,6 +33,12 @@ class Kafka:
     def restart(self):
         subprocess.run([SCRIPT, "restart", self.directory], check=True, capture_output=True)
 
+    def make_topic(self, topic):
+        from confluent_kafka.admin import AdminClient, NewTopic
+        admin = AdminClient({"bootstrap.servers": self.brokers})
+        for made in admin.create_topics([NewTopic(topic, 1)]).values():
+            made.result(60 * TIME_SCALE)
+
     def read(self, topic, isolation="read_committed"):
         """All messages up to where each partition ends now, partition by partition."""
         from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition

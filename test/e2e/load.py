@@ -22,15 +22,15 @@ SETUP = """
 """
 
 
-def step(rng):
-    """One random transaction: some rows of both tables, sometimes a large one, a key change, or delete and insert."""
+def step(rng, most=5000):
+    """One random transaction: some rows of both tables, sometimes a large one of up to `most`, a key change, or delete and insert."""
     kind = rng.randrange(10)
     account, amount = rng.randrange(1, 500), rng.randrange(-1000, 1000)
     if kind < 6:
         return (f"BEGIN; UPDATE accounts SET balance = balance + {amount}, note = '{amount}' WHERE id = {account};"
                 f"INSERT INTO ledger (account, amount) VALUES ({account}, {amount}); COMMIT;")
     if kind == 6:
-        return f"INSERT INTO ledger (account, amount) SELECT {account}, n FROM generate_series(1, {rng.randrange(1, 5000)}) n;"
+        return f"INSERT INTO ledger (account, amount) SELECT {account}, n FROM generate_series(1, {rng.randrange(1, most)}) n;"
     if kind == 7:
         return f"UPDATE accounts SET id = id + 100000 WHERE id = {account}; UPDATE accounts SET id = id - 100000 WHERE id > 100000;"
     if kind == 8:
@@ -42,9 +42,9 @@ def step(rng):
 class Load:
     """Connections that keep changing rows until stopped. With `survives`, also over a source that goes away meanwhile."""
 
-    def __init__(self, dsn, connections=2, survives=False, pause=0):
+    def __init__(self, dsn, connections=2, survives=False, pause=0, most=5000):
         self.dsn, self.stopping, self.steps, self.errors = dsn, threading.Event(), 0, []
-        self.survives, self.pause = survives, pause
+        self.survives, self.pause, self.most = survives, pause, most
         self.threads = [threading.Thread(target=self._run, args=(SEED + i,)) for i in range(connections)]
         for thread in self.threads:
             thread.start()
@@ -53,7 +53,7 @@ class Load:
         rng = random.Random(seed)
         while not self.stopping.is_set():
             try:
-                sql(self.dsn, "".join(step(rng) for _ in range(20)))
+                sql(self.dsn, "".join(step(rng, self.most) for _ in range(20)))
                 self.steps += 20
             except AssertionError as error:
                 if self.survives and any(text in str(error) for text in CUT):

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
@@ -78,7 +77,9 @@ std::string_view MessageWriter::KeyOf(std::string_view key) {
   if (options_->key_mode == KeyMode::kRaw) return key;
   XXH128_canonical_t digest;
   XXH128_canonicalFromHash(&digest, XXH3_128bits(key.data(), key.size()));
-  key_ = absl::BytesToHexString({reinterpret_cast<const char*>(digest.digest), sizeof(digest.digest)});
+  constexpr char kDigits[] = "0123456789abcdef";
+  key_.clear();
+  for (const unsigned char byte : digest.digest) key_.append({kDigits[byte >> 4], kDigits[byte & 15]});
   return key_;
 }
 

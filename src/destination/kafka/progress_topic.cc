@@ -98,13 +98,22 @@ absl::Status ProgressTopic::Ensure() {
   return absl::OkStatus();
 }
 
+absl::Status ProgressTopic::AskRange(int64_t* low, int64_t* end) const {
+  const absl::Time deadline = absl::Now() + kKafkaPatience;
+  for (;;) {
+    const auto code =
+        rd_kafka_query_watermark_offsets(client_->get(), topic_.c_str(), kPartition, low, end, Millis(kKafkaPatience));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return absl::OkStatus();
+    const absl::Status status = client_->Explain(code, absl::StrCat("asking for the end of topic ", topic_));
+    // A broker may be named as the leader before it knows that it is.
+    if (!IsTransient(status) || absl::Now() > deadline) return status;
+    client_->Poll(absl::Milliseconds(50));
+  }
+}
+
 absl::StatusOr<KafkaProgress> ProgressTopic::Read() const {
   int64_t low = 0, end = 0;
-  const auto code =
-      rd_kafka_query_watermark_offsets(client_->get(), topic_.c_str(), kPartition, &low, &end, Millis(kKafkaPatience));
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return client_->Explain(code, absl::StrCat("asking for the end of topic ", topic_));
-  }
+  RETURN_IF_ERROR(AskRange(&low, &end));
   ASSIGN_OR_RETURN(const std::unique_ptr<KafkaClient> consumer,
                    KafkaClient::Make(RD_KAFKA_CONSUMER, *options_,
                                      {{"isolation.level", "read_committed"},

@@ -51,6 +51,8 @@ class ProgressTopic {
   struct Records {
     std::optional<std::string> position, tables;
   };
+  // Offsets where the partition begins and where it ends, open transactions included.
+  absl::Status AskRange(int64_t* low, int64_t* end) const;
   // Takes from [begin, end) what `records` lacks. Waits for open transactions in it.
   absl::Status ReadRange(KafkaClient* consumer, int64_t begin, int64_t end, Records* records) const;
   absl::Status WriteRecord(Producer* producer, const std::string& key, const std::string& value) const;
