@@ -166,7 +166,8 @@ absl::Status FlowView::FillDestinations(const Flow& flow, const WorkerReport* to
     if (FansOut(flow)) status.set_role(IsPrimary(flow, destination.name) ? "primary" : "secondary");
     status.mutable_lag()->set_bytes(-1);
     status.mutable_lag()->set_seconds(-1);
-    Lsn position;
+    Lsn position = Lsn::Parse(proto->checkpoint().lsn()).value_or(Lsn{});
+    if (IsSecondary(flow, destination.name)) position = {};
     if (const auto lane = lanes.find(destination.name); lane != lanes.end()) position = lane->second.lsn;
     for (const DestinationReport& one : told == nullptr ? std::vector<DestinationReport>() : told->destinations) {
       if (one.name != destination.name) continue;

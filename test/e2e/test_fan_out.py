@@ -123,7 +123,7 @@ class FanOutTest(unittest.TestCase):
 
         def delivered():
             status = self.status()
-            at = [status[name].get("lsn", "0/0") for name in names]
+            at = [status[name].get("lsn") or "0/0" for name in names]
             return sql(self.source, "SELECT " + " AND ".join(f"'{lsn}'::pg_lsn >= '{target}'" for lsn in at)) == [["t"]]
 
         wait_until(delivered, timeout, lambda: f"delivery up to {target}: {self.seen()}", interval=0.2)
@@ -226,8 +226,9 @@ class FanOutTest(unittest.TestCase):
         self.begin("near", "far", "duck", env={"WALLABY_DDL_GATE": "true"})
         self.take_far_away()
         self.fill(2, 1000)
-        sql(self.source, "ALTER TABLE orders ADD COLUMN place text DEFAULT 'here'; ALTER TABLE users RENAME name TO title;"
-            "INSERT INTO orders VALUES (500000, 'new', 'there'); UPDATE users SET title = upper(title)")
+        sql(self.source, "BEGIN; INSERT INTO users VALUES (400000, 'before'); ALTER TABLE orders ADD COLUMN place text DEFAULT 'here';"
+            "ALTER TABLE users RENAME name TO title; INSERT INTO orders VALUES (500000, 'new', 'there');"
+            "UPDATE users SET title = upper(title); COMMIT")
         self.assertEqual(self.flow_state("paused")["reason"], "ddl_pending")
         self.approve()
         self.all_deliver("near", "duck")
