@@ -14,6 +14,7 @@ import http.server
 import json
 import os
 import random
+import socket
 import ssl
 import subprocess
 import sys
@@ -55,15 +56,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if wrong == "limit":
             return self.answer(429, "slow down", {"Retry-After": "0"})
         if wrong == "cut":
-            return self.connection.close()
+            return self.cut()
         if settings.get("reject") and settings["reject"].encode() in body:
             return self.answer(422, "the test rejects it")
         if wrong == "slow":
             time.sleep(0.2)
         note(self.headers["Idempotency-Key"], dict(self.headers.items()), body, path=self.path)
         if wrong == "lost":
-            return self.connection.close()
+            return self.cut()
         return self.answer(200, "")
+
+    def cut(self):
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def answer(self, status, text, headers=()):
         self.send_response(status)

@@ -136,9 +136,7 @@ absl::Status RequestBuilder::BuildWire(const ChangeBatch& batch, const Skip& ski
       continue;
     }
     if (of_table.empty() || of_table.back().changes == options_.batch_records) of_table.push_back({});
-    Run& run = of_table.back();
-    if (run.changes++ == 0) run.begin = i;
-    run.end = i + 1;
+    of_table.back().Add(i);
   }
   for (uint32_t relation = 0; relation < runs.size(); ++relation) {
     for (const Run& run : runs[relation]) {
@@ -156,20 +154,16 @@ absl::Status RequestBuilder::EmitRun(const ChangeBatch& batch, uint32_t relation
   PushRequest& request = queued.request;
   RETURN_IF_ERROR(codec_->EncodeBatch({batch, relation, run.begin, run.end}, &request.payload));
   if (static_cast<int64_t>(request.payload.size()) > options_.batch_bytes && run.changes > 1) {
-    // At the same change in every replay of the same records.
-    Run first{.begin = run.begin, .end = run.begin, .changes = 0}, second{.begin = 0, .end = run.end, .changes = 0};
+    const int64_t parts = static_cast<int64_t>(request.payload.size()) / options_.batch_bytes + 1;
+    const int64_t most = (run.changes + parts - 1) / parts;
+    request.payload = std::string();
+    Run part;
     for (size_t i = run.begin; i < run.end; ++i) {
       if (!is_ours(changes[i])) continue;
-      if (first.changes < run.changes / 2) {
-        ++first.changes;
-        first.end = i + 1;
-      } else if (second.changes++ == 0) {
-        second.begin = i;
-      }
+      if (part.changes == most) RETURN_IF_ERROR(EmitRun(batch, relation, std::exchange(part, {}), emit));
+      part.Add(i);
     }
-    request.payload = std::string();
-    RETURN_IF_ERROR(EmitRun(batch, relation, first, emit));
-    return EmitRun(batch, relation, second, emit);
+    return EmitRun(batch, relation, part, emit);
   }
   const Change& last = changes[run.end - 1];
   request.first = batch.position(changes[run.begin]);

@@ -56,6 +56,11 @@ class RequestBuilder {
     size_t begin = 0;
     size_t end = 0;  // behind the last one
     int64_t changes = 0;
+
+    void Add(size_t index) {
+      if (changes++ == 0) begin = index;
+      end = index + 1;
+    }
   };
 
   absl::StatusOr<const Table*> FindTable(const RelationPtr& relation);
