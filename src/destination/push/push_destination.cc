@@ -8,8 +8,8 @@
 #include "base/status.h"
 #include "destination/payload_codec.h"
 #include "destination/push/delivery.h"
-#include "destination/push/lanes.h"
 #include "destination/push/request_builder.h"
+#include "destination/push/send_lanes.h"
 
 namespace wallaby {
 namespace {
@@ -109,7 +109,7 @@ class PushDestination final : public Destination {
   const Delivery delivery_;
   AcknowledgedRecords* const acknowledged_;  // null: every record is sent
   RequestBuilder builder_;
-  std::optional<Lanes> lanes_;
+  std::optional<SendLanes> lanes_;
 };
 
 }  // namespace

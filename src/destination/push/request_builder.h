@@ -19,7 +19,7 @@
 #include "codec/codec.h"
 #include "codec/relation_cache.h"
 #include "destination/options.h"
-#include "destination/push/lanes.h"
+#include "destination/push/send_lanes.h"
 #include "destination/push_options.h"
 
 namespace wallaby {

@@ -1,4 +1,4 @@
-#include "destination/push/lanes.h"
+#include "destination/push/send_lanes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,10 +28,10 @@ QueuedRequest Request(int number, std::string payload = "") {
   return queued;
 }
 
-TEST(Lanes, KeepTheOrderOfEachHash) {
+TEST(SendLanes, KeepTheOrderOfEachHash) {
   std::mutex mutex;
   std::map<int, std::vector<int>> seen;  // by hash
-  Lanes lanes(4, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest& queued, const Event&) {
+  SendLanes lanes(4, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest& queued, const Event&) {
     const int number = std::stoi(queued.request.key);
     std::lock_guard lock(mutex);
     seen[number % 7].push_back(number);
@@ -47,9 +47,9 @@ TEST(Lanes, KeepTheOrderOfEachHash) {
   EXPECT_EQ(all, 2000u);
 }
 
-TEST(Lanes, RunSideBySide) {
+TEST(SendLanes, RunSideBySide) {
   absl::Notification other;
-  Lanes lanes(2, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest& queued, const Event&) {
+  SendLanes lanes(2, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest& queued, const Event&) {
     if (queued.request.key == "0") {
       other.WaitForNotification();
     } else {
@@ -62,9 +62,9 @@ TEST(Lanes, RunSideBySide) {
   EXPECT_TRUE(lanes.Drain().ok());
 }
 
-TEST(Lanes, TheFirstErrorEndsAll) {
+TEST(SendLanes, TheFirstErrorEndsAll) {
   std::atomic<int> sent = 0;
-  Lanes lanes(3, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest& queued, const Event& end) {
+  SendLanes lanes(3, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest& queued, const Event& end) {
     ++sent;
     if (queued.request.key == "2") return absl::UnavailableError("gone");
     // As between two tries.
@@ -78,10 +78,10 @@ TEST(Lanes, TheFirstErrorEndsAll) {
   EXPECT_LE(sent, 3);
 }
 
-TEST(Lanes, WaitForRoom) {
+TEST(SendLanes, WaitForRoom) {
   absl::Notification go;
   std::atomic<int> sent = 0;
-  Lanes lanes(1, 4096, &NewSender, [&](PushSender&, const QueuedRequest&, const Event&) {
+  SendLanes lanes(1, 4096, &NewSender, [&](PushSender&, const QueuedRequest&, const Event&) {
     go.WaitForNotification();
     ++sent;
     return absl::OkStatus();
@@ -102,9 +102,9 @@ TEST(Lanes, WaitForRoom) {
   EXPECT_EQ(sent, 10);
 }
 
-TEST(Lanes, EndWithWorkLeft) {
+TEST(SendLanes, EndWithWorkLeft) {
   absl::Notification entered;
-  Lanes lanes(1, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest&, const Event& end) {
+  SendLanes lanes(1, 1 << 20, &NewSender, [&](PushSender&, const QueuedRequest&, const Event& end) {
     if (!entered.HasBeenNotified()) entered.Notify();
     end.Wait(absl::Minutes(5));
     return absl::CancelledError("");

@@ -1,4 +1,4 @@
-#include "destination/push/lanes.h"
+#include "destination/push/send_lanes.h"
 
 #include <optional>
 #include <utility>
@@ -10,7 +10,7 @@ constexpr absl::Duration kLong = absl::Hours(1);
 
 }  // namespace
 
-Lanes::Lanes(int count, int64_t queue_bytes, const MakeSender& make_sender, Deliver deliver)
+SendLanes::SendLanes(int count, int64_t queue_bytes, const MakeSender& make_sender, Deliver deliver)
     : deliver_(std::move(deliver)) {
   for (int i = 0; i < count; ++i) {
     lanes_.push_back(std::make_unique<Lane>(static_cast<size_t>(queue_bytes / count), make_sender()));
@@ -18,12 +18,12 @@ Lanes::Lanes(int count, int64_t queue_bytes, const MakeSender& make_sender, Deli
   for (const auto& lane : lanes_) lane->thread = std::thread([this, to = lane.get()] { Run(to); });
 }
 
-Lanes::~Lanes() {
+SendLanes::~SendLanes() {
   Fail(absl::CancelledError("the destination is closed"));
   for (const auto& lane : lanes_) lane->thread.join();
 }
 
-absl::Status Lanes::Push(uint64_t hash, QueuedRequest request) {
+absl::Status SendLanes::Push(uint64_t hash, QueuedRequest request) {
   Lane& lane = *lanes_[hash % lanes_.size()];
   const size_t bytes =
       request.request.payload.size() + sizeof(QueuedRequest) + request.records.size() * sizeof(RecordId);
@@ -36,13 +36,13 @@ absl::Status Lanes::Push(uint64_t hash, QueuedRequest request) {
   return absl::OkStatus();
 }
 
-absl::Status Lanes::Drain() {
+absl::Status SendLanes::Drain() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return pending_ == 0 || !status_.ok(); });
   return status_;
 }
 
-void Lanes::Run(Lane* lane) {
+void SendLanes::Run(Lane* lane) {
   while (true) {
     std::optional<QueuedRequest> next = lane->queue.Pop(kLong);
     if (!next) {
@@ -55,7 +55,7 @@ void Lanes::Run(Lane* lane) {
   }
 }
 
-void Lanes::Fail(const absl::Status& status) {
+void SendLanes::Fail(const absl::Status& status) {
   {
     std::lock_guard lock(mutex_);
     if (status_.ok()) status_ = status;
@@ -65,7 +65,7 @@ void Lanes::Fail(const absl::Status& status) {
   for (const auto& lane : lanes_) lane->queue.Close(/*discard=*/true);
 }
 
-absl::Status Lanes::status() {
+absl::Status SendLanes::status() {
   std::lock_guard lock(mutex_);
   return status_;
 }

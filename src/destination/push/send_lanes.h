@@ -1,7 +1,7 @@
-// Lanes: requests side by side, in order within a lane. A lane is a thread with a sender of its own and a bounded
+// SendLanes: requests side by side, in order within a lane. A lane is a thread with a sender of its own and a bounded
 // queue; who puts everything of a row's key into one lane keeps its order.
-#ifndef WALLABY_DESTINATION_PUSH_LANES_H_
-#define WALLABY_DESTINATION_PUSH_LANES_H_
+#ifndef WALLABY_DESTINATION_PUSH_SEND_LANES_H_
+#define WALLABY_DESTINATION_PUSH_SEND_LANES_H_
 
 #include <condition_variable>
 #include <cstddef>
@@ -27,17 +27,17 @@ struct QueuedRequest {
 };
 
 // Push() and Drain() are for one thread.
-class Lanes {
+class SendLanes {
  public:
   // On a lane's thread: the request's whole way. `end` is set when the lanes are to end.
   using Deliver = std::function<absl::Status(PushSender&, const QueuedRequest&, const Event& end)>;
 
   // `queue_bytes` bounds what waits in all lanes together.
-  Lanes(int count, int64_t queue_bytes, const MakeSender& make_sender, Deliver deliver);
+  SendLanes(int count, int64_t queue_bytes, const MakeSender& make_sender, Deliver deliver);
   // What waits is dropped; tries that are under way end first.
-  ~Lanes();
-  Lanes(const Lanes&) = delete;
-  Lanes& operator=(const Lanes&) = delete;
+  ~SendLanes();
+  SendLanes(const SendLanes&) = delete;
+  SendLanes& operator=(const SendLanes&) = delete;
 
   // Waits for room in the lane that `hash` leads to. Fails with the first error of any lane; nothing is sent any more
   // then.
@@ -68,4 +68,4 @@ class Lanes {
 
 }  // namespace wallaby
 
-#endif  // WALLABY_DESTINATION_PUSH_LANES_H_
+#endif  // WALLABY_DESTINATION_PUSH_SEND_LANES_H_
