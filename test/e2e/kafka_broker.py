@@ -39,29 +39,36 @@ class Kafka:
         for made in admin.create_topics([NewTopic(topic, 1)]).values():
             made.result(60 * TIME_SCALE)
 
-    def read(self, topic, isolation="read_committed"):
-        """All messages up to where each partition ends now, partition by partition."""
-        from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
-        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "test", "enable.auto.commit": False,
-                             "isolation.level": isolation, "enable.partition.eof": True})
+    def read(self, topic):
+        """All messages as a read-committed consumer has them, up to where each partition ends now, partition by partition. A
+        commit that was answered may become visible a moment later: what is neither committed nor aborted is waited for."""
+        from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+        consumer, uncommitted = self.consumer("read_committed"), self.consumer("read_uncommitted")
         messages = []
         try:
             partitions = consumer.list_topics(topic, timeout=60 * TIME_SCALE).topics[topic].partitions
             for partition in sorted(partitions):
+                end = uncommitted.get_watermark_offsets(TopicPartition(topic, partition), timeout=60 * TIME_SCALE)[1]
                 consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
                 while True:
                     message = consumer.poll(60 * TIME_SCALE)
                     if message is None:
-                        raise AssertionError(f"no end of {topic}/{partition} in sight")
+                        raise AssertionError(f"{topic}/{partition} does not come to its end {end}")
                     if message.error() is None:
                         messages.append(message)
-                    elif message.error().code() == KafkaError._PARTITION_EOF:
-                        break
-                    else:
+                    elif message.error().code() != KafkaError._PARTITION_EOF:
                         raise KafkaException(message.error())
+                    elif message.offset() >= end:
+                        break
         finally:
             consumer.close()
+            uncommitted.close()
         return messages
+
+    def consumer(self, isolation):
+        from confluent_kafka import Consumer
+        return Consumer({"bootstrap.servers": self.brokers, "group.id": "test", "enable.auto.commit": False,
+                         "isolation.level": isolation, "enable.partition.eof": True})
 
 
 def headers(message):

@@ -16,7 +16,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
-using testing::UnorderedElementsAre;
 
 std::string Brokers() {
   return TestKafka::Shared().brokers();
@@ -30,10 +29,10 @@ ChangeBatch Inserted(uint64_t commit, int rows = 1) {
 }
 
 // Commit LSNs of the messages, in order.
-std::vector<std::string> Lsns(const std::string& topic, bool committed = true, const std::string& brokers = Brokers()) {
+std::vector<std::string> Lsns(const std::string& topic, Open open = Open::kAwait,
+                              const std::string& brokers = Brokers()) {
   std::vector<std::string> lsns;
-  for (const ReadMessage& message : ReadTopic(brokers, topic, committed))
-    lsns.push_back(message.headers.at("wallaby-lsn"));
+  for (const ReadMessage& message : ReadTopic(brokers, topic, open)) lsns.push_back(message.headers.at("wallaby-lsn"));
   return lsns;
 }
 
@@ -104,7 +103,7 @@ TEST(KafkaExactlyOnce, ATransactionSpansSeveralWrites) {
   first.set_continues(true);
   ASSERT_TRUE(destination->Write(first).ok());
   ASSERT_TRUE(destination->Write(second).ok());
-  EXPECT_EQ(Lsns(flow).size(), 0u) << "nothing is seen before the commit";
+  EXPECT_EQ(Lsns(flow, Open::kIgnore).size(), 0u) << "nothing is seen before the commit";
   ASSERT_TRUE(destination->Commit(PointAt(100)).ok());
   EXPECT_EQ(Lsns(flow).size(), 1000u);
 }
@@ -241,7 +240,7 @@ TEST(KafkaExactlyOnce, ABrokerThatDiesLeavesWholeTransactions) {
       ASSERT_TRUE(status.ok()) << status;
     }
     expected.insert(expected.end(), 100, absl::StrCat(commit));
-    EXPECT_EQ(Lsns(flow, true, kafka.brokers()), expected);
+    EXPECT_EQ(Lsns(flow, Open::kAwait, kafka.brokers()), expected);
   }
 }
 

@@ -42,9 +42,10 @@ ReadMessage Copy(const rd_kafka_message_t& message) {
 
 }  // namespace
 
-std::vector<ReadMessage> ReadTopic(const std::string& brokers, const std::string& topic, bool committed) {
+std::vector<ReadMessage> ReadTopic(const std::string& brokers, const std::string& topic, Open open) {
+  const auto uncommitted = Client(RD_KAFKA_CONSUMER, brokers, {{"isolation.level", "read_uncommitted"}});
   const auto consumer = Client(RD_KAFKA_CONSUMER, brokers,
-                               {{"isolation.level", committed ? "read_committed" : "read_uncommitted"},
+                               {{"isolation.level", "read_committed"},
                                 {"enable.partition.eof", "true"},
                                 {"auto.offset.reset", "earliest"},
                                 {"fetch.wait.max.ms", "10"}});
@@ -55,14 +56,20 @@ std::vector<ReadMessage> ReadTopic(const std::string& brokers, const std::string
   rd_kafka_metadata_destroy(metadata);
   std::vector<ReadMessage> messages;
   for (int partition = 0; partition < partitions; ++partition) {
+    int64_t low = 0, end = 0;
+    EXPECT_EQ(rd_kafka_query_watermark_offsets(uncommitted->get(), topic.c_str(), partition, &low, &end, 30'000),
+              RD_KAFKA_RESP_ERR_NO_ERROR);
+    if (open == Open::kIgnore) end = 0;
     EXPECT_EQ(rd_kafka_consume_start(handle.get(), partition, RD_KAFKA_OFFSET_BEGINNING), 0);
     for (;;) {
       rd_kafka_message_t* message = rd_kafka_consume(handle.get(), partition, 30'000);
-      const bool got = message != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
       EXPECT_TRUE(message != nullptr) << "no answer from " << topic;
-      if (got) messages.push_back(Copy(*message));
-      if (message != nullptr) rd_kafka_message_destroy(message);
-      if (!got) break;
+      if (message == nullptr) break;
+      const bool is_end = message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+      if (!is_end) messages.push_back(Copy(*message));
+      const int64_t offset = message->offset;
+      rd_kafka_message_destroy(message);
+      if (is_end && offset >= end) break;
     }
     rd_kafka_consume_stop(handle.get(), partition);
   }

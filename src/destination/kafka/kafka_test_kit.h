@@ -21,9 +21,12 @@ struct ReadMessage {
   std::map<std::string, std::string> headers;
 };
 
-// All messages of all partitions up to where they end now, by partition; as a read-committed consumer sees them, or
-// with what is open or aborted.
-std::vector<ReadMessage> ReadTopic(const std::string& brokers, const std::string& topic, bool committed = true);
+enum class Open {
+  kAwait,   // what is neither committed nor aborted; an answered commit may become visible a moment later
+  kIgnore,  // read what is visible now
+};
+// All messages of all partitions up to where they end now, by partition, as a read-committed consumer sees them.
+std::vector<ReadMessage> ReadTopic(const std::string& brokers, const std::string& topic, Open open = Open::kAwait);
 
 // A topic with settings of its own.
 void MakeTopic(const std::string& brokers, const std::string& name, int partitions,
