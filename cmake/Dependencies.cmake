@@ -1,12 +1,12 @@
 # Everything that WALlaby takes from outside, each as one imported target:
 #
 #   wallaby_dep::absl  grpc  protobuf  pq  sqlite  json  yaml  prometheus  httplib  curl  xxhash  otlp  gtest  benchmark
-#   arrow  parquet  duckdb  adbc
+#   arrow  parquet  duckdb  adbc  rdkafka
 #
 # and the code generators wallaby_dep::protoc and wallaby_dep::grpc_cpp_plugin (executables).
-# Most come from the distribution. Arrow, Parquet, DuckDB and ADBC are looked for in the system first and then in
-# WALLABY_DEPS_DIR, which `./dev setup` fills. Where DuckDB or Arrow is missing, WALLABY_WITH_DUCKDB or
-# WALLABY_WITH_PARQUET is turned off, and the rest still builds.
+# Most come from the distribution. Arrow, Parquet, DuckDB, ADBC and librdkafka are looked for in the system first and then
+# in WALLABY_DEPS_DIR, which `./dev setup` fills. Where DuckDB, Arrow or librdkafka is missing, WALLABY_WITH_DUCKDB,
+# WALLABY_WITH_PARQUET or WALLABY_WITH_KAFKA is turned off, and the rest still builds.
 # Headers of imported targets are system headers, so our own warnings do not apply to them.
 include_guard(GLOBAL)
 
@@ -229,5 +229,26 @@ if(WALLABY_WITH_DUCKDB)
     message(WARNING "libduckdb.so or arrow-adbc/adbc.h is neither in the system nor in ${WALLABY_DEPS_DIR} "
                     "(./dev setup puts them there): building without duckdb (WALLABY_WITH_DUCKDB=OFF)")
     set(WALLABY_WITH_DUCKDB OFF)
+  endif()
+endif()
+
+# Kafka's client in C. Before 2.6.1 its SCRAM fails with Kafka 4. -------------------------------------------------------
+if(WALLABY_WITH_KAFKA)
+  pkg_check_modules(WALLABY_RDKAFKA IMPORTED_TARGET rdkafka>=2.6.1)
+  if(WALLABY_RDKAFKA_FOUND)
+    message(STATUS "librdkafka ${WALLABY_RDKAFKA_VERSION} from the system")
+    wallaby_dependency(rdkafka PkgConfig::WALLABY_RDKAFKA)
+  elseif(EXISTS "${WALLABY_DEPS_DIR}/rdkafka/lib/librdkafka.a")
+    message(STATUS "librdkafka from ${WALLABY_DEPS_DIR}/rdkafka")
+    find_package(OpenSSL REQUIRED)
+    find_package(ZLIB REQUIRED)
+    pkg_check_modules(WALLABY_ZSTD REQUIRED IMPORTED_TARGET libzstd)
+    wallaby_dependency(rdkafka "${WALLABY_DEPS_DIR}/rdkafka/lib/librdkafka.a" PkgConfig::WALLABY_ZSTD OpenSSL::SSL
+      ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS} m)
+    target_include_directories(wallaby_dep::rdkafka SYSTEM INTERFACE "${WALLABY_DEPS_DIR}/rdkafka/include")
+  else()
+    message(WARNING "No librdkafka of version 2.6.1 or later in the system or in ${WALLABY_DEPS_DIR}/rdkafka (./dev setup "
+                    "puts it there): building without kafka and bufstream (WALLABY_WITH_KAFKA=OFF)")
+    set(WALLABY_WITH_KAFKA OFF)
   endif()
 endif()

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 
+from e2e.bucket import BUCKET
 from e2e.harness import BIN_DIR
 from wallaby_bench.libpq import Connection
 from wallaby_bench.measure import Process, Sample
@@ -158,6 +159,41 @@ class Parquet(Worker):
     def clean(self):
         super().clean()
         shutil.rmtree(self.path(), ignore_errors=True)
+
+
+class S3(Worker):
+    """Parquet objects in a bucket of a server on this machine."""
+    name, type = "s3", "s3"
+
+    def options(self):
+        return self.session.bucket.options(prefix=self.run)
+
+    def check(self):
+        super().check()
+        bucket = self.session.bucket
+        files = bucket.named(self.run, self.run, "copy")
+        expect(self, "rows", self.backlog.changes, sum(file["rows"] for file in files))
+        # The plain client puts the same bytes.
+        self.session.objects = [bucket.read(f"{self.run}/{file['path']}") for file in files]
+
+
+class PlainPut(Client):
+    """What the server takes from a client that does nothing else: pyarrow puts the objects of the last run of s3, from memory."""
+    name = "pyarrow put"
+
+    def prepare(self, backlog, run):
+        super().prepare(backlog, run)
+        self.store = self.session.bucket.store()
+
+    def drain(self):
+        wall, cpu = time.monotonic(), time.process_time()
+        for number, content in enumerate(self.session.objects):
+            with self.store.open_output_stream(f"{BUCKET}/{self.run}/{number}", compression=None) as stream:
+                stream.write(content)
+        return Sample(time.monotonic() - wall, client_cpu=time.process_time() - cpu)
+
+    def check(self):
+        expect(self, "objects", len(self.session.objects), len(self.session.bucket.keys(self.run)))
 
 
 class InTargetServer:

@@ -12,7 +12,8 @@ BASE = "pg_recvlogical"
 
 def table(result):
     """(header, rows) of one scenario's result; every cell is text."""
-    return {"backlog": _drained, "live": _drained, "latency": _latency, "start": _latency, "snapshot": _snapshot}[result["kind"]](result)
+    return {"backlog": _drained, "live": _drained, "latency": _latency, "start": _latency, "snapshot": _snapshot, "push": _push,
+            "stream": _stream}[result["kind"]](result)
 
 
 def number(value, digits=1):
@@ -51,6 +52,26 @@ def _snapshot(result):
     return header, [[name, number(s["wall"], 2), number(result["changes"] / s["wall"], 0), number(s["wall"] / base, 2),
                      _per_million(s["client_cpu"], result["changes"]), number(s["peak_rss"] / 2**20 if s["peak_rss"] else None, 0)]
                     for name, s in result["clients"].items()]
+
+
+def _push(result):
+    changes = result["changes"]
+    header = ["destination", "wall s", "changes/s", "requests/s", "client alone: requests/s", "x alone", "CPU", "CPU alone", "peak MiB"]
+    rows = []
+    for name, way in result["ways"].items():
+        ours, alone, requests = way["ours"], way["alone"], way["requests"]
+        rows.append([name, number(ours["wall"], 2), number(changes / ours["wall"], 0), number(requests / ours["wall"], 0),
+                     number(requests / alone["wall"], 0), number(alone["wall"] / ours["wall"], 2), _per_million(ours["client_cpu"], changes),
+                     _per_million(alone["client_cpu"], changes), number(ours["peak_rss"] / 2**20, 0)])
+    return header, rows
+
+
+def _stream(result):
+    header = ["way", "wall s", "messages/s", "x COPY"]
+    base = result["clients"]["copy"]["wall"]
+    names = {"write": "flow into the stream", "copy": "COPY of the same messages", "pull": "pull and acknowledge", "live": "the same while the flow writes"}
+    return header, [[names[way], number(s["wall"], 2), number(result["changes"] / s["wall"], 0), number(s["wall"] / base, 2)]
+                    for way, s in result["clients"].items()]
 
 
 def aligned(header, rows):

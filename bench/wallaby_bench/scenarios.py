@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Callable
 
-from wallaby_bench import backlog, data, latency, live, snapshot
-from wallaby_bench.clients import (ALL, DuckDbAppend, DuckDbTarget, DurableSubscription, Null, Parquet, PostgresTarget, RecvLogical, Subscription)
+from wallaby_bench import backlog, data, latency, live, push, snapshot, stream
+from wallaby_bench.clients import (ALL, DuckDbAppend, DuckDbTarget, DurableSubscription, Null, Parquet, PlainPut, PostgresTarget,
+                                   RecvLogical, S3, Subscription)
 
 READERS = (RecvLogical, Null)
 TARGETS = (RecvLogical, Null, DuckDbTarget, PostgresTarget, Subscription)
@@ -62,6 +63,10 @@ def all_scenarios():
         Scenario("tpcc", "like TPC-C: new orders and payments, 500,000 changes over 5 tables", backlog.run,
                  lambda scale: data.tpcc(500_000 * scale), TARGETS),
         Scenario("tpcb", "pgbench's TPC-B, 200,000 changes", backlog.run, lambda scale: data.tpcb(int(200_000 * scale)), TARGETS),
+        Scenario("s3", "1,000,000 inserts of 100 bytes, transactions of 1,000, into a bucket (SeaweedFS)", backlog.run,
+                 narrow(1_000_000, 1000), (RecvLogical, Parquet, S3, PlainPut)),
+        Scenario("s3-wide", "200,000 inserts of 1 KB, transactions of 1,000, into a bucket (SeaweedFS)", backlog.run,
+                 lambda scale: data.wide(thousands(200_000, scale), 1000), (RecvLogical, Parquet, S3, PlainPut)),
         Scenario("memory", "one transaction of 5,000,000 inserts", backlog.run,
                  lambda scale: data.narrow(thousands(5_000_000, scale), 5_000_000), (RecvLogical, Null, DuckDbAppend, PostgresTarget), 1),
         *[Scenario(f"tables-{n}", f"200,000 inserts over {n:,} tables, transactions of 1,000", backlog.run,
@@ -72,6 +77,10 @@ def all_scenarios():
           for n, count in ((10, 200_000), (500, 4_000))],
         Scenario("live", "read while 1,000,000 inserts are written, transactions of 1,000 at full speed", live.run,
                  narrow(1_000_000, 1000), (RecvLogical, Null, PostgresTarget, Subscription)),
+        Scenario("push", "100,000 inserts of 100 bytes into receivers, beside libcurl and gRPC alone with the same payloads", push.run,
+                 narrow(100_000, 1000), most_repeats=3),
+        Scenario("stream", f"500,000 inserts of 100 bytes into a stream, and {stream.CONSUMERS} consumers of one group that pull and acknowledge",
+                 stream.run, narrow(500_000, 1000), most_repeats=3),
         Scenario("snapshot", "first copy of 10,000,000 rows of 100 bytes", snapshot.run,
                  lambda scale: data.narrow(thousands(10_000_000, scale), 1000), most_repeats=3),
     ]

@@ -3,10 +3,12 @@
 Also what they cost: CPU seconds of a server with all its processes, those that have ended included.
 """
 
+import functools
 import os
 import time
 import urllib.request
 
+from e2e.bucket import Bucket
 from e2e.harness import Postgres, Wallaby, free_port
 from wallaby_bench.libpq import Connection
 
@@ -95,6 +97,11 @@ class Session:
         self.wallaby = Wallaby(env={"WALLABY_METRICS_LISTEN": f"127.0.0.1:{self.metrics_port}"}).start()
         self.folder = self.wallaby.folder
         self.count = 0
+
+    @functools.cached_property
+    def bucket(self):
+        """An S3 server, for those who need one."""
+        return Bucket()
 
     def next_name(self):
         """A name for a slot, database or flow that nothing else has."""

@@ -42,6 +42,12 @@ constexpr Rpc kRpcs[] = {
     {"/wallaby.v1.CheckpointService/ListCheckpoints", Role::kViewer, kReads},
     {"/wallaby.v1.CheckpointService/PutCheckpoint", Role::kAdmin, kChanges},
 
+    {"/wallaby.v1.DeadLetterService/ListDeadLetters", Role::kViewer, kReads},
+    // Shows rows.
+    {"/wallaby.v1.DeadLetterService/GetDeadLetter", Role::kOperator, kReads},
+    {"/wallaby.v1.DeadLetterService/ReplayDeadLetters", Role::kOperator, kChanges},
+    {"/wallaby.v1.DeadLetterService/DropDeadLetters", Role::kAdmin, kChanges},
+
     {"/wallaby.v1.SourceService/ListSlots", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/GetSlot", Role::kViewer, kReads},
     {"/wallaby.v1.SourceService/ListPublicationTables", Role::kViewer, kReads},
@@ -50,6 +56,14 @@ constexpr Rpc kRpcs[] = {
     {"/wallaby.v1.SourceService/DiagnoseDefinition", Role::kAdmin, kReads},
     {"/wallaby.v1.SourceService/DropSlot", Role::kAdmin, kChanges},
     {"/wallaby.v1.SourceService/SyncPublication", Role::kAdmin, kChanges},
+
+    {"/wallaby.v1.StreamService/ListStreams", Role::kViewer, kReads},
+    {"/wallaby.v1.StreamService/ListStreamGroups", Role::kViewer, kReads},
+    // Hand out rows of the source, and move a group on. Too many to be told one by one: they count as reading.
+    {"/wallaby.v1.StreamService/Pull", Role::kOperator, kReads},
+    {"/wallaby.v1.StreamService/Ack", Role::kOperator, kReads},
+    {"/wallaby.v1.StreamService/Replay", Role::kOperator, kChanges},
+    {"/wallaby.v1.StreamService/DeleteStreamGroup", Role::kOperator, kChanges},
 
     // Probes have no token.
     {"/grpc.health.v1.Health/Check", Role::kNone, kReads},

@@ -14,6 +14,7 @@ TEST(MethodRoles, EveryMethodOfTheContractHasOne) {
   const google::protobuf::FileDescriptor* file = v1::CreateFlowRequest::descriptor()->file();
   int methods = 0;
   for (int i = 0; i < file->service_count(); ++i) {
+    if (file->service(i)->name() == "IngestService") continue;  // receivers serve it
     for (int j = 0; j < file->service(i)->method_count(); ++j) {
       const std::string path = "/" + file->service(i)->full_name() + "/" + file->service(i)->method(j)->name();
       const std::optional<MethodRole> needed = RoleOfRpc(path);

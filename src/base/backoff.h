@@ -12,10 +12,10 @@ namespace wallaby {
 // Not safe from several threads.
 class Backoff {
  public:
-  Backoff(absl::Duration base, absl::Duration cap, uint64_t seed = std::random_device{}())
-      : base_(base), cap_(cap), random_(seed) {}
+  Backoff(absl::Duration base, absl::Duration cap, uint64_t seed = std::random_device{}(), double factor = 2)
+      : base_(base), cap_(cap), factor_(factor), random_(seed) {}
 
-  // The next wait: between half of and the whole of min(cap, base * 2^tries).
+  // The next wait: between half of and the whole of min(cap, base * factor^tries).
   absl::Duration Next();
   // After a success.
   void Reset() { tries_ = 0; }
@@ -24,6 +24,7 @@ class Backoff {
  private:
   absl::Duration base_;
   absl::Duration cap_;
+  double factor_;
   int tries_ = 0;
   std::mt19937_64 random_;
 };

@@ -2,10 +2,11 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/freer.h"
 
@@ -36,19 +37,24 @@ size_t OnData(char* data, size_t size, size_t count, void* context) {
     transfer->ended_by_reader = true;
     return 0;
   }
-  if (transfer->response.body.size() + length > kMaxBody) return 0;
-  transfer->response.body.append(data, length);
+  std::string& body = transfer->response.body;
+  const std::optional<size_t>& keep = transfer->request->keep_body;
+  if (!keep && body.size() + length > kMaxBody) return 0;
+  body.append(data, keep ? std::min(length, *keep - std::min(*keep, body.size())) : length);
   return length;
 }
 
 size_t OnHeader(char* data, size_t size, size_t count, void* context) {
   const size_t length = size * count;
-  std::string_view line(data, length);
-  constexpr std::string_view kName = "retry-after:";
-  if (absl::StartsWithIgnoreCase(line, kName)) {
-    line.remove_prefix(kName.size());
-    static_cast<Transfer*>(context)->response.retry_after = std::string(absl::StripAsciiWhitespace(line));
-  }
+  const std::string_view line(data, length);
+  HttpResponse& response = static_cast<Transfer*>(context)->response;
+  const size_t colon = line.find(':');
+  if (line.starts_with("HTTP/")) response.headers.clear();  // of an answer before the last one: 100 Continue
+  if (colon == line.npos) return length;
+  const std::string name = absl::AsciiStrToLower(line.substr(0, colon));
+  const std::string value(absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  if (name == "retry-after") response.retry_after = value;
+  response.headers.insert_or_assign(name, value);
   return length;
 }
 
@@ -117,8 +123,10 @@ absl::Status ToStatus(CURLcode code, std::string_view detail) {
 
 }  // namespace
 
+// The easy handle ends before the multi handle, which keeps the connections.
 struct HttpClient::Handles {
   std::unique_ptr<CURLM, Freer<curl_multi_cleanup>> multi{curl_multi_init()};
+  Easy easy{curl_easy_init()};
 };
 
 HttpClient::HttpClient() {
@@ -131,19 +139,20 @@ HttpClient::~HttpClient() = default;
 
 absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request, const TlsIdentity& tls, const Event& cancel) {
   CURLM* const multi = handles_->multi.get();
-  const Easy easy(curl_easy_init());
+  CURL* const easy = handles_->easy.get();
   if (multi == nullptr || easy == nullptr) return absl::ResourceExhaustedError("libcurl has no memory");
   List headers;
   for (const std::string& header : request.headers) {
     headers.reset(curl_slist_append(headers.release(), header.c_str()));
   }
-  Transfer transfer{.request = &request, .easy = easy.get()};
+  Transfer transfer{.request = &request, .easy = easy};
+  const absl::Cleanup forget = [easy] { curl_easy_reset(easy); };
   std::string detail(CURL_ERROR_SIZE, '\0');
-  curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, detail.data());
-  SetRequest(easy.get(), request, headers.get(), &transfer);
-  SetTls(easy.get(), tls);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, detail.data());
+  SetRequest(easy, request, headers.get(), &transfer);
+  SetTls(easy, tls);
 
-  curl_multi_add_handle(multi, easy.get());
+  curl_multi_add_handle(multi, easy);
   int running = 1;
   bool cancelled = false;
   while (true) {
@@ -159,9 +168,12 @@ absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request, const 
   while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
     if (message->msg == CURLMSG_DONE) code = message->data.result;
   }
-  curl_multi_remove_handle(multi, easy.get());
+  curl_multi_remove_handle(multi, easy);
   if (cancelled) return absl::CancelledError("called off");
-  curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &transfer.response.status);
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer.response.status);
+  const char* redirect = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
+  if (redirect != nullptr) transfer.response.redirect = redirect;
   if (code != CURLE_OK && !transfer.ended_by_reader) return ToStatus(code, detail.c_str());
   return std::move(transfer.response);
 }

@@ -3,7 +3,9 @@
 #define WALLABY_BASE_HTTP_CLIENT_H_
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,12 +33,16 @@ struct HttpRequest {
   absl::Duration timeout = absl::Seconds(10);
   // Takes the body of a 2xx answer piece by piece as it arrives, instead of HttpResponse::body. False ends the request.
   std::function<bool(std::string_view)> on_data;
+  // Of an answer that is larger, the rest is read and thrown away; by default it is an error.
+  std::optional<size_t> keep_body;
 };
 
 struct HttpResponse {
   long status = 0;
   std::string body;
-  std::string retry_after;  // that header, as sent
+  std::string retry_after;                     // that header, as sent
+  std::string redirect;                        // of a 3xx: where it points to
+  std::map<std::string, std::string> headers;  // all; names in lower case, the last value of each
 };
 
 // For one thread at a time. Keeps its connections for the next request.

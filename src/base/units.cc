@@ -12,6 +12,12 @@
 namespace wallaby {
 
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text) {
+  constexpr int kMostDays = 36500;
+  int days = 0;
+  if (text.ends_with('d') && absl::SimpleAtoi(text.substr(0, text.size() - 1), &days) && days >= 0 &&
+      days <= kMostDays) {
+    return days * absl::Hours(24);
+  }
   absl::Duration parsed;
   if (!absl::ParseDuration(text, &parsed) || parsed < absl::ZeroDuration() || parsed == absl::InfiniteDuration()) {
     return absl::InvalidArgumentError(

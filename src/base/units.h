@@ -1,4 +1,4 @@
-// Durations ("200ms", "5s", "1m") and sizes ("64MiB", "512KB", "1048576") as users write them.
+// Durations ("200ms", "5s", "1m", "7d") and sizes ("64MiB", "512KB", "1048576") as users write them.
 #ifndef WALLABY_BASE_UNITS_H_
 #define WALLABY_BASE_UNITS_H_
 
@@ -11,7 +11,7 @@
 
 namespace wallaby {
 
-// A non-negative duration with a unit; "0" alone is allowed. Error names what is allowed.
+// A non-negative duration with a unit, or a whole number of days; "0" alone is allowed. Error names what is allowed.
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // Bytes: a whole number with an optional unit B, KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB.

@@ -14,8 +14,8 @@ namespace {
 constexpr std::string_view kProgram = "wallaby-admin";
 
 // Flags that stand alone, of all commands: they do not swallow a command's word that follows them.
-constexpr std::array<std::string_view, 10> kStandAlone = {"h",      "help",  "version", "insecure", "json",
-                                                          "pretty", "start", "pause",   "resume",   "snapshot"};
+constexpr std::array<std::string_view, 11> kStandAlone = {"h",     "help",  "version", "insecure", "json", "pretty",
+                                                          "start", "pause", "resume",  "snapshot", "all"};
 
 bool IsStandAlone(std::string_view flag) {
   flag.remove_prefix(flag.starts_with("--") ? 2 : 1);
@@ -137,7 +137,9 @@ int Run(int argc, const char* const* argv) {
     return kExitDone;
   }
   const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(),         CheckpointCommands(),
-                                            SlotCommands(), PublicationCommands(), TraceCommands()};
+                                            SlotCommands(), PublicationCommands(), StreamCommands(),
+                                            DeadLetterCommands(),
+                                            TraceCommands()};
   const std::vector<Command> commands = {DoctorCommand(), WhyCommand()};
   if (words.words.empty()) {
     if (!WantsHelp(words.others)) return UsageError(kProgram, "which command?");

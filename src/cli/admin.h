@@ -32,8 +32,10 @@ Command DoctorCommand();
 CommandGroup FlowCommands();
 CommandGroup DdlCommands();
 CommandGroup CheckpointCommands();
+CommandGroup DeadLetterCommands();
 CommandGroup SlotCommands();
 CommandGroup PublicationCommands();
+CommandGroup StreamCommands();
 CommandGroup TraceCommands();
 Command WhyCommand();
 

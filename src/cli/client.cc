@@ -278,6 +278,26 @@ absl::StatusOr<v1::ListCheckpointsResponse> Client::Call(const v1::ListCheckpoin
                            v1::CheckpointService::NewStub(connection_->channel), request, kLimit);
 }
 
+absl::StatusOr<v1::ListDeadLettersResponse> Client::Call(const v1::ListDeadLettersRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::ListDeadLetters,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kLimit);
+}
+
+absl::StatusOr<v1::DeadLetter> Client::Call(const v1::GetDeadLetterRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::GetDeadLetter,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kLimit);
+}
+
+absl::StatusOr<v1::ReplayDeadLettersResponse> Client::Call(const v1::ReplayDeadLettersRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::ReplayDeadLetters,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kApplyLimit);
+}
+
+absl::StatusOr<v1::DropDeadLettersResponse> Client::Call(const v1::DropDeadLettersRequest& request) {
+  return connection_->Call(&v1::DeadLetterService::Stub::DropDeadLetters,
+                           v1::DeadLetterService::NewStub(connection_->channel), request, kLimit);
+}
+
 absl::StatusOr<v1::ListSlotsResponse> Client::Call(const v1::ListSlotsRequest& request) {
   return connection_->Call(&v1::SourceService::Stub::ListSlots, v1::SourceService::NewStub(connection_->channel),
                            request, kLimit);
@@ -311,6 +331,36 @@ absl::StatusOr<v1::DoctorReport> Client::Call(const v1::DiagnoseDefinitionReques
 absl::StatusOr<v1::SyncPublicationResponse> Client::Call(const v1::SyncPublicationRequest& request) {
   return connection_->Call(&v1::SourceService::Stub::SyncPublication, v1::SourceService::NewStub(connection_->channel),
                            request, kLongLimit);
+}
+
+absl::StatusOr<v1::StreamPullResponse> Client::Call(const v1::StreamPullRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::Pull, v1::StreamService::NewStub(connection_->channel), request,
+                           kLimit + absl::Milliseconds(request.wait_milliseconds()));
+}
+
+absl::StatusOr<v1::StreamAckResponse> Client::Call(const v1::StreamAckRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::Ack, v1::StreamService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::StreamReplayResponse> Client::Call(const v1::StreamReplayRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::Replay, v1::StreamService::NewStub(connection_->channel), request,
+                           kLimit);
+}
+
+absl::StatusOr<v1::ListStreamsResponse> Client::Call(const v1::ListStreamsRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::ListStreams, v1::StreamService::NewStub(connection_->channel),
+                           request, kLimit);
+}
+
+absl::StatusOr<v1::ListStreamGroupsResponse> Client::Call(const v1::ListStreamGroupsRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::ListStreamGroups, v1::StreamService::NewStub(connection_->channel),
+                           request, kLimit);
+}
+
+absl::StatusOr<v1::DeleteStreamGroupResponse> Client::Call(const v1::DeleteStreamGroupRequest& request) {
+  return connection_->Call(&v1::StreamService::Stub::DeleteStreamGroup,
+                           v1::StreamService::NewStub(connection_->channel), request, kLimit);
 }
 
 absl::StatusOr<v1::ListFlowsResponse> Client::AllFlows() {

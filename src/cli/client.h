@@ -61,6 +61,11 @@ class Client {
   absl::StatusOr<v1::MarkDDLAppliedResponse> Call(const v1::MarkDDLAppliedRequest& request);
   absl::StatusOr<v1::FlowCheckpoint> Call(const v1::GetCheckpointRequest& request);
   absl::StatusOr<v1::ListCheckpointsResponse> Call(const v1::ListCheckpointsRequest& request);
+  absl::StatusOr<v1::ListDeadLettersResponse> Call(const v1::ListDeadLettersRequest& request);
+  absl::StatusOr<v1::DeadLetter> Call(const v1::GetDeadLetterRequest& request);
+  // When the limit passes, or the client goes, the server ends behind the letter that is under way.
+  absl::StatusOr<v1::ReplayDeadLettersResponse> Call(const v1::ReplayDeadLettersRequest& request);
+  absl::StatusOr<v1::DropDeadLettersResponse> Call(const v1::DropDeadLettersRequest& request);
   absl::StatusOr<v1::ListSlotsResponse> Call(const v1::ListSlotsRequest& request);
   absl::StatusOr<v1::SlotStatus> Call(const v1::GetSlotRequest& request);
   absl::StatusOr<v1::DropSlotResponse> Call(const v1::DropSlotRequest& request);
@@ -68,6 +73,12 @@ class Client {
   absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseFlowRequest& request);
   absl::StatusOr<v1::DoctorReport> Call(const v1::DiagnoseDefinitionRequest& request);
   absl::StatusOr<v1::SyncPublicationResponse> Call(const v1::SyncPublicationRequest& request);
+  absl::StatusOr<v1::StreamPullResponse> Call(const v1::StreamPullRequest& request);
+  absl::StatusOr<v1::StreamAckResponse> Call(const v1::StreamAckRequest& request);
+  absl::StatusOr<v1::StreamReplayResponse> Call(const v1::StreamReplayRequest& request);
+  absl::StatusOr<v1::ListStreamsResponse> Call(const v1::ListStreamsRequest& request);
+  absl::StatusOr<v1::ListStreamGroupsResponse> Call(const v1::ListStreamGroupsRequest& request);
+  absl::StatusOr<v1::DeleteStreamGroupResponse> Call(const v1::DeleteStreamGroupRequest& request);
 
   // All pages.
   absl::StatusOr<v1::ListFlowsResponse> AllFlows();

@@ -61,11 +61,30 @@ void AddSlotOutlook(const v1::SlotStatus& slot, Fields* fields) {
   }
 }
 
+std::string LagText(const v1::Lag& lag) {
+  if (lag.bytes() < 0 && lag.seconds() < 0) return std::string(kNothing);
+  if (lag.seconds() < 0) return SizeText(lag.bytes());
+  if (lag.bytes() < 0) return SecondsText(lag.seconds());
+  return absl::StrCat(SizeText(lag.bytes()), ", ", SecondsText(lag.seconds()));
+}
+
 std::string LagText(const v1::Flow& flow) {
-  if (!flow.has_lag() || (flow.lag().bytes() < 0 && flow.lag().seconds() < 0)) return std::string(kNothing);
-  if (flow.lag().seconds() < 0) return SizeText(flow.lag().bytes());
-  if (flow.lag().bytes() < 0) return SecondsText(flow.lag().seconds());
-  return absl::StrCat(SizeText(flow.lag().bytes()), ", ", SecondsText(flow.lag().seconds()));
+  return flow.has_lag() ? LagText(flow.lag()) : std::string(kNothing);
+}
+
+// "secondary, failing for 3m, at 0/16B3748, lag 2.0 KiB, 181s: ERROR"
+std::string DestinationText(const v1::DestinationStatus& status, absl::Time now) {
+  std::vector<std::string> parts;
+  if (!status.role().empty()) parts.push_back(status.role());
+  if (!status.state().empty()) parts.push_back(status.state());
+  if (status.failing_since().seconds() > 0) {
+    const absl::Duration failing = now - absl::FromUnixSeconds(status.failing_since().seconds());
+    parts.push_back(absl::StrCat("for ", SecondsText(std::max(0.0, absl::ToDoubleSeconds(failing)))));
+  }
+  if (!status.lsn().empty()) parts.push_back(absl::StrCat("at ", status.lsn()));
+  if (const std::string lag = LagText(status.lag()); lag != kNothing) parts.push_back(absl::StrCat("lag ", lag));
+  const std::string text = parts.empty() ? std::string(kNothing) : absl::StrJoin(parts, ", ");
+  return status.error().empty() ? text : absl::StrCat(text, ": ", status.error());
 }
 
 std::string SpoolText(const v1::SpoolStatus& spool) {
@@ -141,6 +160,10 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   if (flow.has_spool()) fields.Add("spool", SpoolText(flow.spool()));
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
   if (!flow.held_tables().empty()) fields.Add("held tables", HeldText(flow));
+  for (const v1::DestinationStatus& status : flow.destination_status()) {
+    if (flow.destination_status_size() > 1) fields.Add(absl::StrCat("to ", status.name()), DestinationText(status, now));
+  }
+  if (flow.dead_letters() > 0) fields.Add("dead letters", absl::StrCat(flow.dead_letters()));
   fields.Add("activity", flow.activity());
   fields.Add("last error", flow.error());
   const bool copying = std::any_of(flow.tables().begin(), flow.tables().end(),

@@ -70,6 +70,30 @@ TEST(FlowTextTest, SaysWhatIsNotKnown) {
   EXPECT_NE(FlowText(flow, Now()).find("slot active:     no, it does not exist\n"), std::string::npos);
 }
 
+TEST(FlowTextTest, EachOfSeveralDestinationsShows) {
+  v1::Flow flow = Orders();
+  v1::DestinationStatus* primary = flow.add_destination_status();
+  primary->set_name("lake");
+  primary->mutable_lag()->set_bytes(-1);
+  primary->mutable_lag()->set_seconds(-1);
+  EXPECT_EQ(FlowText(flow, Now()).find("to lake:"), std::string::npos) << "there is only one";
+  v1::DestinationStatus* lane = flow.add_destination_status();
+  lane->set_name("copy");
+  lane->set_role("secondary");
+  lane->set_state("failing");
+  lane->set_lsn("0/16B3748");
+  lane->mutable_lag()->set_bytes(2048);
+  lane->mutable_lag()->set_seconds(181);
+  lane->set_error("connection refused");
+  lane->mutable_failing_since()->set_seconds(kMillis / 1000);
+  const std::string text = FlowText(flow, Now());
+  EXPECT_NE(text.find("to lake:         -\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("to copy:         secondary, failing, for 1m 5s, at 0/16B3748, lag 2.0 KiB, 3m 1s: connection "
+                      "refused\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST(FlowTextTest, ALostSlotShows) {
   v1::Flow flow = Orders();
   flow.mutable_slot()->set_wal_status("lost");

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/url_encode.h"
 #include "codec/registries.h"
 #include "codec/registry_http.h"
 

@@ -1,6 +1,6 @@
 #include "codec/avro_codec.h"
 
-#include <cstring>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,15 +51,27 @@ class AvroCodec : public Codec {
 
   absl::Status EncodeBatch(const BatchSlice& slice, std::string* out) override {
     ASSIGN_OR_RETURN(Table * table, FindTable(slice.batch.relations()[slice.relation]));
-    value_.clear();
-    int64_t count = 0;
     Position first;
-    RETURN_IF_ERROR(ForEachRecord(slice, [&](const Change& change, const RecordRows& rows) {
-      if (count++ == 0) first = slice.batch.position(change);
-      RETURN_IF_ERROR(MakeKey(*table, rows));
-      return AppendRecord(*table, slice.batch, change, rows, &value_);
-    }));
-    if (count > 0) AppendContainer(*table, count, first, out);
+    ASSIGN_OR_RETURN(const int64_t count, GatherRecords(*table, slice, &first));
+    if (count == 0) return absl::OkStatus();
+    // The mark between blocks is made of what the file is, so that a replay writes the same bytes.
+    const std::string mark = MarkOf(*table, absl::StrCat(first.ToString(), "/", count));
+    AppendContainerHead(*table, mark, out);
+    AppendBlock(count, mark, out);
+    return absl::OkStatus();
+  }
+
+  absl::Status AppendHead(const RelationPtr& relation, std::string* out) override {
+    ASSIGN_OR_RETURN(const Table* table, FindTable(relation));
+    AppendContainerHead(*table, MarkOf(*table, kParts), out);
+    return absl::OkStatus();
+  }
+
+  absl::Status AppendPart(const BatchSlice& slice, std::string* out) override {
+    ASSIGN_OR_RETURN(Table * table, FindTable(slice.batch.relations()[slice.relation]));
+    Position first;
+    ASSIGN_OR_RETURN(const int64_t count, GatherRecords(*table, slice, &first));
+    if (count > 0) AppendBlock(count, MarkOf(*table, kParts), out);
     return absl::OkStatus();
   }
 
@@ -178,25 +190,43 @@ class AvroCodec : public Codec {
     AppendAvroLong(0, out);
   }
 
-  // The records are in value_. One block; the mark between blocks is made of what the file is, so that a replay writes
-  // the same bytes.
-  void AppendContainer(const Table& table, int64_t count, Position first, std::string* out) const {
-    const std::string& schema = table.schemas.record.text;
-    const uint64_t mark[2] = {StableHash64(schema), StableHash64(absl::StrCat(first.ToString(), "/", count))};
-    char sync[sizeof(mark)];
-    std::memcpy(sync, mark, sizeof(sync));
+  // Records of the slice into value_; their number, and where the first one stands.
+  absl::StatusOr<int64_t> GatherRecords(const Table& table, const BatchSlice& slice, Position* first) {
+    value_.clear();
+    int64_t count = 0;
+    RETURN_IF_ERROR(ForEachRecord(slice, [&](const Change& change, const RecordRows& rows) {
+      if (count++ == 0) *first = slice.batch.position(change);
+      RETURN_IF_ERROR(MakeKey(table, rows));
+      return AppendRecord(table, slice.batch, change, rows, &value_);
+    }));
+    return count;
+  }
+
+  // Sixteen bytes between blocks.
+  static std::string MarkOf(const Table& table, std::string_view of) {
+    const uint64_t mark[2] = {StableHash64(table.schemas.record.text), StableHash64(of)};
+    return {reinterpret_cast<const char*>(mark), sizeof(mark)};
+  }
+
+  static void AppendContainerHead(const Table& table, std::string_view mark, std::string* out) {
     out->append("Obj\1", 4);
     AppendAvroLong(2, out);
     AppendAvroBytes("avro.schema", out);
-    AppendAvroBytes(schema, out);
+    AppendAvroBytes(table.schemas.record.text, out);
     AppendAvroBytes("avro.codec", out);
     AppendAvroBytes("null", out);
     AppendAvroLong(0, out);
-    out->append(sync, sizeof(sync));
+    out->append(mark);
+  }
+
+  // The records are in value_.
+  void AppendBlock(int64_t count, std::string_view mark, std::string* out) const {
     AppendAvroLong(count, out);
     AppendAvroBytes(value_, out);
-    out->append(sync, sizeof(sync));
+    out->append(mark);
   }
+
+  static constexpr std::string_view kParts = "parts";  // of a file that grows
 
   const CodecOptions options_;
   RelationCache<Table> tables_;

@@ -75,6 +75,21 @@ TEST(AvroCodecTest, TheSameChangesAreTheSameFile) {
   EXPECT_EQ(first.substr(0, 4), "Obj\1");
 }
 
+// A file that grows: the head, then blocks that end with the head's mark.
+TEST(AvroCodecTest, AFileInParts) {
+  const TestBatch batch = TestBatch().Insert({"1", "1.00", "a"}).Update({"1", "2.00", kAbsent});
+  auto codec = *MakeCodec({.format = WireFormat::kAvro});
+  std::string whole, parts;
+  ASSERT_TRUE(codec->EncodeBatch(batch.slice(), &whole).ok());
+  ASSERT_TRUE(codec->AppendHead(batch.slice().batch.relations()[0], &parts).ok());
+  const size_t head = parts.size();
+  const std::string mark = parts.substr(head - 16);
+  for (int part = 0; part < 2; ++part) ASSERT_TRUE(codec->AppendPart(batch.slice(), &parts).ok());
+  const std::string block = whole.substr(head, whole.size() - head - 16);
+  EXPECT_EQ(parts.substr(0, head - 16), whole.substr(0, head - 16));
+  EXPECT_EQ(parts.substr(head), block + mark + block + mark);
+}
+
 TEST(AvroCodecTest, OnlyUtf8) {
   const TestBatch batch = TestBatch().Insert({"1", "1.00", "\xff"});
   std::string out;

@@ -85,6 +85,13 @@ class Codec {
   // fit the format; `out` is then as before. Without changes of the relation in the slice, appends nothing.
   virtual absl::Status EncodeBatch(const BatchSlice& slice, std::string* out) = 0;
 
+  // A batch payload in pieces, for a file that outgrows memory: the head once, then a part for each slice, all of one
+  // relation. Together they are one payload. UNIMPLEMENTED where the format has no such form (all but json and avro).
+  virtual absl::Status AppendHead(const RelationPtr& /*relation*/, std::string* /*out*/) { return absl::OkStatus(); }
+  virtual absl::Status AppendPart(const BatchSlice& /*slice*/, std::string* /*out*/) {
+    return absl::UnimplementedError("this format's payloads cannot be written in parts");
+  }
+
   // Calls `sink` for each record in order, and stops at its first error. What was handed over before stays so.
   virtual absl::Status EncodeRecords(const BatchSlice& slice, RecordSink sink) = 0;
 };

@@ -87,6 +87,9 @@ class DebeziumCodec : public Codec {
     return status;
   }
 
+  // Lines follow lines.
+  absl::Status AppendPart(const BatchSlice& slice, std::string* out) override { return EncodeBatch(slice, out); }
+
   absl::Status EncodeRecords(const BatchSlice& slice, RecordSink sink) override {
     ASSIGN_OR_RETURN(Table * table, FindTable(slice.batch.relations()[slice.relation]));
     now_micros_ = absl::ToUnixMicros(absl::Now());

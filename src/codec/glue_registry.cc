@@ -9,10 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "base/aws_signature.h"
 #include "base/event.h"
 #include "base/http_client.h"
 #include "base/status.h"
-#include "codec/aws_signature.h"
 #include "codec/registries.h"
 #include "codec/registry_http.h"
 

@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "base/aws_signature.h"
 #include "codec/avro_compatibility.h"
-#include "codec/aws_signature.h"
 #include "codec/schema_registry.h"
 #include "httplib.h"
 

@@ -46,6 +46,9 @@ class JsonCodec : public Codec {
     return status;
   }
 
+  // Lines follow lines.
+  absl::Status AppendPart(const BatchSlice& slice, std::string* out) override { return EncodeBatch(slice, out); }
+
   absl::Status EncodeRecords(const BatchSlice& slice, RecordSink sink) override {
     ASSIGN_OR_RETURN(Table * table, FindTable(slice.batch.relations()[slice.relation]));
     return ForEachRecord(slice, [&](const Change& change, const RecordRows& rows) {

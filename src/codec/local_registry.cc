@@ -16,8 +16,8 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/url_encode.h"
 #include "codec/registries.h"
-#include "codec/registry_http.h"
 
 namespace wallaby {
 namespace {

@@ -40,9 +40,6 @@ class RegistryHttp {
   HttpClient client_ ABSL_GUARDED_BY(mutex_);
 };
 
-// A part of a path.
-std::string UrlEncode(std::string_view text);
-
 }  // namespace wallaby
 
 #endif  // WALLABY_CODEC_REGISTRY_HTTP_H_

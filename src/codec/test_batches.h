@@ -44,7 +44,7 @@ inline RelationPtr OrdersRelation(int64_t version = 1) {
 inline const std::string kAbsent = "<absent>";
 using TestRow = std::vector<std::optional<std::string>>;  // text; kAbsent is an unchanged value
 
-// A batch of one transaction that is added to step by step.
+// A batch that is added to step by step: of one transaction, or of those that Begin() begins.
 class TestBatch {
  public:
   explicit TestBatch(RelationPtr relation = OrdersRelation()) {
@@ -54,6 +54,20 @@ class TestBatch {
   }
   TestBatch& Use(RelationPtr relation) {
     index_ = batch_.AddRelation(relation);
+    return *this;
+  }
+  TestBatch& Begin(uint64_t commit) {
+    const Transaction transaction{Lsn{commit}, Lsn{commit + 8}, 1'714'566'896'789'012, static_cast<uint32_t>(commit)};
+    if (batch_.changes().empty()) {
+      batch_.last_transaction() = transaction;
+    } else {
+      batch_.AddTransaction(transaction);
+    }
+    begin_ = batch_.changes().size();
+    return *this;
+  }
+  TestBatch& Part(const std::string& part) {
+    batch_.set_snapshot_part(part);
     return *this;
   }
   TestBatch& Insert(const TestRow& row) { return Add(ChangeKind::kInsert, &row, nullptr, false); }
@@ -79,7 +93,8 @@ class TestBatch {
     Change& change = batch_.AddChange();
     change.kind = kind;
     change.relation = index_;
-    change.seq = static_cast<uint32_t>(batch_.changes().size() - 1);
+    change.transaction = static_cast<uint32_t>(batch_.transactions().size() - 1);
+    change.seq = static_cast<uint32_t>(batch_.changes().size() - 1 - begin_);
     return change;
   }
   TestBatch& Add(ChangeKind kind, const TestRow* row, const TestRow* old, bool old_is_key) {
@@ -106,6 +121,7 @@ class TestBatch {
 
   ChangeBatch batch_;
   uint32_t index_ = 0;
+  size_t begin_ = 0;  // of the last transaction's changes
 };
 
 // A record that stays when the sink has returned.

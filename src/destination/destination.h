@@ -10,6 +10,7 @@
 #define WALLABY_DESTINATION_DESTINATION_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +27,7 @@
 #include "change/append_rows.h"
 #include "change/change_batch.h"
 #include "change/schema_change.h"
+#include "destination/dead_letter.h"
 
 namespace wallaby {
 
@@ -35,6 +37,7 @@ enum class WriteMode {
 };
 
 struct DestinationConfig {
+  std::string type;  // of the flow file; MakeDestination() sets it
   std::string flow_id;
   std::string name;  // of the destination within the flow
   std::map<std::string, std::string> options;
@@ -44,6 +47,10 @@ struct DestinationConfig {
   int64_t generation = 0;
   // Bytes that the destination may hold in memory of its own accord.
   int64_t memory_limit = 64 << 20;
+  // Where requests go that a receiver does not take; outlives the destination. Null: none can be kept.
+  DeadLetterSink* dead_letters = nullptr;
+  // Hears, on the destination's thread, of each change that is left out because an option says so. May be empty.
+  std::function<void(const std::string& table, std::string_view why)> left_out;
 };
 
 // What a destination holds durably for a flow.
@@ -129,6 +136,13 @@ class Destination {
   // what is done already, so that it may be called again after a crash. Durable on return. After Open(), with nothing
   // written that is not committed. Errors name table, column and remedy.
   virtual absl::Status ApplyDdl(const SchemaChange& change) = 0;
+
+  // ---- receivers ----
+  // Sends a dead letter's request once more, with its key and its bytes; without Open(), and while a worker sends
+  // others. OK when it was taken. Not for destinations that write rows.
+  virtual absl::Status Resend(const PushRequest& /*request*/) {
+    return absl::UnimplementedError("this type of destination has no requests that could be sent again");
+  }
 };
 
 // Makes the destination for a type of the flow file ("duckdb", "postgres", "parquet", "null"). Heavy ones are modules

@@ -40,8 +40,13 @@ Makers& AllMakers() {
   return *makers;
 }
 
+// One module may serve several types.
+std::string_view ModuleName(std::string_view type) {
+  return type == "bufstream" ? "kafka" : type;
+}
+
 absl::StatusOr<MakeDestinationFn> LoadModule(const std::string& type) {
-  ASSIGN_OR_RETURN(void* symbol, LoadModuleSymbol(absl::StrCat(type, ".so"), kModuleSymbol,
+  ASSIGN_OR_RETURN(void* symbol, LoadModuleSymbol(absl::StrCat(ModuleName(type), ".so"), kModuleSymbol,
                                                   absl::StrCat("destination type '", type, "'"), BuildOption(type)));
   return reinterpret_cast<MakeDestinationFn>(symbol);
 }
@@ -74,8 +79,10 @@ absl::StatusOr<std::unique_ptr<Destination>> MakeDestination(const std::string& 
     ASSIGN_OR_RETURN(mapping, MakeMappingSetup(type, config, options));
   }
   ASSIGN_OR_RETURN(const MakeDestinationFn make, FindMaker(type));
+  DestinationConfig own = mapping ? WithoutMapping(config) : config;
+  own.type = type;
   std::unique_ptr<Destination> destination;
-  RETURN_IF_ERROR(make(mapping ? WithoutMapping(config) : config, &destination));
+  RETURN_IF_ERROR(make(own, &destination));
   return mapping ? MakeMappedDestination(*std::move(mapping), std::move(destination)) : std::move(destination);
 }
 

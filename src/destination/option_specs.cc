@@ -69,6 +69,7 @@ constexpr OptionSpec kObjectsOwn[] = {
     {.name = "force_path_style", .allowed = "true or false"},
     {.name = "use_fips", .allowed = "true or false"},
     {.name = "use_dualstack", .allowed = "true or false"},
+    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
     {.name = "compression", .allowed = "none, snappy, gzip, zstd or lz4"},
     {.name = "partition_by", .allowed = "col or col:day|hour|month|year, separated by commas"},
     {.name = "roll_interval", .allowed = "a duration up to 24h, like 10s"},
@@ -78,51 +79,81 @@ constexpr OptionSpec kObjectsOwn[] = {
 // Of kafka and bufstream.
 constexpr OptionSpec kKafkaOwn[] = {
     {.name = "brokers", .required = true, .allowed = "a list like host:9092,other:9092"},
+    {.name = "security_protocol", .allowed = "plaintext, ssl, sasl_plaintext or sasl_ssl"},
+    {.name = "sasl_mechanism", .allowed = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+    {.name = "sasl_username", .allowed = "a user"},
+    {.name = "sasl_password", .allowed = "a password", .secret = true},
+    {.name = "ssl_ca", .allowed = "a file of PEM certificates, or their text"},
+    {.name = "ssl_certificate", .allowed = "a file of PEM certificates, or their text"},
+    {.name = "ssl_key", .allowed = "a file with a PEM key, or its text", .secret = true},
+    {.name = "ssl_key_password", .allowed = "a password", .secret = true},
     {.name = "topic", .allowed = "a topic name; {schema} and {table} in it stand for the table's"},
+    {.name = "create_topics", .allowed = "true or false"},
+    {.name = "topic_partitions", .allowed = "a number"},
+    {.name = "topic_replication_factor", .allowed = "a number"},
+    {.name = "topic_config", .allowed = "name=value of topics' settings, separated by commas"},
     {.name = "compression", .allowed = "none, gzip, snappy, lz4 or zstd"},
     {.name = "acks", .allowed = "all, leader or none"},
-    {.name = "max_message_bytes", .allowed = "a size like 1MiB"},
-    {.name = "max_batch_bytes", .allowed = "a size like 1MiB"},
-    {.name = "max_record_bytes", .allowed = "a size like 1MiB"},
+    {.name = "max_message_bytes", .allowed = "a size like 1MB"},
+    {.name = "max_batch_bytes", .allowed = "a size like 1MB"},
+    {.name = "max_record_bytes", .allowed = "a size like 1MB"},
     {.name = "oversize_policy", .allowed = "error or drop"},
     {.name = "message_mode", .allowed = "batch or record"},
     {.name = "key_mode", .allowed = "hash or raw"},
+    {.name = "tombstones", .allowed = "true or false"},
     {.name = "transactional_id", .allowed = "a name"},
     {.name = "transaction_timeout", .allowed = "a duration like 1m"},
     {.name = "transaction_header", .allowed = "a header's name"},
+    {.name = "client_config", .allowed = "name=value of librdkafka's properties, separated by commas", .secret = true},
 };
 
-constexpr OptionSpec kRetries[] = {
-    {.name = "timeout", .allowed = "a duration like 10s"},
-    {.name = "max_retries", .allowed = "a number"},
-    {.name = "backoff_base", .allowed = "a duration like 200ms"},
-    {.name = "backoff_max", .allowed = "a duration like 30s"},
-    {.name = "backoff_factor", .allowed = "a number of at least 1"},
+// Of http and grpc.
+constexpr OptionSpec kPushOwn[] = {
+    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
+    {.name = "timeout", .allowed = "a duration from 1ms to 1h, like 10s"},
+    {.name = "max_retries", .allowed = "a number from 0 to 1000"},
+    {.name = "backoff_base", .allowed = "a duration from 1ms to 1h, like 200ms"},
+    {.name = "backoff_max", .allowed = "a duration from 1ms to 1h, like 30s"},
+    {.name = "backoff_factor", .allowed = "a number from 1 to 100"},
     {.name = "headers", .allowed = "Key:Value, separated by commas", .secret = true},
+    {.name = "batch_records", .allowed = "a number from 1 to 1000000"},
+    {.name = "batch_bytes", .allowed = "a size from 1KiB to 64MiB, like 1MiB"},
+    {.name = "parallelism", .allowed = "a number from 1 to 64"},
+    {.name = "dedupe_window", .allowed = "a duration like 1m; 0 turns it off"},
+    {.name = "on_reject", .allowed = "fail or dead_letter"},
+    {.name = "on_retry_exhaustion", .allowed = "retry or dead_letter"},
+    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
+    {.name = "tls_cert_file", .allowed = "a file with a PEM certificate; tls_key_file goes with it"},
+    {.name = "tls_key_file", .allowed = "a file with a PEM key; tls_cert_file goes with it"},
 };
 
 constexpr OptionSpec kHttpOwn[] = {
     {.name = "url", .required = true, .allowed = "an http or https URL"},
     {.name = "method", .allowed = "POST, PUT or PATCH"},
-    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
     {.name = "idempotency_header", .allowed = "a header's name"},
     {.name = "transaction_header", .allowed = "a header's name"},
-    {.name = "dedupe_window", .allowed = "a duration like 10m"},
+    {.name = "signing_secret", .allowed = "whsec_ and base64; several are separated by blanks", .secret = true},
 };
 
 constexpr OptionSpec kGrpcOwn[] = {
     {.name = "endpoint", .required = true, .allowed = "host:port"},
-    {.name = "payload_mode", .allowed = "wire, record_json or wal"},
     {.name = "insecure", .allowed = "true or false"},
-    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
     {.name = "tls_server_name", .allowed = "a host name"},
+    {.name = "token", .allowed = "a bearer token", .secret = true},
+    {.name = "max_message_bytes", .allowed = "a size from 1KiB to 1GiB, like 4MiB"},
     {.name = "flow_id", .allowed = "a flow's id"},
     {.name = "destination", .allowed = "a name"},
 };
 
 constexpr OptionSpec kPgstreamOwn[] = {
     {.name = "dsn", .allowed = "a PostgreSQL connection string"},
-    {.name = "stream", .required = true, .allowed = "a stream's name"},
+    {.name = "stream",
+     .required = true,
+     .allowed = "a stream's name: 1 to 63 letters, digits, '_', '.' and '-', beginning with a letter or digit"},
+    {.name = "retention", .allowed = "a duration of at least 1m, like 7d"},
+    {.name = "retention_bytes", .allowed = "a size of at least 1MiB, like 10GiB"},
+    {.name = "retention_messages", .allowed = "a number of at least 1000"},
+    {.name = "retention_unread", .allowed = "keep or drop"},
 };
 
 // ---- types ----
@@ -147,8 +178,8 @@ constexpr auto kPostgres = Join(kPostgresOwn, kShared);
 constexpr auto kParquet = Join(kObjectsOwn, kShared);
 constexpr auto kS3 = Join(Join(kObjectsOwn, kShared), kCodec);
 constexpr auto kKafka = Join(Join(kKafkaOwn, kShared), kCodec);
-constexpr auto kHttp = Join(Join(kHttpOwn, kRetries, kShared), kCodec);
-constexpr auto kGrpc = Join(Join(kGrpcOwn, kRetries, kShared), kCodec);
+constexpr auto kHttp = Join(Join(kHttpOwn, kPushOwn, kShared), kCodec);
+constexpr auto kGrpc = Join(Join(kGrpcOwn, kPushOwn, kShared), kCodec);
 constexpr auto kPgstream = Join(Join(kPgstreamOwn, kShared), kCodec);
 
 struct Type {
@@ -157,8 +188,8 @@ struct Type {
 };
 constexpr Type kTypes[] = {
     {"duckdb", kDuckdb}, {"parquet", kParquet}, {"postgres", kPostgres}, {"null", kNull},
-    {"ducklake", {}},    {"kafka", {}},         {"bufstream", {}},       {"s3", {}},
-    {"http", {}},        {"grpc", {}},          {"pgstream", {}},        {"clickhouse", {}},
+    {"ducklake", {}},    {"kafka", kKafka},     {"bufstream", kKafka},   {"s3", kS3},
+    {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", kPgstream}, {"clickhouse", {}},
     {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},
 };
 

@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "base/units.h"
 #include "base/wire_format.h"
+#include "destination/kafka/kafka_options.h"
+#include "destination/push_options.h"
 #include "mapping/mapped_type.h"
 
 namespace wallaby {
@@ -127,7 +129,8 @@ absl::Status CheckDuckdb(const Reader& reader) {
   return reader.IfPresentBool("release_file");
 }
 
-absl::Status CheckParquet(const Reader& reader) {
+// Of parquet and s3.
+absl::Status CheckFiles(const Reader& reader) {
   for (std::string_view name : {"force_path_style", "use_fips", "use_dualstack"}) {
     RETURN_IF_ERROR(reader.IfPresentBool(name));
   }
@@ -141,9 +144,42 @@ absl::Status CheckParquet(const Reader& reader) {
   return absl::OkStatus();
 }
 
-absl::Status CheckOwn(std::string_view type, const Reader& reader) {
+bool IsStreamName(std::string_view text) {
+  const auto allowed = [](char c) { return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-'; };
+  return text.size() <= 63 && absl::ascii_isalnum(text[0]) && std::all_of(text.begin(), text.end(), allowed);
+}
+
+absl::Status CheckPgstream(const Reader& reader, const DestinationConfig& config) {
+  if (!IsStreamName(*reader.Find("stream"))) return reader.Bad("stream");
+  if (const std::string* age = reader.Find("retention")) {
+    const auto parsed = ParseDuration(*age);
+    if (!parsed.ok() || *parsed < absl::Minutes(1)) return reader.Bad("retention");
+  }
+  if (const std::string* size = reader.Find("retention_bytes")) {
+    const auto parsed = ParseBytes(*size);
+    if (!parsed.ok() || *parsed < (1 << 20)) return reader.Bad("retention_bytes");
+  }
+  if (const std::string* count = reader.Find("retention_messages")) {
+    int64_t parsed = 0;
+    if (!absl::SimpleAtoi(*count, &parsed) || parsed < 1000) return reader.Bad("retention_messages");
+  }
+  const std::string* unread = reader.Find("retention_unread");
+  if (unread && *unread != "keep" && *unread != "drop") return reader.Bad("retention_unread");
+  ASSIGN_OR_RETURN(const CodecConfig codec, ParsePayloadOptions(config));
+  if (codec.codec.format != WireFormat::kParquet) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(reader.Title("format"),
+                   ": parquet is a format of whole files, and a stream's messages are single records; allowed: json, "
+                   "avro, proto or arrow"));
+}
+
+absl::Status CheckOwn(std::string_view type, const Reader& reader, const DestinationConfig& config) {
+  if (type == "pgstream") return CheckPgstream(reader, config);
   if (type == "duckdb") return CheckDuckdb(reader);
-  if (type == "parquet") return CheckParquet(reader);
+  if (type == "parquet" || type == "s3") return CheckFiles(reader);
+  if (type == "http") return ParseHttpOptions(config).status();
+  if (type == "grpc") return ParseGrpcOptions(config).status();
+  if (type == "kafka" || type == "bufstream") return ParseKafkaOptions(type, config).status();
   return absl::OkStatus();
 }
 
@@ -241,8 +277,13 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
   RETURN_IF_ERROR(CheckNames(type, config, specs));
   const Reader reader(config, specs);
   RETURN_IF_ERROR(CheckShared(reader));
-  RETURN_IF_ERROR(CheckOwn(type, reader));
-  if (SendsPayloads(type)) RETURN_IF_ERROR(ParsePayloadOptions(config).status());
+  RETURN_IF_ERROR(CheckOwn(type, reader, config));
+  if (SendsPayloads(type)) {
+    DestinationConfig payloads = config;
+    // Files are for readers of tables, whatever form the flow's messages have.
+    if (type == "s3") payloads.wire_format = WireFormat::kParquet;
+    RETURN_IF_ERROR(ParsePayloadOptions(payloads).status());
+  }
 
   TableOptions result;
   if (const std::string* mode = reader.Find("write_mode")) {

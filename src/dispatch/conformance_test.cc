@@ -25,7 +25,7 @@ void DispatcherConformanceTest::TearDown() {
 
 void DispatcherConformanceTest::Begin() {
   dispatcher_.reset();
-  dispatcher_ = harness_->Make(store_.get(), worker());
+  dispatcher_ = harness_->Make(store_.get(), worker(), spools_);
   const absl::Status started = dispatcher_->Start();
   ASSERT_TRUE(started.ok()) << started;
 }
@@ -255,6 +255,38 @@ TEST_P(DispatcherConformanceTest, AnotherProcesssLeaseIsWaitedFor) {
   ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
   EXPECT_TRUE(StaysAt(0));
   AwaitStart(1);
+}
+
+TEST_P(DispatcherConformanceTest, AFlowThatDoesNotRunHasAWorkerThatFillsTheSpool) {
+  spools_ = true;
+  Begin();
+  MoveTo(FlowState::kPaused);
+  const pid_t spooling = AwaitStart(1);
+  EXPECT_TRUE(absl::StartsWith(Starts()[0], absl::StrCat(spooling, " -flow-id shop -mode spool"))) << Starts()[0];
+  EXPECT_TRUE(StaysAt(1));
+  EXPECT_FALSE(dispatcher_->IsActive("shop"));
+  // The flow's own worker follows it, or joins it while it ends.
+  MoveTo(FlowState::kRunning);
+  ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
+  const pid_t delivers = AwaitStart(2);
+  EXPECT_EQ(Starts()[1].find("-mode"), std::string::npos) << Starts()[1];
+  EXPECT_TRUE(Eventually([&] { return !IsAlive(spooling); }));
+  EXPECT_TRUE(Eventually([&] { return dispatcher_->IsActive("shop"); }));
+  // A pause ends it, and the spool has its worker again; one that dies is followed.
+  MoveTo(FlowState::kPaused);
+  dispatcher_->Stop("shop");
+  const pid_t again = AwaitStart(3);
+  EXPECT_TRUE(Eventually([&] { return !IsAlive(delivers); }));
+  EXPECT_NE(Starts()[2].find("-mode spool"), std::string::npos) << Starts()[2];
+  kill(again, SIGKILL);
+  AwaitStart(4);
+  EXPECT_NE(Starts()[3].find("-mode spool"), std::string::npos) << Starts()[3];
+  // A stopped flow has nobody.
+  MoveTo(FlowState::kStopping);
+  dispatcher_->Stop("shop");
+  EXPECT_TRUE(Eventually([&] { return State() == FlowState::kStopped; }));
+  EXPECT_TRUE(Eventually([&] { return !IsAlive(Pids().back()); }));
+  EXPECT_TRUE(StaysAt(4));
 }
 
 TEST_P(DispatcherConformanceTest, ADeletedFlowIsForgotten) {

@@ -22,9 +22,9 @@ namespace wallaby {
 class DispatchHarness {
  public:
   virtual ~DispatchHarness() = default;
-  // A dispatcher on `store` whose workers run `worker` on this machine. Not started yet. May be called again when the
-  // one before is gone, and then finds its workers.
-  virtual std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker) = 0;
+  // A dispatcher on `store` whose workers run `worker` on this machine; `spools`: there is a spool. Not started yet.
+  // May be called again when the one before is gone, and then finds its workers.
+  virtual std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker, bool spools) = 0;
 };
 
 struct DispatcherKind {
@@ -59,6 +59,7 @@ class DispatcherConformanceTest : public ScriptedWorkersTest, public testing::Wi
   bool StaysAt(size_t count);
 
   std::unique_ptr<DispatchHarness> harness_;
+  bool spools_ = false;
 };
 
 }  // namespace wallaby

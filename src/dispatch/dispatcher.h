@@ -9,6 +9,7 @@
 #define WALLABY_DISPATCH_DISPATCHER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct DispatchOptions {
   int max_empty_reads = 0;
   bool spool = false;  // the worker only fills the spool
 };
+
+// The worker that the flow's state asks for, if any; `spools`: there is a spool.
+std::optional<DispatchOptions> WantedWorker(const StoredFlow& flow, bool spools);
 
 // Safe from any thread.
 class Dispatcher {
@@ -62,6 +66,8 @@ struct LocalDispatcherOptions {
   std::string worker;
   std::string config_file;  // handed on as -config
   bool spools = false;      // there is a spool
+  // Flows that run are another dispatcher's: this one has workers for the spool alone, of its own accord.
+  bool only_spools = false;
   // A worker that was asked to end and has not is killed after this; what it had not made durable is read again.
   absl::Duration kill_after = absl::Minutes(2);
   // How often the store is compared with what runs.

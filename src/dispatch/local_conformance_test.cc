@@ -6,9 +6,10 @@ namespace {
 
 class LocalHarness final : public DispatchHarness {
  public:
-  std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker) override {
+  std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker, bool spools) override {
     LocalDispatcherOptions options;
     options.worker = worker;
+    options.spools = spools;
     options.review_interval = absl::Milliseconds(100);
     options.backoff_base = absl::Milliseconds(20);
     options.backoff_cap = absl::Milliseconds(100);

@@ -57,7 +57,7 @@ class LocalDispatcher final : public Dispatcher {
   void Adopt(const DispatchAttempt& attempt);
   absl::Status Spawn(const std::string& flow_id, Watch& watch, const DispatchOptions& options);
   void AskToEnd(const std::string& flow_id, Watch& watch);
-  // What kind of worker the flow should have, if any.
+  // The worker that the flow should have from here, if any.
   std::optional<DispatchOptions> Wanted(const StoredFlow& flow) const;
   // A flow without a process: starts one now or later, or completes a stop, as the store says. `wait` is how long a
   // flow that should run waits for its worker. False when there is nothing more to watch.

@@ -109,7 +109,7 @@ bool LocalDispatcher::Settle(const std::string& flow_id, Watch& watch, absl::Dur
     watch.due = Now() + std::max(wait, kStoreRetry);
     return true;
   }
-  if (flow->state == FlowState::kStopping) return SettleStopping(flow_id, watch);
+  if (flow->state == FlowState::kStopping) return !options_.only_spools && SettleStopping(flow_id, watch);
   std::optional<DispatchOptions> wanted = Wanted(*flow);
   // Of a flow that does not run, only a probe was asked for.
   const bool running = flow->state == FlowState::kRunning;
@@ -126,10 +126,8 @@ bool LocalDispatcher::Settle(const std::string& flow_id, Watch& watch, absl::Dur
 }
 
 std::optional<DispatchOptions> LocalDispatcher::Wanted(const StoredFlow& flow) const {
-  if (flow.state == FlowState::kRunning) return DispatchOptions();
-  const bool held = flow.state == FlowState::kPaused || flow.state == FlowState::kFailed;
-  if (options_.spools && held) return DispatchOptions{.spool = true};
-  return std::nullopt;
+  const std::optional<DispatchOptions> wanted = WantedWorker(flow, options_.spools);
+  return wanted && options_.only_spools && !wanted->spool ? std::nullopt : wanted;
 }
 
 bool LocalDispatcher::SettleStopping(const std::string& flow_id, Watch& watch) {
@@ -183,13 +181,14 @@ void LocalDispatcher::Review() {
 }
 
 void LocalDispatcher::ReviewFlow(const StoredFlow& flow) {
+  const std::optional<DispatchOptions> wanted = Wanted(flow);
   const bool stopping = flow.state == FlowState::kStopping;
-  const bool running = flow.state == FlowState::kRunning;
-  if (!Wanted(flow) && !stopping) return;
+  if (!wanted && !stopping && !watches_.contains(flow.flow.id)) return;
   Watch& watch = WatchOf(flow.flow.id);
   if (watch.process != nullptr) {
     // A stop that was asked for before this server began, or a resume.
-    if ((stopping || (running && watch.spool)) && !watch.kill_at) AskToEnd(flow.flow.id, watch);
+    const bool spooled_enough = watch.spool && !(wanted && wanted->spool);
+    if ((stopping || spooled_enough) && !watch.kill_at) AskToEnd(flow.flow.id, watch);
   } else if (!watch.due) {
     SettleOrForget(flow.flow.id, absl::ZeroDuration());
   }

@@ -43,6 +43,13 @@ absl::Status SetHttpTimeout(const std::string& value, AccessSettings* settings) 
   return absl::OkStatus();
 }
 
+absl::Status SetPullWait(const std::string& value, AccessSettings* settings) {
+  const auto wait = ParseDuration(value);
+  if (!wait.ok() || *wait > absl::Minutes(5)) return Refuse(value, "a duration from 0 to 5m");
+  settings->pull_wait = *wait;
+  return absl::OkStatus();
+}
+
 absl::Status SetAudit(const std::string& value, AccessSettings* settings) {
   const std::string lower = absl::AsciiStrToLower(value);
   if (lower != "all" && lower != "changes") return Refuse(value, "changes or all");
@@ -65,7 +72,7 @@ absl::Status SetClientRoles(const std::string& value, AccessSettings* settings) 
   return absl::OkStatus();
 }
 
-constexpr std::array<AccessSetting, 14> kTable{{
+constexpr std::array<AccessSetting, 16> kTable{{
     {"tls_cert_file", SetText<&AccessSettings::tls_cert_file>},
     {"tls_key_file", SetText<&AccessSettings::tls_key_file>},
     {"tls_client_ca_file", SetText<&AccessSettings::tls_client_ca_file>},
@@ -77,6 +84,8 @@ constexpr std::array<AccessSetting, 14> kTable{{
     {"audit", SetAudit},
     {"max_message", SetSize<&AccessSettings::max_message, 64 * kKiB, 256 * kMiB>},
     {"max_calls", SetNumber<&AccessSettings::max_calls, 1, 10000>},
+    {"max_pulls", SetNumber<&AccessSettings::max_pulls, 1, 10000>},
+    {"pull_wait", SetPullWait},
     {"max_page", SetNumber<&AccessSettings::max_page, 1, 1000>},
     {"http_max_body", SetSize<&AccessSettings::http_max_body, kKiB, 64 * kMiB>},
     {"http_timeout", SetHttpTimeout},

@@ -81,6 +81,10 @@ struct Flow {
 std::string_view FlowStateName(FlowState state);
 absl::StatusOr<FlowState> ParseFlowState(std::string_view name);
 
+// True in the states in which a flow delivers nothing and its slot is read into the spool, where there is one: paused
+// and failed. A stopped flow has nobody.
+bool IsSpooled(FlowState state);
+
 // ---- flow file ----
 // JSON or YAML by content. INVALID_ARGUMENT names the key and the line where the parser gives one.
 absl::StatusOr<Flow> ParseFlow(std::string_view text);

@@ -184,8 +184,22 @@ absl::Status SetEnvFrom(const std::string& value, KubernetesSettings* settings) 
   return absl::OkStatus();
 }
 
+absl::Status SetVolumes(const std::string& value, KubernetesSettings* settings) {
+  settings->job_volumes.clear();
+  for (const std::string_view part : absl::StrSplit(std::string_view(value), ',')) {
+    const std::vector<std::string> words = absl::StrSplit(absl::StripAsciiWhitespace(part), ':');
+    const bool read_only = words.size() == 3 && words[2] == "ro";
+    // Its name is the volume's name in the pod, too, and names a label's length.
+    const bool valid = (words.size() == 2 || read_only) && IsDnsName(words[0], kMaxLabelValue, false) &&
+                       words[1].size() > 1 && words[1][0] == '/';
+    if (!valid) return Refuse(part, "CLAIM:/path and CLAIM:/path:ro, with commas between them");
+    settings->job_volumes.push_back({words[0], words[1], read_only});
+  }
+  return absl::OkStatus();
+}
+
 using S = KubernetesSettings;
-constexpr std::array<KubernetesSetting, 24> kTable{{
+constexpr std::array<KubernetesSetting, 25> kTable{{
     {"k8s_enabled", SetFlag<&S::enabled>},
     {"k8s_namespace", SetName<&S::name_space>},
     {"k8s_kubeconfig", SetText<&S::kubeconfig>},
@@ -210,6 +224,7 @@ constexpr std::array<KubernetesSetting, 24> kTable{{
     {"k8s_job_args", SetList<&S::job_args>},
     {"k8s_job_env", SetEnv},
     {"k8s_job_env_from", SetEnvFrom},
+    {"k8s_job_volumes", SetVolumes},
 }};
 
 }  // namespace

@@ -46,6 +46,14 @@ struct KubernetesSettings {
     friend bool operator==(const EnvSource&, const EnvSource&) = default;
   };
   std::vector<EnvSource> job_env_from;
+  struct Volume {
+    std::string claim;  // a PersistentVolumeClaim
+    std::string path;   // where it is mounted
+    bool read_only = false;
+
+    friend bool operator==(const Volume&, const Volume&) = default;
+  };
+  std::vector<Volume> job_volumes;
 };
 
 // One of them: its name in the file ("k8s_namespace"), and what a value does. The status says only what is wrong with

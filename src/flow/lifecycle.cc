@@ -136,4 +136,8 @@ absl::StatusOr<FlowState> NextState(FlowState current, FlowRequest request) {
   return absl::InternalError("unknown request");
 }
 
+bool IsSpooled(FlowState state) {
+  return state == FlowState::kPaused || state == FlowState::kFailed;
+}
+
 }  // namespace wallaby

@@ -101,16 +101,21 @@ TEST_F(SettingsTest, Access) {
   EXPECT_EQ(off->access.max_message, 16 << 20);
   EXPECT_EQ(off->access.max_calls, 256);
   EXPECT_EQ(off->access.max_page, 1000);
+  EXPECT_EQ(off->access.max_pulls, 64);
+  EXPECT_EQ(off->access.pull_wait, absl::Seconds(10));
   setenv("WALLABY_TOKENS", "admin ops 0123456789abcdef", 1);
   const auto on = LoadSettings(
       File("tls_cert_file: /c\ntls_key_file: /k\ntls_client_ca_file: /a\ntls_client_roles: 'ci=viewer, a=b=admin'\n"
-           "audit: all\nmax_message: 1MiB\nmax_calls: 3\nmax_page: 10\nhttp_max_body: 4KiB\nhttp_timeout: 2s\n"));
+           "audit: all\nmax_message: 1MiB\nmax_calls: 3\nmax_pulls: 2\npull_wait: 3s\nmax_page: 10\n"
+           "http_max_body: 4KiB\nhttp_timeout: 2s\n"));
   ASSERT_TRUE(on.ok()) << on.status();
   EXPECT_EQ(on->access.tls_cert_file + on->access.tls_key_file + on->access.tls_client_ca_file, "/c/k/a");
   EXPECT_EQ(on->access.tls_client_roles, (std::map<std::string, Role>{{"ci", Role::kViewer}, {"a=b", Role::kAdmin}}));
   EXPECT_EQ(on->access.tokens, "admin ops 0123456789abcdef");
   EXPECT_TRUE(on->access.audit_all);
   EXPECT_EQ(on->access.max_message + on->access.max_calls + on->access.max_page, (1 << 20) + 13);
+  EXPECT_EQ(on->access.max_pulls, 2);
+  EXPECT_EQ(on->access.pull_wait, absl::Seconds(3));
   EXPECT_EQ(on->access.http_max_body, 4096);
   EXPECT_EQ(on->access.http_timeout, absl::Seconds(2));
 }
@@ -158,6 +163,8 @@ TEST_F(SettingsTest, BadFiles) {
       {"max_message: 1\n", "64KiB to 256MiB"},
       {"max_calls: 0\n", "1 to 10000"},
       {"max_page: 1001\n", "1 to 1000"},
+      {"max_pulls: 0\n", "1 to 10000"},
+      {"pull_wait: 6m\n", "from 0 to 5m"},
       {"http_timeout: 0s\n", "1s to 5m"},
   };
   for (const auto& [text, says] : kBad) {

@@ -127,12 +127,8 @@ absl::Status CheckAckPolicy(const Flow& flow) {
         })));
   }
   if (flow.config.ack_policy != AckPolicy::kPrimary || flow.destinations.size() == 1) return absl::OkStatus();
-  if (primary.empty()) {
-    return Invalid("config.primary_destination: is missing; ack_policy primary needs it with several destinations");
-  }
-  return absl::UnimplementedError(
-      "config.ack_policy: primary with several destinations is not built yet: use ack_policy all, or a flow for each "
-      "destination on the same slot, with a spool");
+  if (!primary.empty()) return absl::OkStatus();
+  return Invalid("config.primary_destination: is missing; ack_policy primary needs it with several destinations");
 }
 
 }  // namespace

@@ -93,12 +93,6 @@ TEST(ValidateFlow, BadOnesAreRefusedByName) {
          f.config.ack_policy = AckPolicy::kPrimary;
        },
        "config.primary_destination: is missing"},
-      {[&](Flow& f) {
-         second(f);
-         f.config.ack_policy = AckPolicy::kPrimary;
-         f.config.primary_destination = "two";
-       },
-       "with a spool", kUnbuilt},
   };
   for (const Bad& bad : kBad) {
     Flow flow = Good();

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "cli/flags.h"
 #include "destination/null/null_destination.h"
+#include "destination/pgstream/pgstream_destination.h"
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
 #include "dispatch/dbos/dbos_dispatcher.h"
@@ -71,6 +72,7 @@ absl::StatusOr<Dispatch> MakeDbosDispatch(const Stores& stores, const Settings& 
   options.application = settings.dbos_app;
   options.queue = settings.dbos_queue;
   options.schedule = settings.dbos_schedule;
+  options.spools = !settings.spool_dir.empty();
   options.run.config_file = settings.config_file;
   options.run.max_retries = settings.dbos_max_retries;
   auto dispatcher = std::make_unique<DbosDispatcher>(stores.control.get(), stores.checkpoints(), options);
@@ -91,6 +93,7 @@ absl::StatusOr<Dispatch> MakeDispatch(const Stores& stores, const Settings& sett
   if (settings.kubernetes.enabled) {
     KubernetesDispatcherOptions options;
     options.settings = settings.kubernetes;
+    options.spools = !settings.spool_dir.empty();
     RETURN_IF_ERROR(CompleteJobEnvironment(settings, &options.settings));
     ASSIGN_OR_RETURN(std::unique_ptr<Dispatcher> dispatcher,
                      MakeKubernetesDispatcher(stores.control.get(), std::move(options)));
@@ -129,6 +132,7 @@ absl::Status Serve(const std::string& config_file) {
   // Schema changes are applied by this process; the other destinations are modules.
   RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
+  RegisterPgstreamDestination(settings.postgres_dsn);
   ASSIGN_OR_RETURN(const Dispatch dispatch, MakeDispatch(stores, settings));
   MetricRegistry::Process().GetGauge(kBuildInfo, {{"version", std::string(WallabyVersion())}}).Set(1);
   ASSIGN_OR_RETURN(

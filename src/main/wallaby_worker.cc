@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "cli/flags.h"
 #include "destination/null/null_destination.h"
+#include "destination/pgstream/pgstream_destination.h"
 #include "destination/postgres/postgres_destination.h"
 #include "destination/registry.h"
 #include "flow/settings.h"
@@ -126,6 +127,7 @@ int Main(int argc, char** argv) {
 
   RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);
+  RegisterPgstreamDestination(settings->postgres_dsn);
   Worker worker(stores->control.get(), stores->checkpoints(), Clock::Real(), settings->memory_limit, settings->ddl,
                 line.options);
   running = &worker;

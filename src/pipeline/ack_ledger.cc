@@ -59,6 +59,11 @@ bool AckLedger::settled() const {
   return SettledLocked();
 }
 
+bool AckLedger::settled(int destination) const {
+  std::lock_guard lock(mutex_);
+  return durable_[destination] >= handed_;
+}
+
 void AckLedger::AwaitAbove(Lsn known, absl::Duration timeout) const {
   std::unique_lock lock(mutex_);
   moved_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [&] { return closed_ || standing_.position > known; });

@@ -41,6 +41,7 @@ class AckLedger {
   std::vector<Lsn> durable() const;
   // Nothing handed on is still on its way.
   bool settled() const;
+  bool settled(int destination) const;
   // Waits until position() is above `known`, Close() was called, or `timeout` passed.
   void AwaitAbove(Lsn known, absl::Duration timeout) const;
   void Close();

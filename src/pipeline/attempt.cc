@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/deliberate_bug.h"
@@ -34,7 +35,12 @@ absl::Status StatusFromFindings(const std::vector<Finding>& findings) {
 
 }  // namespace
 
+bool IsFenced(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) && absl::StrContains(status.message(), "fenced");
+}
+
 absl::Status Attempt::Run() {
+  RETURN_IF_ERROR(PrepareLanes());
   RETURN_IF_ERROR(OpenDestinations());
   RETURN_IF_ERROR(OpenSource());
   RETURN_IF_ERROR(CheckTables());
@@ -44,9 +50,16 @@ absl::Status Attempt::Run() {
   if (group) return CatchUp(*group);
   if (c_.options->mode == WorkerMode::kBackfill) RETURN_IF_ERROR(MarkBackfill());
   RETURN_IF_ERROR(PrepareSnapshot());
+  const bool copies = !to_copy_.empty();
+  const bool backfill = c_.options->mode == WorkerMode::kBackfill;
+  if (fans_out() && !copies && !backfill) RETURN_IF_ERROR(LeaveSecondaries());
   RETURN_IF_ERROR(MakePipeline());
   RETURN_IF_ERROR(Snapshot());
-  if (c_.options->mode == WorkerMode::kBackfill) return absl::OkStatus();
+  if (backfill) return absl::OkStatus();
+  if (fans_out() && copies) {
+    c_.again = true;
+    return absl::OkStatus();
+  }
   return Stream();
 }
 
@@ -72,12 +85,14 @@ AttemptReport Attempt::report() const {
     report.settled = pipeline_->settled();
     report.last_commit_micros = pipeline_->last_commit_time_micros();
     report.loads = pipeline_->loads();
+    report.streaming = streaming_;
   }
   return report;
 }
 
 absl::Status Attempt::OpenDestinations() {
   for (const Endpoint& endpoint : c_.flow->destinations) {
+    if (!IsOpenedHere(endpoint)) continue;
     RETURN_IF_ERROR(OpenOne(endpoint, c_.flow->id));
     if (!c_.ddl.holds_tables() || open_.back().destination->capabilities().keeps_progress) continue;
     return absl::FailedPreconditionError(
@@ -93,6 +108,11 @@ absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& ident
   config.flow_id = identity;
   config.generation = c_.generation;
   config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
+  config.dead_letters = &dead_letters_;
+  config.left_out = [name = endpoint.name](const std::string& table, std::string_view why) {
+    CountDropped(name);
+    Log(LogLevel::kWarn, "change left out", {{"destination", name}, {"table", table}, {"reason", std::string(why)}});
+  };
   auto made = MakeDestination(endpoint.type, config);
   if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
   RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
@@ -110,6 +130,11 @@ absl::Status Attempt::OpenSource() {
   ASSIGN_OR_RETURN(checkpoint_, c_.checkpoints->Get());
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
   RETURN_IF_ERROR(LookAtSlot());
+  if (!c_.lane.empty()) {
+    captures_ = c_.captures;
+    ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id, c_.lane));
+    return ListTables(*session_);
+  }
   if (c_.source_options->validate_replication) {
     ASSIGN_OR_RETURN(const auto findings, session_->Check());
     RETURN_IF_ERROR(StatusFromFindings(findings));
@@ -125,6 +150,7 @@ absl::Status Attempt::OpenSource() {
   }
   // Before the slot is made, so that every change behind it is captured.
   RETURN_IF_ERROR(EnsureCapture());
+  c_.captures = captures_;
   ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
   RETURN_IF_ERROR(LoadHolds());
   RETURN_IF_ERROR(ListTables(*session_));
@@ -189,9 +215,9 @@ absl::Status Attempt::ListTablesAtSnapshot() {
 // A table that has been streamed is checked as the stream left it: the source may be ahead, by changes that will come.
 absl::Status Attempt::CheckTables() {
   for (const PublishedTable& table : tables_) {
-    const StoredShape* stored = StreamedShape(table.relation.oid);
-    const Relation relation = stored == nullptr ? table.relation : stored->shape.Visible();
     for (const OpenDestination& open : open_) {
+      const StoredShape* stored = StreamedShapeAt(open, table.relation.oid);
+      const Relation relation = stored == nullptr ? table.relation : stored->shape.Visible();
       const absl::Status status = open.destination->CheckTable(relation);
       if (!status.ok()) {
         return Annotate(status, absl::StrCat("table ", table.relation.QualifiedName(), " in destination ", open.name));
@@ -220,6 +246,9 @@ absl::Status Attempt::PrepareSlot() {
   if (!slot_.has_value() && checkpoint_.has_value() && !CopiesEveryTable()) {
     return NeedsBackfill(absl::StrCat("slot ", c_.source_options->slot, " is gone, and with it the changes since ",
                                       checkpoint_->lsn.ToString()));
+  }
+  if (!checkpoint_.has_value() && !c_.lane.empty()) {
+    return NeedsBackfill(absl::StrCat("destination ", c_.lane, " is new and lacks the rows that the others have"));
   }
   // Before the spool is joined: where there is none yet, the slot is still to be asked.
   if (checkpoint_.has_value()) RETURN_IF_ERROR(CheckHistory());
@@ -298,7 +327,7 @@ absl::Status Attempt::MarkNewTables() {
 // A table may get another name before its first copy, which nobody tells of without the event trigger. Later its rows
 // tell, and the destinations follow.
 absl::Status Attempt::FollowRenames() {
-  if (captures_) return absl::OkStatus();
+  if (captures_ || !c_.lane.empty()) return absl::OkStatus();
   for (const TableSync& sync : syncs_) {
     if (sync.state == TableSyncState::kDone || StreamedShape(sync.oid) != nullptr) continue;
     for (const PublishedTable& table : tables_) {
@@ -317,6 +346,7 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark) {
   NoteSource(&first);
   if (mark.known) first.metadata[kHistoryMarkKey] = mark.ToString();
   for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
+  if (fans_out()) first.metadata[kPrimaryKey] = c_.flow->config.primary_destination;
   RETURN_IF_ERROR(c_.checkpoints->Put(first));
   checkpoint_ = std::move(first);
   return absl::OkStatus();
@@ -332,9 +362,11 @@ void Attempt::TraceFound() const {
 
 Pipeline::Options Attempt::PipelineOptions() const {
   Pipeline::Options options;
-  options.memory_limit = c_.memory_limit;
+  options.memory_limit = memory_share();
+  if (!c_.lane.empty()) options.trace_flow = CursorId();
+  options.generation = c_.generation;
   options.reader.batch_changes = c_.source_options->batch_size;
-  options.reader.batch_bytes = std::max<int64_t>(c_.memory_limit / 32, 1 << 20);
+  options.reader.batch_bytes = std::max<int64_t>(memory_share() / 32, 1 << 20);
   options.reader.batch_timeout = c_.source_options->batch_timeout;
   options.reader.status_interval = c_.source_options->status_interval;
   return options;
@@ -373,6 +405,7 @@ bool Attempt::StreamsBinary() const {
 absl::Status Attempt::Stream() {
   if (pipeline_->stopping()) return absl::OkStatus();
   SetDetail("streaming");
+  streaming_ = true;
   StreamOptions options;
   options.start = c_.options->start_lsn.valid() ? c_.options->start_lsn : checkpoint_->lsn;
   // The spool has text: which types a table will have when its rows are read, nobody knows when they come.
@@ -407,7 +440,7 @@ absl::Status Attempt::Stream() {
 // What the spool does not have any more nobody will bring.
 absl::Status Attempt::AfterLoss(const absl::Status& status) {
   if (!absl::IsOutOfRange(status) || c_.spooler == nullptr) return status;
-  RETURN_IF_ERROR(ForgetSpoolCursor(*c_.options->spool, spool_name_, c_.flow->id));
+  RETURN_IF_ERROR(ForgetSpoolCursor(*c_.options->spool, spool_name_, CursorId()));
   return NeedsBackfill(std::string(status.message()));
 }
 
@@ -416,7 +449,8 @@ DdlWatch::Options Attempt::WatchOptions(std::function<bool(const Relation&)> car
           .publication = c_.source_options->publication,
           .message_prefix = c_.source_options->ddl_message_prefix,
           .carries = std::move(carries),
-          .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply)};
+          .holds = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply),
+          .lane = c_.lane};
 }
 
 absl::StatusOr<pgoutput::Assembler::Options> Attempt::AssemblerOptions() const {
@@ -468,6 +502,7 @@ HeldTransaction Attempt::Held(const DdlWatch& watch, Lsn commit) const {
     }
     std::map<std::string, std::vector<std::string>> statements;
     for (const OpenDestination& open : open_) statements[open.name] = open.destination->DdlStatements(found.change);
+    if (c_.lane.empty()) AddStatementsElsewhere(found.change, &statements);
     event.plan = PlanToJson(found.change, statements);
   }
   return held;

@@ -19,6 +19,7 @@
 #include "flow/flow.h"
 #include "pgoutput/assembler.h"
 #include "pipeline/ddl_watch.h"
+#include "pipeline/dead_letters.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot_resume.h"
 #include "pipeline/source.h"
@@ -28,6 +29,8 @@
 #include "store/control_store.h"
 
 namespace wallaby {
+
+class Lanes;
 
 enum class WorkerMode {
   kCdc,       // snapshot where one is due, then stream
@@ -60,6 +63,9 @@ struct HeldTransaction {
 // What one attempt needs and leaves. Pointers outlive the attempt.
 struct AttemptContext {
   const Flow* flow = nullptr;
+  // The destination whose lane it is (lane.h); "": the flow's own stream, to the primary or to every destination.
+  std::string lane;
+  Lanes* lanes = nullptr;  // set for the own stream of a flow that fans out
   Source* source = nullptr;
   const SourceOptions* source_options = nullptr;
   const WorkerOptions* options = nullptr;
@@ -72,12 +78,15 @@ struct AttemptContext {
   int64_t memory_limit = 256 << 20;
   EffectiveDdlPolicy ddl;
   bool force_text = false;  // set by an attempt that met a type which is only read as text
+  bool captures = false;    // DDL messages are in the stream: what an attempt of the flow found, for its lanes
   // Set by an attempt that met DDL which is not settled; the worker takes it. Everything before the transaction is
   // delivered then, or the attempt failed and `stop_before` makes the next one see to it.
   std::optional<HeldTransaction> held;
   Lsn stop_before;
-  // Set by an attempt that let a group of tables go; the next one begins at once.
+  // Set by an attempt that let a group of tables go, or has copied before lanes go on; the next one begins at once.
   bool again = false;
+  // Of a flow that fans out: every lane has come to the copy that is due. The next attempt takes it.
+  bool copy_now = false;
 };
 
 struct AttemptReport {
@@ -87,13 +96,18 @@ struct AttemptReport {
   bool settled = false;
   int64_t last_commit_micros = 0;
   std::vector<DestinationLoad> loads;
+  bool streaming = false;
 };
 
-// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, and what becomes of
-// tables that waited for a schema change while the flow went on, in attempt_catch_up.cc.
+// A worker of a newer generation has taken over.
+bool IsFenced(const absl::Status& status);
+
+// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, what becomes of
+// tables that waited for a schema change while the flow went on in attempt_catch_up.cc, and what of destinations that go
+// at their own pace in attempt_lanes.cc.
 class Attempt {
  public:
-  explicit Attempt(AttemptContext* context) : c_(*context) {}
+  explicit Attempt(AttemptContext* context) : c_(*context), dead_letters_(context->store, context->flow->id) {}
   // OK: stopped, drained or (backfill) done.
   absl::Status Run();
   // From any thread.
@@ -101,6 +115,8 @@ class Attempt {
   AttemptReport report() const;
   // It streams and passes by tables that wait for a schema change.
   bool passes_by_held_tables() const { return passes_by_held_tables_; }
+  // It streams and leaves a copy that is due until every lane has come to it.
+  bool copy_waits() const { return copy_waits_; }
 
  private:
   // In a checkpoint's metadata: the server and its timeline that the position is of, and what was read there. What was
@@ -111,6 +127,8 @@ class Attempt {
   static constexpr char kPublicationKey[] = "source.publication";
   // Likewise: the spool that has what the slot has no more.
   static constexpr char kSpoolKey[] = "spool";
+  // Of a flow that fans out: the destination that the checkpoint is of.
+  static constexpr char kPrimaryKey[] = "primary";
 
   absl::Status OpenDestinations();
   // `identity`: the name under which it keeps its progress.
@@ -122,6 +140,8 @@ class Attempt {
   bool Carries(const Relation& relation) const;
   // Null: nothing is stored for the table.
   const StoredShape* StreamedShape(uint32_t oid) const;
+  // As the destination's own stream has it.
+  const StoredShape* StreamedShapeAt(const OpenDestination& open, uint32_t oid) const;
   absl::Status CheckTables();
   absl::Status CheckTablesPresent();
   // The remedy, and an error that ends with it.
@@ -167,6 +187,28 @@ class Attempt {
   bool StreamsBinary() const;
   void SetDetail(std::string detail);
 
+  // ---- destinations that go at their own pace ----
+  // Sees to what an update of the flow means for them, and decides whether this attempt has all destinations open.
+  absl::Status PrepareLanes();
+  absl::Status ForgetRemovedDestinations();
+  absl::Status FollowPrimary();
+  // The acknowledgement rests on all destinations again.
+  absl::Status JoinLanes();
+  absl::Status KeepForLanes();
+  absl::Status LetGoOfLanes();
+  // The flow's own stream goes on with the primary alone.
+  absl::Status LeaveSecondaries();
+  absl::Status BeginLanes();
+  bool IsOpenedHere(const Endpoint& endpoint) const;
+  bool CopyIsDue() const;
+  bool fans_out() const { return c_.lanes != nullptr; }
+  int64_t memory_share() const;
+  // What the destinations that are not open here would run.
+  void AddStatementsElsewhere(const SchemaChange& change,
+                              std::map<std::string, std::vector<std::string>>* statements) const;
+  // Under which it has a cursor in the spool.
+  std::string CursorId() const;
+
   // ---- tables that wait for a schema change ----
   absl::Status LoadHolds();
   bool IsHeld(uint32_t oid) const;
@@ -178,6 +220,7 @@ class Attempt {
                          std::optional<HeldTransaction>* held);
 
   AttemptContext& c_;
+  StoredDeadLetters dead_letters_;  // before the destinations, which use it
   std::vector<std::unique_ptr<Destination>> destinations_;
   std::vector<OpenDestination> open_;
   std::unique_ptr<SourceSession> session_;
@@ -185,6 +228,9 @@ class Attempt {
   std::vector<TableSync> syncs_;
   std::vector<TableToCopy> to_copy_;
   std::vector<TableHold> holds_;
+  bool together_ = true;  // every destination is open, not the primary or the lane's alone
+  std::map<std::string, Checkpoint> lanes_;                     // by destination, as stored
+  std::map<std::string, std::vector<StoredShape>> lane_shapes_;  // of those that are open here
   std::vector<StoredShape> shapes_;               // as the stream has them
   std::map<uint32_t, TableShape> source_shapes_;  // of tables_, by oid, with rejected columns marked
   bool captures_ = false;                         // DDL messages are in the stream
@@ -201,6 +247,8 @@ class Attempt {
   std::string detail_ = "starting";
   bool stop_ = false;
   std::atomic<bool> passes_by_held_tables_{false};
+  std::atomic<bool> copy_waits_{false};
+  std::atomic<bool> streaming_{false};
 };
 
 }  // namespace wallaby

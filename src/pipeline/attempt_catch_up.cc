@@ -23,6 +23,7 @@ class NoCheckpoints final : public CheckpointStore {
  public:
   absl::StatusOr<std::optional<Checkpoint>> Get() override { return std::nullopt; }
   absl::Status Put(const Checkpoint& /*checkpoint*/) override { return absl::OkStatus(); }
+  absl::Status Reset(const Checkpoint& /*checkpoint*/) override { return absl::OkStatus(); }
 };
 
 std::string Names(const std::vector<TableHold>& holds) {

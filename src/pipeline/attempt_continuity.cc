@@ -96,10 +96,13 @@ absl::Status Attempt::JoinSpool() {
   // Of a slot that is gone.
   if (!slot_.has_value() && SpoolExists(spool, spool_name_)) RETURN_IF_ERROR(RemoveSpool(spool, spool_name_));
   ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool, spool_name_));
-  c_.shares_slot = cursors.size() > cursors.count(c_.flow->id);
+  c_.shares_slot = std::any_of(cursors.begin(), cursors.end(),
+                               [this](const auto& entry) { return FlowOfCursor(entry.first) != c_.flow->id; });
+  if (c_.lane.empty()) RETURN_IF_ERROR(KeepForLanes());
   Lsn at = checkpoint_.has_value() ? checkpoint_->lsn : Lsn{};
   if (KeepFrom().valid()) at = std::min(at, KeepFrom());
-  ASSIGN_OR_RETURN(cursor_, SpoolCursor::Register(spool, spool_name_, c_.flow->id, at));
+  ASSIGN_OR_RETURN(cursor_, SpoolCursor::Register(spool, spool_name_, CursorId(), at));
+  if (c_.lane.empty()) RETURN_IF_ERROR(LetGoOfLanes());
   if (c_.spooler != nullptr) c_.spooler->Poke();
   return absl::OkStatus();
 }
@@ -223,6 +226,9 @@ bool Attempt::LacksSnapshot(const OpenDestination& open) const {
 absl::Status Attempt::CheckTablesPresent() {
   // A schema change that was begun may have gone further at a destination than the shape that is stored.
   if (!CheckDdlSettled(*c_.store, c_.flow->id).ok()) return absl::OkStatus();
+  if (!c_.lane.empty() && !CheckLanePassedDdl(*c_.store, c_.flow->id, c_.lane, checkpoint_->lsn).ok()) {
+    return absl::OkStatus();
+  }
   const bool streams_shapes = c_.ddl.gate || (c_.ddl.auto_approve && c_.ddl.auto_apply);
   for (const PublishedTable& table : tables_) {
     const StoredShape* stored = StreamedShape(table.relation.oid);

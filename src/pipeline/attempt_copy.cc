@@ -15,6 +15,8 @@ namespace wallaby {
 // Picks the tables whose copy is due, and clears what earlier tries left of them and is not kept.
 absl::Status Attempt::PrepareSnapshot() {
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
+  copy_waits_ = !together_ && c_.lane.empty() && CopyIsDue();
+  if (!together_) return absl::OkStatus();
   for (const PublishedTable& table : tables_) {
     const auto sync = std::find_if(syncs_.begin(), syncs_.end(),
                                    [&](const TableSync& s) { return s.table == table.relation.QualifiedName(); });
@@ -68,19 +70,28 @@ absl::Status Attempt::CheckShapesAtSnapshot() {
 }
 
 absl::StatusOr<bool> Attempt::IsCopyable(const PublishedTable& table) {
-  const StoredShape* stored = StreamedShape(table.relation.oid);
-  if (stored == nullptr) return true;
-  SchemaChange change = CompareShapes(&stored->shape, &source_shapes_.at(table.relation.oid));
-  // What the stream would never show is no reason to wait.
-  const bool same = std::all_of(change.steps.begin(), change.steps.end(), [](const SchemaStep& step) {
-    return step.kind == SchemaStepKind::kNullability || step.kind == SchemaStepKind::kDefault;
-  });
-  if (same) return true;
+  std::vector<SchemaChange> changes;  // one for each destination
+  for (const OpenDestination& open : open_) {
+    const StoredShape* stored = StreamedShapeAt(open, table.relation.oid);
+    SchemaChange& change = changes.emplace_back();
+    if (stored == nullptr) continue;
+    change = CompareShapes(&stored->shape, &source_shapes_.at(table.relation.oid));
+    // What the stream would never show is no reason to wait.
+    const bool same = std::all_of(change.steps.begin(), change.steps.end(), [](const SchemaStep& step) {
+      return step.kind == SchemaStepKind::kNullability || step.kind == SchemaStepKind::kDefault;
+    });
+    if (same) change.steps.clear();
+  }
+  const bool all_same = std::all_of(changes.begin(), changes.end(),
+                                    [](const SchemaChange& change) { return change.steps.empty(); });
+  if (all_same) return true;
   if (captures_ && c_.options->mode != WorkerMode::kBackfill) return false;
   // The operator asked for the table as it is now, or nobody knows when the stream will tell of the change.
-  change.copy = true;
-  for (const OpenDestination& open : open_) {
-    RETURN_IF_ERROR(Annotate(open.destination->ApplyDdl(change), absl::StrCat("destination ", open.name)));
+  for (size_t i = 0; i < open_.size(); ++i) {
+    if (changes[i].steps.empty()) continue;
+    changes[i].copy = true;
+    RETURN_IF_ERROR(
+        Annotate(open_[i].destination->ApplyDdl(changes[i]), absl::StrCat("destination ", open_[i].name)));
   }
   return true;
 }
@@ -104,6 +115,7 @@ absl::Status Attempt::Snapshot() {
   // Everything is new at every destination: what was missing before the copy is missing no more.
   if (CopiesEveryTable()) {
     RETURN_IF_ERROR(StoreFirstCheckpoint(slot_.has_value() ? slot_->confirmed_flush : checkpoint_->lsn));
+    if (fans_out()) RETURN_IF_ERROR(BeginLanes());
   }
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
   return absl::OkStatus();
@@ -114,6 +126,9 @@ absl::Status Attempt::StoreCopiedShapes(Lsn snapshot) {
   for (const TableToCopy& copy : to_copy_) {
     const TableShape& shape = source_shapes_.at(copy.table.relation.oid);
     RETURN_IF_ERROR(c_.store->PutTableShape(c_.flow->id, {shape, Lsn{snapshot.value - 1}}));
+    for (const auto& [lane, at] : lanes_) {
+      RETURN_IF_ERROR(c_.store->PutTableShape(c_.flow->id, {shape, Lsn{snapshot.value - 1}}, lane));
+    }
   }
   ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
   return absl::OkStatus();

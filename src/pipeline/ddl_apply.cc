@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "destination/destination.h"
 #include "flow/destination_config.h"
+#include "flow/fan_out.h"
 #include "pipeline/instruments.h"
 #include "pipeline/table_holds.h"
 #include "telemetry/log.h"
@@ -75,10 +76,9 @@ absl::Status CheckEarlierOnes(ControlStore& store, const DdlEvent& event) {
 }
 
 // The event's change. Columns that an earlier event of the table added and that were rejected since take no part in it.
-absl::StatusOr<SchemaChange> ChangeOf(ControlStore& store, const DdlEvent& event) {
+absl::StatusOr<SchemaChange> ChangeOf(const std::vector<StoredShape>& shapes, const DdlEvent& event) {
   ASSIGN_OR_RETURN(SchemaChange change, ChangeFromPlan(event.plan));
   if (!change.before || !change.after) return change;
-  ASSIGN_OR_RETURN(const std::vector<StoredShape> shapes, store.TableShapes(event.flow_id));
   const auto stored = std::find_if(shapes.begin(), shapes.end(), [&](const StoredShape& one) {
     return one.shape.relation.oid == change.before->relation.oid;
   });
@@ -94,6 +94,22 @@ absl::StatusOr<SchemaChange> ChangeOf(ControlStore& store, const DdlEvent& event
   }
   if (some) change.steps = CompareShapes(&*change.before, &*change.after).steps;
   return change;
+}
+
+absl::StatusOr<SchemaChange> ChangeOf(ControlStore& store, const DdlEvent& event) {
+  ASSIGN_OR_RETURN(const std::vector<StoredShape> shapes, store.TableShapes(event.flow_id));
+  return ChangeOf(shapes, event);
+}
+
+void HideAddedColumns(SchemaChange* change) {
+  for (const SchemaStep& step : change->steps) {
+    change->after->details[change->after->FindName(step.column)].hidden = true;
+  }
+}
+
+bool HasReceipt(const DdlEvent& event, const std::string& destination) {
+  return std::any_of(event.receipts.begin(), event.receipts.end(),
+                     [&](const DdlReceipt& receipt) { return receipt.destination == destination; });
 }
 
 ControlStore::DdlSettlement Settlement(const SchemaChange& change) {
@@ -128,9 +144,7 @@ absl::Status ApplyEverywhere(ControlStore& store, const Flow& flow, const DdlEve
   ASSIGN_OR_RETURN(const bool tables_only, HoldsTablesOnly(store, event));
   const std::string identity = tables_only ? GroupIdentity(flow.id, event.lsn) : flow.id;
   for (const Endpoint& endpoint : flow.destinations) {
-    const bool done = std::any_of(event.receipts.begin(), event.receipts.end(),
-                                  [&](const DdlReceipt& receipt) { return receipt.destination == endpoint.name; });
-    if (done) continue;
+    if (HasReceipt(event, endpoint.name) || IsSecondary(flow, endpoint.name)) continue;
     const absl::Status applied = ApplyAt(flow, identity, endpoint, change, options);
     if (!applied.ok()) return Annotate(applied, absl::StrCat("destination ", endpoint.name));
     RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlReceipt));
@@ -189,7 +203,62 @@ absl::StatusOr<DdlEvent> MarkDdlEventApplied(ControlStore& store, int64_t id) {
   ASSIGN_OR_RETURN(const DdlEvent event, store.GetDdl(id));
   RETURN_IF_ERROR(CheckEarlierOnes(store, event));
   ASSIGN_OR_RETURN(const SchemaChange change, ChangeOf(store, event));
+  ASSIGN_OR_RETURN(const StoredFlow stored, store.GetFlow(event.flow_id));
+  // By hand everywhere: those that get there later have nothing to run.
+  for (const Endpoint& endpoint : stored.flow.destinations) {
+    if (IsSecondary(stored.flow, endpoint.name)) RETURN_IF_ERROR(store.PutDdlReceipt(id, endpoint.name));
+  }
   return store.SettleDdl(id, {DdlStatus::kApproved, DdlStatus::kFailed}, Settlement(change));
+}
+
+absl::StatusOr<bool> SettleDdlAtLane(ControlStore& store, const Flow& flow, const Endpoint& endpoint, Lsn commit,
+                                     const std::vector<DdlEvent>& found, const DdlApplyOptions& options) {
+  ASSIGN_OR_RETURN(std::vector<DdlEvent> events, store.ListDdl(flow.id, {}));
+  std::erase_if(events, [commit](const DdlEvent& event) { return event.lsn != commit; });
+  std::sort(events.begin(), events.end(),
+            [](const DdlEvent& a, const DdlEvent& b) { return a.ordinal < b.ordinal; });
+  const bool recorded = std::all_of(found.begin(), found.end(), [&events](const DdlEvent& one) {
+    return std::any_of(events.begin(), events.end(),
+                       [&one](const DdlEvent& event) { return event.ordinal == one.ordinal; });
+  });
+  if (!recorded || !std::all_of(events.begin(), events.end(), IsSettled)) return false;
+  ASSIGN_OR_RETURN(std::vector<StoredShape> shapes, store.TableShapes(flow.id, endpoint.name));
+  std::vector<ControlStore::LaneDdl> done;
+  for (const DdlEvent& event : events) {
+    ASSIGN_OR_RETURN(SchemaChange change, ChangeOf(shapes, event));
+    if (event.status == DdlStatus::kRejected) {
+      HideAddedColumns(&change);
+    } else if (!HasReceipt(event, endpoint.name)) {
+      RETURN_IF_ERROR(Annotate(ApplyAt(flow, flow.id, endpoint, change, options),
+                               absl::StrCat(Describe(event), " at destination ", endpoint.name)));
+      CountDdlApplied(flow.id, endpoint.type);
+      Log(LogLevel::kInfo, "DDL applied",
+          {{"flow_id", flow.id}, {"destination", endpoint.name}, {"event", absl::StrCat(event.id)}});
+    }
+    const ControlStore::DdlSettlement end = Settlement(change);
+    done.push_back({.event_id = event.id, .lsn = event.lsn, .shape = end.shape, .dropped = end.dropped});
+    if (!end.shape) continue;
+    // As the next event of the transaction finds it.
+    std::erase_if(shapes, [&end](const StoredShape& stored) {
+      return stored.shape.relation.oid == end.shape->relation.oid;
+    });
+    shapes.push_back({*end.shape, event.lsn});
+  }
+  RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlReceipt));
+  RETURN_IF_ERROR(store.SettleLaneDdl(flow.id, endpoint.name, done));
+  return true;
+}
+
+absl::Status CheckLanePassedDdl(ControlStore& store, const std::string& flow_id, const std::string& destination,
+                                Lsn position) {
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent> events, store.ListDdl(flow_id, {}));
+  for (const DdlEvent& event : events) {
+    if (!IsSettled(event) || event.lsn < position) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("destination ", destination, " is at ", position.ToString(), " and has not come to ",
+                     Describe(event), " at ", event.lsn.ToString(), " yet"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<DdlEvent> RejectDdlEvent(ControlStore& store, int64_t id) {
@@ -197,9 +266,7 @@ absl::StatusOr<DdlEvent> RejectDdlEvent(ControlStore& store, int64_t id) {
   if (!OnlyAddsColumns(event)) return store.MoveDdl(id, {DdlStatus::kPending}, DdlStatus::kRejected, "");
   RETURN_IF_ERROR(CheckEarlierOnes(store, event));
   ASSIGN_OR_RETURN(SchemaChange change, ChangeOf(store, event));
-  for (const SchemaStep& step : change.steps) {
-    change.after->details[change.after->FindName(step.column)].hidden = true;
-  }
+  HideAddedColumns(&change);
   return store.SettleDdl(id, {DdlStatus::kPending}, {.status = DdlStatus::kRejected, .shape = std::move(change.after)});
 }
 

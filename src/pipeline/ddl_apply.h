@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/lsn.h"
 #include "flow/ddl_event.h"
 #include "flow/flow.h"
 #include "store/control_store.h"
@@ -19,7 +21,8 @@ struct DdlApplyOptions {
   int64_t memory_limit = 64 << 20;
 };
 
-// Runs the event's plan at every destination that has no receipt for it yet, and settles it as applied. From approved,
+// Runs the event's plan at every destination that has no receipt for it yet, and settles it as applied. Destinations
+// that go at their own pace follow when they get there (SettleDdlAtLane). From approved,
 // failed or applying (a crash half-way is finished, not repeated). FAILED_PRECONDITION when the event is not approved
 // or an earlier one of the flow is not settled; any error of a destination makes the event failed, with that error.
 absl::StatusOr<DdlEvent> ApplyDdlEvent(ControlStore& store, const Flow& flow, int64_t id,
@@ -36,6 +39,15 @@ absl::StatusOr<DdlEvent> MarkDdlEventApplied(ControlStore& store, int64_t id);
 // holds the flow until it is approved after all.
 absl::StatusOr<DdlEvent> RejectDdlEvent(ControlStore& store, int64_t id);
 absl::StatusOr<DdlEvent> ApproveDdlEvent(ControlStore& store, int64_t id);
+
+// What becomes of the settled events of the transaction at `commit` at a destination that goes at its own pace, once its
+// lane has delivered everything before them: the destination follows what was applied, unless it has a receipt, and the
+// lane's shapes are those behind the events. False: one of `found`, or another event there, is not settled yet.
+absl::StatusOr<bool> SettleDdlAtLane(ControlStore& store, const Flow& flow, const Endpoint& endpoint, Lsn commit,
+                                     const std::vector<DdlEvent>& found, const DdlApplyOptions& options);
+// OK when a lane that is at `position` has passed every event of the flow that is settled.
+absl::Status CheckLanePassedDdl(ControlStore& store, const std::string& flow_id, const std::string& destination,
+                                Lsn position);
 
 // Whether the event does nothing but add columns.
 bool OnlyAddsColumns(const DdlEvent& event);

@@ -104,6 +104,7 @@ DdlWatch::DdlWatch(ControlStore* store, SourceSession* source, std::vector<Store
     : store_(store), source_(source), options_(std::move(options)) {
   for (StoredShape& stored : shapes) {
     const uint32_t oid = stored.shape.relation.oid;
+    stored_[oid] = stored.lsn;
     shapes_[oid] = std::move(stored);
   }
 }
@@ -143,7 +144,8 @@ absl::StatusOr<const std::vector<DdlEvent>*> DdlWatch::EventsHere() {
 
 absl::Status DdlWatch::Adopt(const TableShape& shape, Lsn lsn) {
   StoredShape stored{shape, lsn};
-  RETURN_IF_ERROR(store_->PutTableShape(options_.flow_id, stored));
+  RETURN_IF_ERROR(store_->PutTableShape(options_.flow_id, stored, options_.lane));
+  stored_[shape.relation.oid] = lsn;
   shapes_[shape.relation.oid] = std::move(stored);
   return absl::OkStatus();
 }
@@ -155,12 +157,19 @@ void DdlWatch::Follow(const TableShape& shape, Lsn lsn) {
 
 // ---- events ----
 
+bool DdlWatch::HasFollowed(const SchemaChange& change) const {
+  if (options_.lane.empty()) return true;
+  if (!change.after) return !stored_.contains(change.before->relation.oid);
+  const auto stored = stored_.find(change.after->relation.oid);
+  return stored != stored_.end() && stored->second >= commit_;
+}
+
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::Judge(int32_t ordinal, std::string ddl, SchemaChange change,
                                                                HasRows has_rows) {
   ASSIGN_OR_RETURN(const std::vector<DdlEvent>* events, EventsHere());
   const auto recorded = std::find_if(events->begin(), events->end(),
                                      [ordinal](const DdlEvent& event) { return event.ordinal == ordinal; });
-  if (recorded != events->end() && IsSettled(*recorded)) return Verdict::kCarry;
+  if (recorded != events->end() && IsSettled(*recorded) && HasFollowed(change)) return Verdict::kCarry;
   if (HasBug(DeliberateBug::kGateAfterDelivery)) return Verdict::kCarry;
   const uint32_t oid = change.after ? change.after->relation.oid : change.before->relation.oid;
   if (change.before && has_rows(oid)) change.copy |= NeedsCopyAfterRows(change);

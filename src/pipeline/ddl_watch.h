@@ -32,6 +32,9 @@ class DdlWatch final : public pgoutput::SchemaWatch {
     std::function<bool(const Relation&)> carries = [](const Relation&) { return true; };
     // False: shapes are followed, and no transaction is held for them.
     bool holds = true;
+    // The destination whose lane reads; "": the flow's own stream. In a lane an event also holds, though it is settled,
+    // until the lane's destination has followed (SettleDdlAtLane in ddl_apply.h).
+    std::string lane;
   };
   // An event that is not settled, without its plan's statements.
   struct Found {
@@ -58,6 +61,8 @@ class DdlWatch final : public pgoutput::SchemaWatch {
   const StoredShape* KnownByName(const std::string& qualified_name) const;
   absl::StatusOr<const std::vector<DdlEvent>*> EventsHere();
   absl::StatusOr<Verdict> Judge(int32_t ordinal, std::string ddl, SchemaChange change, HasRows has_rows);
+  // In a lane: that its destination has followed the settled event; it is told by the shape that is stored then.
+  bool HasFollowed(const SchemaChange& change) const;
   // Takes the shape as it is, without an event: of a table that nobody knew.
   absl::Status Adopt(const TableShape& shape, Lsn lsn);
   // The same for a table that is known. Not stored: rows in the shape before may not be durable yet, and after a crash
@@ -74,6 +79,7 @@ class DdlWatch final : public pgoutput::SchemaWatch {
   SourceSession* const source_;
   const Options options_;
   std::map<uint32_t, StoredShape> shapes_;
+  std::map<uint32_t, Lsn> stored_;  // what is stored for the tables, by oid
 
   // Of the open transaction.
   Lsn commit_;

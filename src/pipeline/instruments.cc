@@ -30,6 +30,14 @@ Counter& DdlApplied(const std::string& flow_id, const std::string& type) {
   return Registry().GetCounter(kDdlApplied, {{"type", type}, {"flow_id", flow_id}});
 }
 
+Counter& DeadLetters(const std::string& destination) {
+  return Registry().GetCounter(kDeadLetters, {{"destination", destination}});
+}
+
+Counter& Dropped(const std::string& destination) {
+  return Registry().GetCounter(kDestinationDropped, {{"destination", destination}});
+}
+
 // A batch on its way; what is shared is the batch inside.
 struct TrackedBatch {
   std::unique_ptr<ChangeBatch> batch;
@@ -57,7 +65,9 @@ void PrepareInstruments(const Flow& flow, const std::string& checkpoint_backend)
   ReaderInstruments();
   for (const Endpoint& endpoint : flow.destinations) {
     WriterInstruments{endpoint.name};
+    Dropped(endpoint.name);
     DdlApplied(flow.id, endpoint.type);
+    if (endpoint.type == "http" || endpoint.type == "grpc") DeadLetters(endpoint.name);
   }
   for (const absl::StatusCode code : kErrorCodes) Registry().GetCounter(kErrors, {{"error_type", ErrorType(code)}});
   Registry().GetCounter(kErrors, {{"error_type", "other"}});
@@ -88,8 +98,16 @@ WriterInstruments::WriterInstruments(const std::string& destination)
       write_latency(Registry().GetHistogram(kDestinationWriteLatency, {{"destination", destination}})),
       commit_latency(Registry().GetHistogram(kDestinationCommitLatency, {{"destination", destination}})) {}
 
+void CountDropped(const std::string& destination) {
+  Dropped(destination).Add();
+}
+
 void CountError(const absl::Status& error) {
   Registry().GetCounter(kErrors, {{"error_type", ErrorType(error.code())}}).Add();
+}
+
+void CountDeadLetter(const std::string& destination) {
+  DeadLetters(destination).Add();
 }
 
 void CountDdlApplied(const std::string& flow_id, const std::string& destination_type) {

@@ -43,8 +43,12 @@ struct WriterInstruments {
   Histogram& commit_latency;
 };
 
+// A destination has left out a change.
+void CountDropped(const std::string& destination);
 // An attempt ended by this error.
 void CountError(const absl::Status& error);
+// A request of this destination became a dead letter.
+void CountDeadLetter(const std::string& destination);
 // A destination of this type ("duckdb") has followed a schema change. Also in the control plane, which names the flow.
 void CountDdlApplied(const std::string& flow_id, const std::string& destination_type);
 
@@ -55,6 +59,7 @@ class MeasuredCheckpointStore final : public CheckpointStore {
   MeasuredCheckpointStore(std::unique_ptr<CheckpointStore> store, Clock* clock, const std::string& backend);
   absl::StatusOr<std::optional<Checkpoint>> Get() override;
   absl::Status Put(const Checkpoint& checkpoint) override;
+  absl::Status Reset(const Checkpoint& checkpoint) override { return store_->Reset(checkpoint); }
 
  private:
   const std::unique_ptr<CheckpointStore> store_;

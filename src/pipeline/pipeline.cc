@@ -47,9 +47,15 @@ Pipeline::Pipeline(std::vector<OpenDestination> destinations, CheckpointStore* c
     lanes_.push_back(std::move(lane));
   }
   for (auto& lane : lanes_) {
-    lane->thread = std::thread([this, writer = lane->writer.get()] { Fail(writer->Run()); });
+    lane->thread = std::thread([this, writer = lane->writer.get()] {
+      const TraceFlowScope traced = Traced();
+      Fail(writer->Run());
+    });
   }
-  checkpoint_thread_ = std::thread([this] { Fail(checkpointer_.Run(stop_checkpoints_)); });
+  checkpoint_thread_ = std::thread([this] {
+    const TraceFlowScope traced = Traced();
+    Fail(checkpointer_.Run(stop_checkpoints_));
+  });
 }
 
 Pipeline::~Pipeline() {
@@ -171,7 +177,14 @@ int64_t Pipeline::changes_delivered() const {
 
 std::vector<DestinationLoad> Pipeline::loads() const {
   std::vector<DestinationLoad> loads;
-  for (const auto& lane : lanes_) loads.push_back(lane->writer->load());
+  const std::vector<Lsn> durable = ledger_.durable();
+  const Lsn everywhere = ledger_.position();
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    DestinationLoad& load = loads.emplace_back(lanes_[i]->writer->load());
+    // What is acknowledged is durable everywhere, also where nothing was handed on.
+    load.position = std::max(durable[i], everywhere);
+    load.settled = ledger_.settled(static_cast<int>(i));
+  }
   return loads;
 }
 

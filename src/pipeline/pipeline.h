@@ -24,6 +24,7 @@
 #include "pipeline/instruments.h"
 #include "pipeline/reader.h"
 #include "pipeline/writer.h"
+#include "telemetry/trace_events.h"
 
 namespace wallaby {
 
@@ -39,6 +40,9 @@ class Pipeline {
     int64_t memory_limit = 256 << 20;
     ReaderOptions reader;
     Checkpoint start;  // stored already
+    // Whose events in the runtime trace its threads' are, where not the process's flow (telemetry/trace_events.h).
+    std::string trace_flow;
+    int64_t generation = 0;
   };
 
   // Starts the writers. All pointers must outlive the object.
@@ -92,6 +96,7 @@ class Pipeline {
   // Closes the queues and joins the writers, then stores the last checkpoint: at `read_through`, if all is settled.
   absl::Status Finish(Lsn read_through, const HistoryMark& mark);
   void JoinAll(bool discard);
+  TraceFlowScope Traced() const { return {options_.trace_flow, options_.generation}; }
 
   Clock* const clock_;
   const Options options_;

@@ -111,6 +111,7 @@ class MemoryCheckpoints : public CheckpointStore {
     last = checkpoint;
     return absl::OkStatus();
   }
+  absl::Status Reset(const Checkpoint& checkpoint) override { return Put(checkpoint); }
   std::mutex mutex;
   Checkpoint last;
 };

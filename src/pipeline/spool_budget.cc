@@ -16,6 +16,13 @@ namespace {
 // A flow that delivers makes room with each checkpoint.
 constexpr absl::Duration kPatience = absl::Seconds(10);
 
+// Who holds, for people.
+std::string NameOf(const std::string& cursor_id) {
+  const std::string destination = DestinationOfCursor(cursor_id);
+  const std::string flow = absl::StrCat("flow ", FlowOfCursor(cursor_id));
+  return destination.empty() ? flow : absl::StrCat("destination ", destination, " of ", flow);
+}
+
 }  // namespace
 
 absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer, absl::Duration now) {
@@ -34,7 +41,7 @@ absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer, absl::Duration n
     }
     if (!full_since_) full_since_ = now;
     const Holder& full = over != holders.end() ? *over : holders.front();
-    why_full_ = absl::StrCat("flow ", full.flow_id, " holds ", SizeText(full.bytes), " of the spool, and ",
+    why_full_ = absl::StrCat(NameOf(full.id), " holds ", SizeText(full.bytes), " of the spool, and ",
                              over != holders.end() ? absl::StrCat("its spool_limit is ", SizeText(full.limit))
                                                    : absl::StrCat("all spools together may have ",
                                                                   SizeText(options_.limit), " (WALLABY_SPOOL_LIMIT)"));
@@ -48,41 +55,61 @@ absl::StatusOr<bool> SpoolBudget::MakeRoom(SpoolWriter& writer, absl::Duration n
 absl::StatusOr<std::vector<SpoolBudget::Holder>> SpoolBudget::Holders() const {
   ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(options_, name_));
   std::vector<Holder> holders;
-  for (const auto& [flow_id, cursor] : cursors) {
-    const auto flow = store_->GetFlow(flow_id);
-    if (absl::IsNotFound(flow.status())) {
-      RETURN_IF_ERROR(ForgetSpoolCursor(options_, name_, flow_id));
+  for (const auto& [id, cursor] : cursors) {
+    ASSIGN_OR_RETURN(std::optional<Holder> holder, HolderOf(id));
+    if (!holder) {
+      RETURN_IF_ERROR(ForgetSpoolCursor(options_, name_, id));
       continue;
     }
-    RETURN_IF_ERROR(flow.status());
-    Holder holder{.flow_id = flow_id, .cursor = cursor, .policy = policy_};
-    // A definition that cannot be read any more holds what it holds.
-    const auto source = ParseSourceOptions(flow->flow.source.name, flow->flow.source.options);
-    if (source.ok()) {
-      holder.limit = source->spool_limit;
-      holder.policy = source->spool_policy.value_or(policy_);
-    }
-    ASSIGN_OR_RETURN(holder.bytes, SpoolBytesBehind(options_, name_, cursor));
-    holders.push_back(std::move(holder));
+    holder->cursor = cursor;
+    ASSIGN_OR_RETURN(holder->bytes, SpoolBytesBehind(options_, name_, cursor));
+    holders.push_back(*std::move(holder));
   }
   std::sort(holders.begin(), holders.end(), [](const Holder& a, const Holder& b) { return a.cursor < b.cursor; });
   return holders;
 }
 
+absl::StatusOr<std::optional<SpoolBudget::Holder>> SpoolBudget::HolderOf(const std::string& cursor_id) const {
+  const auto flow = store_->GetFlow(FlowOfCursor(cursor_id));
+  if (absl::IsNotFound(flow.status())) return std::nullopt;
+  RETURN_IF_ERROR(flow.status());
+  // One that was taken out of its flow holds nothing.
+  const std::string destination = DestinationOfCursor(cursor_id);
+  const auto& all = flow->flow.destinations;
+  if (!destination.empty() && std::none_of(all.begin(), all.end(), [&destination](const Endpoint& endpoint) {
+        return endpoint.name == destination;
+      })) {
+    return std::nullopt;
+  }
+  Holder holder{.id = cursor_id, .policy = policy_};
+  // A definition that cannot be read any more holds what it holds.
+  const auto source = ParseSourceOptions(flow->flow.source.name, flow->flow.source.options);
+  if (source.ok()) {
+    holder.limit = source->spool_limit;
+    holder.policy = source->spool_policy.value_or(policy_);
+  }
+  return holder;
+}
+
 // First the state, so that a crash in between leaves a flow that fails once more.
 absl::Status SpoolBudget::GiveUp(const Holder& holder, const std::string& why) {
+  const std::string flow_id = FlowOfCursor(holder.id);
   const std::string reason =
       absl::StrCat("the spool is full: ", why,
-                   "; as spool_policy is fail, what this flow had not delivered was dropped. To copy "
+                   "; as spool_policy is fail, what was not delivered there was dropped. To copy "
                    "every table again and go on from there, run: wallaby-worker -flow-id ",
-                   holder.flow_id, " -mode backfill");
-  Log(LogLevel::kError, "flow failed", {{"flow", holder.flow_id}, {"reason", reason}});
-  const absl::Status failed =
-      store_->Transition(holder.flow_id, {FlowState::kRunning, FlowState::kPaused}, FlowState::kFailed, reason);
+                   flow_id, " -mode backfill");
+  // A destination's own stream finds what it was to read gone, and fails by itself.
+  const bool alone = !DestinationOfCursor(holder.id).empty();
+  Log(LogLevel::kError, alone ? "destination given up" : "flow failed",
+      {{"flow", flow_id}, {"destination", DestinationOfCursor(holder.id)}, {"reason", reason}});
   // One that is stopped or failed keeps its state, and is told by its error.
+  const absl::Status failed =
+      alone ? absl::OkStatus()
+            : store_->Transition(flow_id, {FlowState::kRunning, FlowState::kPaused}, FlowState::kFailed, reason);
   if (!failed.ok() && !absl::IsFailedPrecondition(failed)) return failed;
-  RETURN_IF_ERROR(store_->SetLastError(holder.flow_id, reason));
-  return ForgetSpoolCursor(options_, name_, holder.flow_id);
+  RETURN_IF_ERROR(store_->SetLastError(flow_id, reason));
+  return ForgetSpoolCursor(options_, name_, holder.id);
 }
 
 }  // namespace wallaby

@@ -3,7 +3,8 @@
 // A flow holds what lies between its cursor and the spool's end. It may hold as much as its option spool_limit says,
 // and all spools together may hold WALLABY_SPOOL_LIMIT. Where one of the two is used up, the policy of the flow that
 // holds most decides: `hold` stops the reading of the slot, and the source keeps its WAL; `fail` waits a while for the
-// flow to make room, and then fails it. Its tables must be copied again, and all others go on.
+// flow to make room, and then fails it. Its tables must be copied again, and all others go on. The same holds for each
+// destination that goes at its own pace: it alone is given up then, and its flow goes on.
 #ifndef WALLABY_PIPELINE_SPOOL_BUDGET_H_
 #define WALLABY_PIPELINE_SPOOL_BUDGET_H_
 
@@ -38,7 +39,7 @@ class SpoolBudget {
 
  private:
   struct Holder {
-    std::string flow_id;
+    std::string id;  // of the cursor
     Lsn cursor;
     int64_t bytes = 0;  // between the cursor and the end
     int64_t limit = 0;  // its own; 0: none
@@ -47,6 +48,8 @@ class SpoolBudget {
 
   // The one that holds most comes first.
   absl::StatusOr<std::vector<Holder>> Holders() const;
+  // Nothing when there is no such flow, or no such destination that goes at its own pace.
+  absl::StatusOr<std::optional<Holder>> HolderOf(const std::string& cursor_id) const;
   absl::Status GiveUp(const Holder& holder, const std::string& why);
 
   ControlStore* const store_;

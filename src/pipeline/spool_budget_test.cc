@@ -125,6 +125,27 @@ TEST_F(SpoolBudgetTest, AFlowsOwnLimitAndPolicyCount) {
   EXPECT_EQ(State("large"), FlowState::kRunning);
 }
 
+TEST_F(SpoolBudgetTest, ADestinationAtItsOwnPaceHoldsAndIsGivenUpAlone) {
+  const auto writer = Writer();
+  AddFlow("a", 20008, {{"spool_limit", "128KiB"}});
+  const std::string lane = LaneCursorId("a", "lake");
+  Value(SpoolCursor::Register(options_, name_, lane, Lsn{100}));
+  Value(SpoolCursor::Register(options_, name_, LaneCursorId("a", "taken_out"), Lsn{50}));
+  Fill(*writer, 1, 20);
+  EXPECT_FALSE(MakeRoom(*writer));
+  EXPECT_TRUE(absl::StartsWith(why_, "destination lake of flow a holds ")) << why_;
+  EXPECT_EQ(writer->begin(), Lsn{100});
+  policy_ = SpoolPolicy::kFail;
+  EXPECT_TRUE(MakeRoom(*writer));
+  EXPECT_EQ(State("a"), FlowState::kRunning);
+  EXPECT_TRUE(absl::StrContains(store_->GetFlow("a")->last_error, "wallaby-worker -flow-id a -mode backfill"));
+  EXPECT_EQ(SpoolCursors(options_, name_)->size(), 1u);
+  // A flow that goes, goes with those of its destinations.
+  Value(SpoolCursor::Register(options_, name_, lane, Lsn{100}));
+  ASSERT_TRUE(ForgetFlowInSpools(options_.root, "a").ok());
+  EXPECT_TRUE(SpoolCursors(options_, name_)->empty());
+}
+
 TEST_F(SpoolBudgetTest, TheMeterTellsWhenItWillBeFull) {
   options_.limit = 10 << 20;
   const auto writer = Writer();

@@ -246,7 +246,9 @@ absl::Status Spooler::OtherHistory(std::string_view what) const {
   std::string remedy;
   const auto cursors = SpoolCursors(spool_, *name);
   if (cursors.ok()) {
-    for (const auto& [flow_id, lsn] : *cursors) {
+    for (const auto& [id, lsn] : *cursors) {
+      const std::string flow_id = FlowOfCursor(id);
+      if (id != flow_id) continue;
       if (remedy.empty()) remedy = absl::StrCat("wallaby-admin slot drop -flow-id ", flow_id);
       absl::StrAppend(&remedy, "; wallaby-worker -flow-id ", flow_id, " -mode backfill");
     }

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/backoff.h"
@@ -14,6 +13,7 @@
 #include "base/failpoint.h"
 #include "base/process_name.h"
 #include "base/status.h"
+#include "flow/fan_out.h"
 #include "flow/secret_reference.h"
 #include "pipeline/ddl_apply.h"
 #include "pipeline/instruments.h"
@@ -28,10 +28,6 @@ constexpr int kMaxTries = 10;
 
 std::string Holder() {
   return absl::StrFormat("%s:%08x", ProcessName(getpid()), std::random_device{}());
-}
-
-bool IsFenced(const absl::Status& status) {
-  return absl::IsFailedPrecondition(status) && absl::StrContains(status.message(), "fenced");
 }
 
 }  // namespace
@@ -79,7 +75,9 @@ absl::Status Worker::Run() {
   fenced_ = store_->FencedBy(fence);
   const bool fenced = checkpoints_ == store_ && !HasBug(DeliberateBug::kIgnoreGeneration);
   checkpoint_store_ = std::make_unique<MeasuredCheckpointStore>(
-      std::make_unique<FlowCheckpointStore>(checkpoints_, options_.flow_id, fenced ? lease_.generation : 0), clock_,
+      std::make_unique<FlowCheckpointStore>(checkpoints_ == store_ ? fenced_.get() : checkpoints_, options_.flow_id,
+                                            fenced ? lease_.generation : 0),
+      clock_,
       options_.checkpoint_backend);
   context_.flow = &stored_.flow;
   context_.source = source_.get();
@@ -95,11 +93,14 @@ absl::Status Worker::Run() {
   // Behind the lease, so that a secret that is not there is the flow's failure, and shown.
   absl::Status status = FollowReferences();
   if (status.ok()) status = CheckDdlScope(context_.ddl, options_.spool.has_value());
+  if (status.ok()) status = CheckFanOut(stored_.flow, context_.ddl, options_.spool.has_value());
+  if (FansOut(stored_.flow)) context_.lanes = &lanes_;
   if (status.ok() && options_.mode == WorkerMode::kCdc) {
     MakeSpooler([this](const absl::Status& failure) { Finish(failure); });
   }
   pulse_ = std::thread([this] { Pulse(); });
   if (status.ok()) status = RunAttempts();
+  lanes_.Stop();
   pulse_end_.Set();
   pulse_.join();
   spooler_.reset();
@@ -141,6 +142,7 @@ absl::Status Worker::RunAttempts() {
     }();
     look_again_ = false;
     context_.again = false;
+    context_.copy_now = copy_now_.exchange(false);
     absl::Status status = ApplyRequested();
     if (status.ok()) status = RunAttempt();
     if (ending_) return absl::OkStatus();
@@ -156,6 +158,11 @@ absl::Status Worker::RunAttempts() {
     if (status.ok() && (context_.again || look_again_)) {
       backoff.Reset();
       continue;
+    }
+    if (status.ok() && options_.max_empty_reads > 0 && context_.lanes != nullptr) {
+      const absl::StatusOr<bool> drained = LanesDrained();
+      if (drained.ok() && !*drained && !ending_) continue;
+      status = drained.status();
     }
     if (status.ok()) return status;
     CountError(status);
@@ -188,6 +195,7 @@ absl::Status Worker::RunAttempt() {
   absl::Status status = attempt->Run();
   std::lock_guard lock(mutex_);
   last_report_ = attempt->report();
+  copy_waited_ = attempt->copy_waits();
   changes_before_ += last_report_.changes;
   attempt_.reset();
   return status;

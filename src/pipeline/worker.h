@@ -15,6 +15,7 @@
 #include "base/event.h"
 #include "flow/flow.h"
 #include "pipeline/attempt.h"
+#include "pipeline/lane.h"
 #include "pipeline/postgres_source.h"
 #include "pipeline/spool_meter.h"
 #include "pipeline/spooler.h"
@@ -60,6 +61,13 @@ class Worker {
   absl::Status ApplyRequested();
   absl::Status HoldTables(const HeldTransaction& held);
   void LookAtHolds();
+  // ---- destinations that go at their own pace ----
+  // Whether every lane has come to the copy that is due.
+  bool LanesAreLevel();
+  // Ends the attempt when that is so; the next one copies.
+  void LookAtCopies();
+  // Of a probe, whose own stream has drained: until the lanes have, too. False: a copy is to be made first.
+  absl::StatusOr<bool> LanesDrained();
   // Whether a failed attempt is followed by another.
   bool TryAgain(const absl::Status& status, int tries) const;
   void SettleFailure(const absl::Status& status);
@@ -70,6 +78,10 @@ class Worker {
   void Pulse();
   void PulseOnce();
   void WriteReport(ControlStore& store);
+  // What the spool keeps is kept for the one that is furthest behind.
+  Lsn FurthestBehind(Lsn own) const;
+  void ShowDestinations(const std::vector<DestinationReport>& destinations);
+  std::vector<DestinationReport> ReportDestinations(const AttemptReport& current, const std::optional<SlotInfo>& slot);
   // The gauges of what waits for the destinations, and of how long attempts fail. Under mutex_.
   void ShowLoads(const AttemptReport& current);
   void Finish(const absl::Status& why);  // ends the current attempt and lets no other begin
@@ -90,6 +102,7 @@ class Worker {
   AttemptContext context_;
   std::unique_ptr<CheckpointStore> checkpoint_store_;
   std::unique_ptr<SourceSession> monitor_;  // of the pulse
+  Lanes lanes_;
   std::unique_ptr<Spooler> spooler_;        // with a spool, as the next
   std::unique_ptr<SpoolMeter> spool_meter_;
 
@@ -101,12 +114,14 @@ class Worker {
   std::string waiting_;  // why no attempt runs now
   absl::Status end_;     // an error of the pulse that ends the worker
   AttemptReport last_report_;
+  bool copy_waited_ = false;  // the last attempt left a copy until the lanes have come to it
   int64_t changes_before_ = 0;  // delivered by earlier attempts
   // Since when attempts fail, and how far the flow had come then; nothing since it got on.
   std::optional<absl::Time> failing_since_;
   Lsn best_acknowledged_;
   std::atomic<bool> ending_{false};
-  std::atomic<bool> look_again_{false};  // the attempt was ended for the sake of tables that wait
+  std::atomic<bool> look_again_{false};  // the attempt was ended for the sake of tables that wait, or a copy
+  std::atomic<bool> copy_now_{false};    // every lane has come to the copy that is due
 };
 
 }  // namespace wallaby

@@ -63,6 +63,7 @@ void Worker::PulseOnce() {
   // A flow that was started while its probe runs: from now on its requests count.
   if (now.ok() && now->state == FlowState::kRunning) stored_.state = FlowState::kRunning;
   LookAtHolds();
+  LookAtCopies();
   WriteReport(*fenced_);
 }
 
@@ -77,8 +78,13 @@ void Worker::ShowLoads(const AttemptReport& current) {
     Gauge& limit = registry.GetGauge(kDestinationQueueLimit, labels);
     Gauge& busy = registry.GetGauge(kDestinationBusy, labels);
     for (Gauge* gauge : {&queued, &limit, &busy}) gauge->SetUnknown();
-    for (const DestinationLoad& load : current.loads) {
-      if (attempt_ == nullptr || load.name != destination.name) continue;
+    std::vector<DestinationLoad> loads;
+    if (attempt_ != nullptr) loads = current.loads;
+    for (const LaneReport& lane : lanes_.reports()) {
+      if (lane.load) loads.push_back(*lane.load);
+    }
+    for (const DestinationLoad& load : loads) {
+      if (load.name != destination.name) continue;
       queued.Set(static_cast<double>(load.queued_bytes));
       limit.Set(static_cast<double>(load.queue_bound));
       busy.Set(absl::ToDoubleSeconds(load.busy));
@@ -110,8 +116,10 @@ void Worker::WriteReport(ControlStore& store) {
   Gauge& retained = MetricRegistry::Process().GetGauge(kSlotRetained, labels);
   Gauge& active = MetricRegistry::Process().GetGauge(kSlotActive, labels);
   for (Gauge* gauge : {&lag, &retained, &active}) gauge->SetUnknown();
+  std::optional<SlotInfo> known;
   if (monitor_ != nullptr) {
     auto slot = monitor_->GetSlot();
+    if (slot.ok()) known = *slot;
     if (!slot.ok()) {
       monitor_.reset();
     } else if (slot->has_value()) {
@@ -134,7 +142,9 @@ void Worker::WriteReport(ControlStore& store) {
       }
     }
   }
-  if (options_.spool) MeasureSpool(current.acknowledged);
+  if (options_.mode != WorkerMode::kSpool) report.destinations = ReportDestinations(current, known);
+  ShowDestinations(report.destinations);
+  if (options_.spool) MeasureSpool(FurthestBehind(current.acknowledged));
   report.metrics = EncodeMetrics(MetricRegistry::Process().Collect());
   store.PutReport(options_.flow_id, report).IgnoreError();
 }

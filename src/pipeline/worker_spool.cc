@@ -33,8 +33,7 @@ absl::Status Worker::KeepSpooling() {
   MakeSpooler([this](const absl::Status& failure) { FailSpooling(failure); });
   while (!stop_event_.Wait(kLookEvery)) {
     const auto flow = store_->GetFlow(options_.flow_id);
-    const bool wanted = flow.ok() && (flow->state == FlowState::kPaused || flow->state == FlowState::kFailed);
-    if (absl::IsNotFound(flow.status()) || (flow.ok() && !wanted)) break;
+    if (absl::IsNotFound(flow.status()) || (flow.ok() && !IsSpooled(flow->state))) break;
     WriteReport(*store_);
   }
   spooler_.reset();

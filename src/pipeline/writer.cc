@@ -117,6 +117,7 @@ absl::Status Writer::Write(const ChangeBatch& batch) {
 
 DestinationLoad Writer::load() const {
   DestinationLoad load{name_, static_cast<int64_t>(queue_->bytes()), static_cast<int64_t>(queue_->bound()), {}};
+  load.last_commit_micros = stats_.last_commit_time_micros;
   if (const int64_t since = stats_.busy_since_nanos; since > 0) {
     load.busy = std::max(clock_->Monotonic() - absl::Nanoseconds(since), absl::ZeroDuration());
   }

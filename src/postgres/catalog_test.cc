@@ -130,10 +130,9 @@ TEST_P(CatalogTest, TablesOfAPublicationThatIsNotMadeYet) {
     SourceOptions options;
     options.publication_tables = named;
     TypeCatalog types(sql_.get());
-    const auto tables = TablesToPublish(*sql_, options, types);
-    EXPECT_TRUE(tables.ok()) << tables.status();
+    const auto to_publish = TablesToPublish(*sql_, options, types);
     std::string shown;
-    for (const PublishedTable& table : *tables) {
+    for (const PublishedTable& table : to_publish.value()) {
       absl::StrAppend(
           &shown, table.relation.QualifiedName(), "(",
           absl::StrJoin(table.relation.columns, ",", [](std::string* out, const Column& c) { *out += c.name; }), ")",

@@ -179,6 +179,13 @@ absl::StatusOr<PgRows> PgConnection::Query(const std::string& sql, const std::ve
   return Drain(Shorten(sql));
 }
 
+absl::StatusOr<PgRows> PgConnection::QueryBinary(const std::string& sql) {
+  if (PQsendQueryParams(conn_, sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, /*resultFormat=*/1) == 0) {
+    return LastError(Shorten(sql));
+  }
+  return Drain(Shorten(sql));
+}
+
 absl::Status PgConnection::Execute(const std::string& sql) {
   return Query(sql).status();
 }

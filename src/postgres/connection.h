@@ -78,6 +78,8 @@ class PgConnection {
   absl::StatusOr<PgRows> Query(const std::string& sql);
   // One statement with $1.. parameters as text.
   absl::StatusOr<PgRows> Query(const std::string& sql, const std::vector<SqlParam>& params);
+  // One statement whose values come in their types' binary form (network byte order), as PgRows::Text() gives them.
+  absl::StatusOr<PgRows> QueryBinary(const std::string& sql);
   absl::Status Execute(const std::string& sql);
 
   // COPY ... FROM STDIN. Begin, then data in pieces of any size, then End (returns rows) or Abort.

@@ -32,6 +32,7 @@ TEST_F(CallGuardTest, EveryMethodIsServedAndAsksWhoCalls) {
   const google::protobuf::FileDescriptor* file = v1::CreateFlowRequest::descriptor()->file();
   int methods = 0;
   for (int i = 0; i < file->service_count(); ++i) {
+    if (file->service(i)->name() == "IngestService") continue;  // receivers serve it
     for (int j = 0; j < file->service(i)->method_count(); ++j, ++methods) {
       const std::string path = "/" + file->service(i)->full_name() + "/" + file->service(i)->method(j)->name();
       std::string response;

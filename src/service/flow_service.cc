@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "flow/enum_names.h"
+#include "flow/fan_out.h"
 #include "pipeline/ddl_apply.h"
 #include "service/flow_convert.h"
 #include "service/flow_validation.h"
@@ -90,7 +91,10 @@ absl::Status FlowServiceImpl::ApplyWireFormat(Flow* flow) const {
 absl::Status FlowServiceImpl::CheckGate(const Flow& flow) const {
   // Workers elsewhere have settings of their own, and see to it themselves.
   const bool elsewhere = settings_.kubernetes.enabled || settings_.dbos_enabled;
-  return CheckDdlScope(ResolveDdlPolicy(flow.config.ddl, settings_.ddl), elsewhere || !settings_.spool_dir.empty());
+  const bool has_spool = elsewhere || !settings_.spool_dir.empty();
+  const EffectiveDdlPolicy ddl = ResolveDdlPolicy(flow.config.ddl, settings_.ddl);
+  RETURN_IF_ERROR(CheckDdlScope(ddl, has_spool));
+  return CheckFanOut(flow, ddl, has_spool);
 }
 
 // ---- definition ----

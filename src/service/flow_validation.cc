@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "destination/destination.h"
 #include "destination/mapping_options.h"
 #include "destination/options.h"
 #include "flow/destination_config.h"
@@ -124,7 +125,12 @@ void CheckSourceNow(const Flow& flow, v1::ValidateFlowResponse* response) {
 }  // namespace
 
 absl::Status CheckFlow(const Flow& flow) {
-  const absl::Status status = ValidateFlow(flow);
+  absl::Status status = ValidateFlow(flow);
+  // Whether it may go without a DSN, only the server knows.
+  for (const Endpoint& endpoint : flow.destinations) {
+    if (!status.ok() || endpoint.type != "pgstream") continue;
+    status = MakeDestination(endpoint.type, UnresolvedConfig(flow, endpoint)).status();
+  }
   if (absl::IsUnimplemented(status)) return absl::InvalidArgumentError(status.message());
   return status;
 }

@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "flow/fan_out.h"
 #include "pipeline/ddl_apply.h"
 #include "service/flow_convert.h"
 #include "service/lag_explanation.h"
@@ -83,8 +84,11 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
   proto->set_error(stored.last_error);
   RETURN_IF_ERROR(FillCheckpoint(id, proto));
   RETURN_IF_ERROR(FillDdl(id, proto));
+  ASSIGN_OR_RETURN(const int64_t dead_letters, store_->CountDeadLetters(id));
+  proto->set_dead_letters(dead_letters);
   ASSIGN_OR_RETURN(const std::optional<WorkerReport> report, store_->GetReport(id));
-  FillWorker(stored, report, proto);
+  const bool fresh = FillWorker(stored, report, proto);
+  RETURN_IF_ERROR(FillDestinations(stored.flow, fresh ? &*report : nullptr, proto));
   if (detail == FlowDetail::kBrief) return absl::OkStatus();
   int64_t behind = -1;
   *proto->mutable_slot() = LookAtSlot(stored.flow, kSourceLimit, &behind);
@@ -130,7 +134,7 @@ absl::Status FlowView::FillDdl(const std::string& flow_id, v1::Flow* proto) cons
   return absl::OkStatus();
 }
 
-void FlowView::FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const {
+bool FlowView::FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const {
   const bool active = dispatcher_->IsActive(stored.flow.id);
   // Of a flow that does not run, only one tells that fills its spool.
   const bool spools = IsFresh(report) && FillSpool(*report, proto);
@@ -151,6 +155,31 @@ void FlowView::FillWorker(const StoredFlow& stored, const std::optional<WorkerRe
   } else if (stored.state == FlowState::kRunning) {
     proto->set_activity(active ? "starting" : "waiting for its worker");
   }
+  return fresh;
+}
+
+absl::Status FlowView::FillDestinations(const Flow& flow, const WorkerReport* told, v1::Flow* proto) const {
+  ASSIGN_OR_RETURN(const auto lanes, store_->Lanes(flow.id));
+  for (const Endpoint& destination : flow.destinations) {
+    v1::DestinationStatus& status = *proto->add_destination_status();
+    status.set_name(destination.name);
+    if (FansOut(flow)) status.set_role(IsPrimary(flow, destination.name) ? "primary" : "secondary");
+    status.mutable_lag()->set_bytes(-1);
+    status.mutable_lag()->set_seconds(-1);
+    Lsn position;
+    if (const auto lane = lanes.find(destination.name); lane != lanes.end()) position = lane->second.lsn;
+    for (const DestinationReport& one : told == nullptr ? std::vector<DestinationReport>() : told->destinations) {
+      if (one.name != destination.name) continue;
+      status.set_state(one.state);
+      status.mutable_lag()->set_bytes(one.lag_bytes);
+      status.mutable_lag()->set_seconds(one.lag_seconds);
+      status.set_error(one.error);
+      if (one.since > absl::UnixEpoch()) status.mutable_failing_since()->set_seconds(absl::ToUnixSeconds(one.since));
+      position = std::max(position, one.position);
+    }
+    if (position.valid()) status.set_lsn(position.ToString());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status FlowView::FillTables(const std::string& flow_id, v1::Flow* proto) const {

@@ -29,7 +29,10 @@ class FlowView {
  private:
   absl::Status FillCheckpoint(const std::string& flow_id, v1::Flow* proto) const;
   absl::Status FillDdl(const std::string& flow_id, v1::Flow* proto) const;
-  void FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const;
+  // `told`: what a worker has said lately; may be null.
+  absl::Status FillDestinations(const Flow& flow, const WorkerReport* told, v1::Flow* proto) const;
+  // True when the report is of now.
+  bool FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const;
   absl::Status FillTables(const std::string& flow_id, v1::Flow* proto) const;
 
   ControlStore* const store_;

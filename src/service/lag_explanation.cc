@@ -38,7 +38,7 @@ class Explainer {
   v1::LagExplanation Explain() {
     Copy();
     (void)(Slot() || Gate() || NoWorker() || Failing() || SourceAway() || Snapshot() || SlowDestination() ||
-           Decoding() || Network() || OnTheWay() || Held() || Nothing());
+           FailingLane() || Decoding() || Network() || OnTheWay() || LaneBehind() || Held() || Nothing());
     return std::move(out_);
   }
 
@@ -66,6 +66,8 @@ class Explainer {
   bool SourceAway();
   bool Snapshot();
   bool SlowDestination();
+  bool FailingLane();
+  bool LaneBehind();
   bool Decoding();
   bool Network();
   bool OnTheWay();
@@ -187,6 +189,32 @@ bool Explainer::SlowDestination() {
   return Say("destination", worst.name,
              absl::StrCat("Destination ", worst.name, " is slower than what arrives: ", Bytes(worst.queued_bytes),
                           " of at most ", Bytes(worst.queue_limit_bytes), " wait for it."));
+}
+
+// A destination that goes at its own pace holds nobody else.
+bool Explainer::FailingLane() {
+  for (const v1::DestinationStatus& lane : flow_.destination_status()) {
+    if (lane.role() != "secondary" || lane.error().empty()) continue;
+    const bool failed = lane.state() == "failed";
+    return Say("destination", lane.name(),
+               absl::StrCat("Destination ", lane.name(), " does not take what arrives, while the others go on: ",
+                            failed ? "it is given up until the flow's next start" : "it is tried again",
+                            ", the last try ended with: ", lane.error()),
+               failed ? absl::StrCat(Admin("flow pause"), "; ", Admin("flow resume")) : "");
+  }
+  return false;
+}
+
+bool Explainer::LaneBehind() {
+  const v1::DestinationStatus* worst = nullptr;
+  for (const v1::DestinationStatus& lane : flow_.destination_status()) {
+    if (lane.role() != "secondary" || lane.lag().bytes() < kSmallLag || lane.lag().seconds() == 0) continue;
+    if (worst == nullptr || lane.lag().bytes() > worst->lag().bytes()) worst = &lane;
+  }
+  return worst != nullptr &&
+         Say("destination", worst->name(),
+             absl::StrCat("Destination ", worst->name(), " is ", Bytes(worst->lag().bytes()),
+                          " behind while the others go on: ", worst->state(), "."));
 }
 
 bool Explainer::Decoding() {

@@ -46,6 +46,29 @@ TEST_F(LagExplanationTest, Nothing) {
   EXPECT_EQ(Where(), "nothing");
 }
 
+TEST_F(LagExplanationTest, ASecondaryIsNamedThoughTheFlowIsUpToDate) {
+  v1::DestinationStatus* primary = flow_.add_destination_status();
+  primary->set_name("lake");
+  primary->set_role("primary");
+  v1::DestinationStatus* lane = flow_.add_destination_status();
+  lane->set_name("copy");
+  lane->set_role("secondary");
+  lane->set_state("live");
+  EXPECT_EQ(Where(), "nothing");
+  lane->mutable_lag()->set_bytes(80 << 20);
+  lane->mutable_lag()->set_seconds(70);
+  lane->set_state("catching up");
+  EXPECT_EQ(Explain().object(), "copy");
+  EXPECT_EQ(Explain().sentence(), "Destination copy is 80 MiB behind while the others go on: catching up.");
+  lane->set_state("failing");
+  lane->set_error("connection refused");
+  EXPECT_EQ(Explain().object(), "copy");
+  EXPECT_THAT(Explain().sentence(), HasSubstr("it is tried again, the last try ended with: connection refused"));
+  EXPECT_EQ(Explain().remedy(), "");
+  lane->set_state("failed");
+  EXPECT_EQ(Explain().remedy(), "wallaby-admin flow pause -flow-id shop; wallaby-admin flow resume -flow-id shop");
+}
+
 TEST_F(LagExplanationTest, SlotThatIsLostWeighsMost) {
   flow_.mutable_slot()->set_wal_status("lost");
   flow_.mutable_slot()->set_invalidation_reason("wal_removed");

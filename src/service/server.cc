@@ -20,16 +20,21 @@
 #include "service/call_guard.h"
 #include "service/checkpoint_service.h"
 #include "service/ddl_service.h"
+#include "service/dead_letter_service.h"
 #include "service/flow_service.h"
 #include "service/grpc_metrics.h"
 #include "service/guarded_service.h"
 #include "service/server_credentials.h"
 #include "service/source_service.h"
+#include "service/stream_catalog.h"
+#include "service/stream_lag.h"
+#include "service/stream_service.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
 namespace {
 
+constexpr absl::Duration kLagInterval = absl::Seconds(15);
 constexpr absl::Duration kHealthInterval = absl::Seconds(2);
 constexpr absl::Duration kFinishLimit = absl::Milliseconds(500);
 // Reflection and health stay open beside a client's calls.
@@ -51,13 +56,18 @@ class GrpcControlServer final : public ControlServer {
         flows_(store, checkpoints, dispatcher, settings, slots),
         checkpoints_(store, checkpoints, dispatcher),
         sources_(store, dispatcher, settings.ddl),
-        ddl_(store) {
+        ddl_(store),
+        dead_letters_(store),
+        catalog_(store, settings.postgres_dsn),
+        streams_(&catalog_, settings.access),
+        stream_lag_(&catalog_, kLagInterval) {
     AddMethods();
   }
 
   ~GrpcControlServer() override {
     end_.Set();
     if (health_.joinable()) health_.join();
+    catalog_.End();  // who waits for messages is answered
     if (server_ != nullptr) server_->Shutdown(absl::ToChronoTime(absl::Now() + kFinishLimit));
   }
 
@@ -87,6 +97,8 @@ class GrpcControlServer final : public ControlServer {
     builder.RegisterService(&guarded_checkpoints_);
     builder.RegisterService(&guarded_sources_);
     builder.RegisterService(&guarded_ddl_);
+    builder.RegisterService(&guarded_dead_letters_);
+    builder.RegisterService(&guarded_streams_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(
@@ -134,6 +146,16 @@ class GrpcControlServer final : public ControlServer {
     guarded_ddl_.Add("RejectDDL", &DdlServiceImpl::RejectDDL);
     guarded_ddl_.Add("ApplyDDL", &DdlServiceImpl::ApplyDDL);
     guarded_ddl_.Add("MarkDDLApplied", &DdlServiceImpl::MarkDDLApplied);
+    guarded_dead_letters_.Add("ListDeadLetters", &DeadLetterServiceImpl::ListDeadLetters);
+    guarded_dead_letters_.Add("GetDeadLetter", &DeadLetterServiceImpl::GetDeadLetter);
+    guarded_dead_letters_.Add("ReplayDeadLetters", &DeadLetterServiceImpl::ReplayDeadLetters);
+    guarded_dead_letters_.Add("DropDeadLetters", &DeadLetterServiceImpl::DropDeadLetters);
+    guarded_streams_.Add("Pull", &StreamServiceImpl::Pull);
+    guarded_streams_.Add("Ack", &StreamServiceImpl::Ack);
+    guarded_streams_.Add("Replay", &StreamServiceImpl::Replay);
+    guarded_streams_.Add("ListStreams", &StreamServiceImpl::ListStreams);
+    guarded_streams_.Add("ListStreamGroups", &StreamServiceImpl::ListStreamGroups);
+    guarded_streams_.Add("DeleteStreamGroup", &StreamServiceImpl::DeleteStreamGroup);
   }
 
   void TellHealth() {
@@ -146,7 +168,7 @@ class GrpcControlServer final : public ControlServer {
     }
     server_->GetHealthCheckService()->SetServingStatus(healthy_);
     for (const char* service : {"wallaby.v1.FlowService", "wallaby.v1.CheckpointService", "wallaby.v1.SourceService",
-                                "wallaby.v1.DDLService"}) {
+                                "wallaby.v1.DDLService", "wallaby.v1.StreamService", "wallaby.v1.DeadLetterService"}) {
       server_->GetHealthCheckService()->SetServingStatus(service, healthy_);
     }
   }
@@ -157,10 +179,16 @@ class GrpcControlServer final : public ControlServer {
   CheckpointServiceImpl checkpoints_;
   SourceServiceImpl sources_;
   DdlServiceImpl ddl_;
+  DeadLetterServiceImpl dead_letters_;
+  StreamCatalog catalog_;
+  StreamServiceImpl streams_;
+  StreamLag stream_lag_;
   GuardedService<FlowServiceImpl> guarded_flows_{"wallaby.v1.FlowService", &flows_, &guard_};
   GuardedService<CheckpointServiceImpl> guarded_checkpoints_{"wallaby.v1.CheckpointService", &checkpoints_, &guard_};
   GuardedService<SourceServiceImpl> guarded_sources_{"wallaby.v1.SourceService", &sources_, &guard_};
   GuardedService<DdlServiceImpl> guarded_ddl_{"wallaby.v1.DDLService", &ddl_, &guard_};
+  GuardedService<DeadLetterServiceImpl> guarded_dead_letters_{"wallaby.v1.DeadLetterService", &dead_letters_, &guard_};
+  GuardedService<StreamServiceImpl> guarded_streams_{"wallaby.v1.StreamService", &streams_, &guard_};
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   bool healthy_ = true;  // of the health thread, once that runs

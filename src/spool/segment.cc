@@ -52,13 +52,6 @@ absl::StatusOr<std::vector<Lsn>> ListSegments(const std::string& folder) {
   return starts;
 }
 
-uint32_t RelationOid(std::string_view message) {
-  if (message.size() < 5) return 0;
-  uint32_t oid = 0;
-  for (size_t i = 1; i < 5; ++i) oid = oid << 8 | static_cast<unsigned char>(message[i]);
-  return oid;
-}
-
 SegmentReader::SegmentReader(File file, Lsn start, std::string_view key)
     : file_(std::move(file)), start_(start), cipher_(CipherOf(key, start)) {}
 

@@ -29,7 +29,12 @@ absl::StatusOr<std::vector<Lsn>> ListSegments(const std::string& folder);
 // Newest relation message of each relation, by its oid.
 using Relations = std::map<uint32_t, std::string>;
 // The oid in a relation, insert, update or delete message; 0 when it is too short.
-uint32_t RelationOid(std::string_view message);
+inline uint32_t RelationOid(std::string_view message) {
+  if (message.size() < 5) return 0;
+  uint32_t oid = 0;
+  for (size_t i = 1; i < 5; ++i) oid = oid << 8 | static_cast<unsigned char>(message[i]);
+  return oid;
+}
 
 class SegmentReader {
  public:

@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "nlohmann/json.hpp"
 #include "store/sql_store.h"
 
 namespace wallaby {
@@ -10,14 +11,53 @@ namespace {
 constexpr int64_t kKeptAttempts = 100;  // ended ones, per flow
 
 constexpr std::string_view kPutReport =
-    "INSERT INTO @worker_reports (flow_id, slot, slot_active, lag_bytes, lag_seconds, detail, changes, at, metrics) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+    "INSERT INTO @worker_reports (flow_id, slot, slot_active, lag_bytes, lag_seconds, detail, changes, at, metrics, "
+    "destinations) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
     "ON CONFLICT (flow_id) DO UPDATE SET slot = excluded.slot, slot_active = excluded.slot_active, "
     "lag_bytes = excluded.lag_bytes, lag_seconds = excluded.lag_seconds, detail = excluded.detail, "
-    "changes = excluded.changes, at = excluded.at, metrics = excluded.metrics";
+    "changes = excluded.changes, at = excluded.at, metrics = excluded.metrics, destinations = excluded.destinations";
 
 constexpr std::string_view kReportColumns =
-    "flow_id, slot, slot_active, lag_bytes, lag_seconds, detail, changes, at, metrics";
+    "flow_id, slot, slot_active, lag_bytes, lag_seconds, detail, changes, at, metrics, destinations";
+
+using Json = nlohmann::json;
+
+std::string DestinationsToJson(const std::vector<DestinationReport>& destinations) {
+  Json list = Json::array();
+  for (const DestinationReport& one : destinations) {
+    list.push_back({{"name", one.name},
+                    {"state", one.state},
+                    {"position", one.position.value},
+                    {"lag_bytes", one.lag_bytes},
+                    {"lag_seconds", one.lag_seconds},
+                    {"since", absl::ToUnixMicros(one.since)},
+                    {"error", one.error}});
+  }
+  return list.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// What cannot be read is left out: it is overwritten in a moment.
+std::vector<DestinationReport> DestinationsFromJson(const std::string& text) {
+  std::vector<DestinationReport> destinations;
+  const Json list = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!list.is_array()) return destinations;
+  for (const Json& one : list) {
+    if (!one.is_object()) continue;
+    DestinationReport& report = destinations.emplace_back();
+    try {
+      report.name = one.value("name", "");
+      report.state = one.value("state", "");
+      report.position = Lsn{one.value("position", uint64_t{0})};
+      report.lag_bytes = one.value("lag_bytes", int64_t{-1});
+      report.lag_seconds = one.value("lag_seconds", -1.0);
+      report.since = absl::FromUnixMicros(one.value("since", int64_t{0}));
+      report.error = one.value("error", "");
+    } catch (const Json::exception&) {
+      destinations.pop_back();
+    }
+  }
+  return destinations;
+}
 
 WorkerReport ReadReport(const SqlRows& rows, int row) {
   WorkerReport report;
@@ -29,6 +69,7 @@ WorkerReport ReadReport(const SqlRows& rows, int row) {
   report.changes = rows.Int(row, 6);
   report.at = TimeFromMicros(rows.Int(row, 7));
   report.metrics = rows.Text(row, 8);
+  report.destinations = DestinationsFromJson(rows.Text(row, 9));
   return report;
 }
 
@@ -39,7 +80,8 @@ absl::Status SqlStore::PutReport(const std::string& flow_id, const WorkerReport&
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     return session
         .Query(kPutReport, {flow_id, report.slot, int64_t{report.slot_active}, report.lag_bytes, report.lag_seconds,
-                            report.detail, report.changes, StoredMicros(report.at), report.metrics})
+                            report.detail, report.changes, StoredMicros(report.at), report.metrics,
+                            DestinationsToJson(report.destinations)})
         .status();
   });
 }

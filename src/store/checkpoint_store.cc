@@ -12,27 +12,12 @@ namespace {
 
 using Metadata = std::map<std::string, std::string>;
 
-std::string MetadataToJson(const Metadata& metadata) {
-  return nlohmann::json(metadata).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-absl::StatusOr<Metadata> MetadataFromJson(const std::string& flow_id, const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  Metadata metadata;
-  if (!json.is_object()) {
-    return absl::DataLossError(absl::StrCat("checkpoint of flow '", flow_id, "': its metadata cannot be read"));
-  }
-  for (const auto& [key, value] : json.items()) {
-    if (value.is_string()) metadata[key] = value.get<std::string>();
-  }
-  return metadata;
-}
-
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& flow_id, const SqlRows& rows, int row, int first) {
   Checkpoint checkpoint;
   checkpoint.lsn = LsnFromStored(rows.Int(row, first));
   checkpoint.at = TimeFromMicros(rows.Int(row, first + 1));
-  ASSIGN_OR_RETURN(checkpoint.metadata, MetadataFromJson(flow_id, rows.Text(row, first + 2)));
+  ASSIGN_OR_RETURN(checkpoint.metadata,
+                   MetadataFromJson(absl::StrCat("flow '", flow_id, "'"), rows.Text(row, first + 2)));
   return checkpoint;
 }
 
@@ -55,6 +40,22 @@ constexpr std::string_view kPut =
     "RETURNING flow_id";
 
 }  // namespace
+
+std::string MetadataToJson(const Metadata& metadata) {
+  return nlohmann::json(metadata).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+absl::StatusOr<Metadata> MetadataFromJson(const std::string& whose, const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Metadata metadata;
+  if (!json.is_object()) {
+    return absl::DataLossError(absl::StrCat("checkpoint of ", whose, ": its metadata cannot be read"));
+  }
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_string()) metadata[key] = value.get<std::string>();
+  }
+  return metadata;
+}
 
 int64_t StoredMicros(absl::Time time) {
   return absl::ToUnixMicros(time == absl::UnixEpoch() ? absl::Now() : time);

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/lsn.h"
+#include "destination/dead_letter.h"
 #include "flow/ddl_event.h"
 #include "flow/flow.h"
 
@@ -77,6 +78,21 @@ struct TableSync {
   uint32_t oid = 0;
 };
 
+// How a flow's worker gets on with one destination.
+struct DestinationReport {
+  std::string name;
+  // "live", "catching up", "waiting" (for a schema change to be decided), "starting", "failing": tried again, "failed":
+  // given up until the next start.
+  std::string state;
+  Lsn position;            // everything before it is durable there; 0/0: unknown
+  int64_t lag_bytes = -1;  // -1: unknown, as the next
+  double lag_seconds = -1;
+  absl::Time since;   // when it began to fail; 1970: it does not
+  std::string error;  // the last one, while it fails
+
+  friend bool operator==(const DestinationReport&, const DestinationReport&) = default;
+};
+
 // What a running worker tells about itself, for `flow get`; overwritten every few seconds.
 struct WorkerReport {
   std::string slot;
@@ -87,6 +103,7 @@ struct WorkerReport {
   int64_t changes = 0;  // delivered since the worker started
   absl::Time at;
   std::string metrics;  // telemetry/metrics_snapshot.h; "" when it told none
+  std::vector<DestinationReport> destinations;
 };
 
 // How often flows went from one state to another, since the store exists.
@@ -124,6 +141,18 @@ struct TableHold {
 
   friend bool operator==(const TableHold&, const TableHold&) = default;
 };
+
+// A request that a receiver did not take.
+struct StoredDeadLetter {
+  int64_t id = 0;  // rises
+  DeadLetter letter;
+  int64_t bytes = 0;  // of the payload, which lists leave out
+  absl::Time at;      // kept last
+};
+
+// What a flow may keep of them.
+inline constexpr int64_t kMostDeadLetters = 10'000;
+inline constexpr int64_t kMostDeadLetterBytes = 256 << 20;
 
 class ControlStore {
  public:
@@ -202,8 +231,11 @@ class ControlStore {
   // By flow: how many events it has paused for since it was created. Never goes down. Flows without one have 0.
   virtual absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() = 0;
 
-  virtual absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) = 0;
-  virtual absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) = 0;
+  // `lane`: as the stream of that destination's lane has them; "": the flow's own.
+  virtual absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id,
+                                                               const std::string& lane = "") = 0;
+  virtual absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape,
+                                     const std::string& lane = "") = 0;
 
   // In order of `from` and oid.
   virtual absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) = 0;
@@ -211,6 +243,39 @@ class ControlStore {
   virtual absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) = 0;
   // Those that are stored exactly so.
   virtual absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) = 0;
+
+  // ---- lanes: destinations of a flow that go at their own pace (docs/fan-out.md) ----
+  // By destination: how far each is.
+  virtual absl::StatusOr<std::map<std::string, Checkpoint>> Lanes(const std::string& flow_id) = 0;
+  // Begins the lane, or begins it again: at the checkpoint, with the shapes that the flow's own stream has now.
+  virtual absl::Status BeginLane(const std::string& flow_id, const std::string& destination,
+                                 const Checkpoint& checkpoint) = 0;
+  // NOT_FOUND when it was not begun; FAILED_PRECONDITION when it is further.
+  virtual absl::Status PutLaneCheckpoint(const std::string& flow_id, const std::string& destination,
+                                         const Checkpoint& checkpoint) = 0;
+  // What a lane's destination has followed: receipts and shapes, in one transaction.
+  struct LaneDdl {
+    int64_t event_id = 0;
+    Lsn lsn;                          // the event's
+    std::optional<TableShape> shape;  // as in DdlSettlement
+    uint32_t dropped = 0;
+  };
+  virtual absl::Status SettleLaneDdl(const std::string& flow_id, const std::string& destination,
+                                     const std::vector<LaneDdl>& events) = 0;
+  // With its shapes. OK when there is none.
+  virtual absl::Status ForgetLane(const std::string& flow_id, const std::string& destination) = 0;
+
+  // ---- dead letters ----
+  // In the place of what is kept for the same destination and key. FAILED_PRECONDITION when the flow has
+  // kMostDeadLetters or kMostDeadLetterBytes of them.
+  virtual absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) = 0;
+  // In order of id, those after `after_id`, at most `limit`, without payloads. Empty `destination`: of all.
+  virtual absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id,
+                                                                    const std::string& destination, int64_t after_id,
+                                                                    int limit) = 0;
+  virtual absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) = 0;
+  virtual absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) = 0;
+  virtual absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) = 0;
 
   // ---- workers ----
   virtual absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) = 0;

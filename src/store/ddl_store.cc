@@ -70,15 +70,6 @@ absl::StatusOr<DdlEvent> Move(SqlSession& session, int64_t id, const std::vector
   return event;
 }
 
-absl::Status PutShape(SqlSession& session, const std::string& flow_id, const TableShape& shape, int64_t lsn) {
-  return session
-      .Query(
-          "INSERT INTO @table_shapes (flow_id, oid, lsn, shape) VALUES ($1, $2, $3, $4) "
-          "ON CONFLICT (flow_id, oid) DO UPDATE SET lsn = excluded.lsn, shape = excluded.shape",
-          {flow_id, static_cast<int64_t>(shape.relation.oid), lsn, ShapeToJson(shape)})
-      .status();
-}
-
 absl::Status MarkCopy(SqlSession& session, const std::string& flow_id, const ControlStore::DdlSettlement& end) {
   bool due = end.copy;
   if (!end.old_table.empty() && end.old_table != end.new_table) {
@@ -92,6 +83,33 @@ absl::Status MarkCopy(SqlSession& session, const std::string& flow_id, const Con
 }
 
 }  // namespace
+
+absl::Status WriteDdlReceipt(SqlSession& session, int64_t id, const std::string& destination) {
+  return session
+      .Query(
+          "INSERT INTO @ddl_receipts (event_id, destination, at) VALUES ($1, $2, {now}) "
+          "ON CONFLICT (event_id, destination) DO NOTHING",
+          {id, destination})
+      .status();
+}
+
+absl::Status WriteTableShape(SqlSession& session, const std::string& flow_id, const std::string& lane,
+                             const StoredShape& stored) {
+  ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(stored.lsn));
+  return session
+      .Query(
+          "INSERT INTO @table_shapes (flow_id, lane, oid, lsn, shape) VALUES ($1, $2, $3, $4, $5) "
+          "ON CONFLICT (flow_id, lane, oid) DO UPDATE SET lsn = excluded.lsn, shape = excluded.shape",
+          {flow_id, lane, static_cast<int64_t>(stored.shape.relation.oid), lsn, ShapeToJson(stored.shape)})
+      .status();
+}
+
+absl::Status DeleteTableShape(SqlSession& session, const std::string& flow_id, const std::string& lane, uint32_t oid) {
+  return session
+      .Query("DELETE FROM @table_shapes WHERE flow_id = $1 AND lane = $2 AND oid = $3",
+             {flow_id, lane, static_cast<int64_t>(oid)})
+      .status();
+}
 
 absl::StatusOr<std::vector<ControlStore::RecordedDdl>> SqlStore::RecordDdl(const std::vector<DdlEvent>& events) {
   std::vector<RecordedDdl> recorded;
@@ -173,12 +191,7 @@ absl::StatusOr<DdlEvent> SqlStore::MoveDdl(int64_t id, const std::vector<DdlStat
 absl::Status SqlStore::PutDdlReceipt(int64_t id, const std::string& destination) {
   return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(LoadEvent(session, id, /*lock=*/false).status());
-    return session
-        .Query(
-            "INSERT INTO @ddl_receipts (event_id, destination, at) VALUES ($1, $2, {now}) "
-            "ON CONFLICT (event_id, destination) DO NOTHING",
-            {id, destination})
-        .status();
+    return WriteDdlReceipt(session, id, destination);
   });
 }
 
@@ -187,13 +200,11 @@ absl::StatusOr<DdlEvent> SqlStore::SettleDdl(int64_t id, const std::vector<DdlSt
   DdlEvent event;
   RETURN_IF_ERROR(Write([&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(event, Move(session, id, from, settlement.status, ""));
-    ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(event.lsn));
-    if (settlement.shape) RETURN_IF_ERROR(PutShape(session, event.flow_id, *settlement.shape, lsn));
+    if (settlement.shape) {
+      RETURN_IF_ERROR(WriteTableShape(session, event.flow_id, "", {*settlement.shape, event.lsn}));
+    }
     if (settlement.dropped != 0) {
-      RETURN_IF_ERROR(session
-                          .Query("DELETE FROM @table_shapes WHERE flow_id = $1 AND oid = $2",
-                                 {event.flow_id, static_cast<int64_t>(settlement.dropped)})
-                          .status());
+      RETURN_IF_ERROR(DeleteTableShape(session, event.flow_id, "", settlement.dropped));
     }
     return MarkCopy(session, event.flow_id, settlement);
   }));
@@ -211,12 +222,13 @@ absl::StatusOr<std::map<std::string, int64_t>> SqlStore::GatedDdlCounts() {
   return counts;
 }
 
-absl::StatusOr<std::vector<StoredShape>> SqlStore::TableShapes(const std::string& flow_id) {
+absl::StatusOr<std::vector<StoredShape>> SqlStore::TableShapes(const std::string& flow_id, const std::string& lane) {
   std::vector<StoredShape> shapes;
   RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
     shapes.clear();
     ASSIGN_OR_RETURN(const SqlRows rows,
-                     session.Query("SELECT lsn, shape FROM @table_shapes WHERE flow_id = $1 ORDER BY oid", {flow_id}));
+                     session.Query("SELECT lsn, shape FROM @table_shapes WHERE flow_id = $1 AND lane = $2 ORDER BY oid",
+                                   {flow_id, lane}));
     for (int row = 0; row < rows.size(); ++row) {
       StoredShape& stored = shapes.emplace_back();
       stored.lsn = LsnFromStored(rows.Int(row, 0));
@@ -227,11 +239,10 @@ absl::StatusOr<std::vector<StoredShape>> SqlStore::TableShapes(const std::string
   return shapes;
 }
 
-absl::Status SqlStore::PutTableShape(const std::string& flow_id, const StoredShape& shape) {
-  ASSIGN_OR_RETURN(const int64_t lsn, StoredLsn(shape.lsn));
+absl::Status SqlStore::PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) {
   return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
-    return PutShape(session, flow_id, shape.shape, lsn);
+    return WriteTableShape(session, flow_id, lane, shape);
   });
 }
 

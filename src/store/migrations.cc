@@ -144,7 +144,60 @@ CREATE TABLE @table_holds (
 );
 )sql";
 
-constexpr std::array<std::string_view, 5> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5};
+// Destinations of a flow that are served by a lane of their own: how far each is, and the tables as its own stream has
+// them. The shapes of the flow's own stream have the lane ''.
+constexpr std::string_view kStep6 = R"sql(
+CREATE TABLE @lanes (
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  destination {text_by_byte} NOT NULL,
+  lsn BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  metadata TEXT NOT NULL,
+  PRIMARY KEY (flow_id, destination)
+);
+CREATE TABLE @shapes_by_lane (
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  lane {text_by_byte} NOT NULL DEFAULT '',
+  oid BIGINT NOT NULL,
+  lsn BIGINT NOT NULL,
+  shape TEXT NOT NULL,
+  PRIMARY KEY (flow_id, lane, oid)
+);
+INSERT INTO @shapes_by_lane (flow_id, oid, lsn, shape) SELECT flow_id, oid, lsn, shape FROM @table_shapes;
+DROP TABLE @table_shapes;
+ALTER TABLE @shapes_by_lane RENAME TO table_shapes;
+ALTER TABLE @worker_reports ADD COLUMN destinations TEXT NOT NULL DEFAULT '[]';
+)sql";
+
+// Requests that receivers did not take. The payload is base64, or sealed; it comes last, so that lists need not read
+// it.
+constexpr std::string_view kStep7 = R"sql(
+CREATE TABLE @dead_letters (
+  id {id_column},
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  destination {text_by_byte} NOT NULL,
+  request_key {text_by_byte} NOT NULL,
+  schema_name TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  first_lsn BIGINT NOT NULL,
+  first_seq BIGINT NOT NULL,
+  last_lsn BIGINT NOT NULL,
+  last_seq BIGINT NOT NULL,
+  transaction_id BIGINT NOT NULL,
+  records BIGINT NOT NULL,
+  payload_mode TEXT NOT NULL,
+  format TEXT NOT NULL,
+  content_type TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  bytes BIGINT NOT NULL,
+  payload TEXT NOT NULL,
+  UNIQUE (flow_id, destination, request_key)
+);
+)sql";
+
+constexpr std::array<std::string_view, 7> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5, kStep6, kStep7};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

@@ -87,11 +87,11 @@ class SplitStore final : public ControlStore {
     return control_->SettleDdl(id, from, settlement);
   }
   absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override { return control_->GatedDdlCounts(); }
-  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) override {
-    return control_->TableShapes(flow_id);
+  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id, const std::string& lane) override {
+    return control_->TableShapes(flow_id, lane);
   }
-  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override {
-    return control_->PutTableShape(flow_id, shape);
+  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) override {
+    return control_->PutTableShape(flow_id, shape, lane);
   }
   absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override {
     return control_->TableHolds(flow_id);
@@ -101,6 +101,42 @@ class SplitStore final : public ControlStore {
   }
   absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override {
     return control_->DeleteTableHolds(flow_id, holds);
+  }
+
+  absl::StatusOr<std::map<std::string, Checkpoint>> Lanes(const std::string& flow_id) override {
+    return control_->Lanes(flow_id);
+  }
+  absl::Status BeginLane(const std::string& flow_id, const std::string& destination,
+                         const Checkpoint& checkpoint) override {
+    return control_->BeginLane(flow_id, destination, checkpoint);
+  }
+  absl::Status PutLaneCheckpoint(const std::string& flow_id, const std::string& destination,
+                                 const Checkpoint& checkpoint) override {
+    return control_->PutLaneCheckpoint(flow_id, destination, checkpoint);
+  }
+  absl::Status SettleLaneDdl(const std::string& flow_id, const std::string& destination,
+                             const std::vector<LaneDdl>& events) override {
+    return control_->SettleLaneDdl(flow_id, destination, events);
+  }
+  absl::Status ForgetLane(const std::string& flow_id, const std::string& destination) override {
+    return control_->ForgetLane(flow_id, destination);
+  }
+
+  absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) override {
+    return control_->PutDeadLetter(flow_id, letter);
+  }
+  absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id, const std::string& destination,
+                                                            int64_t after_id, int limit) override {
+    return control_->DeadLetters(flow_id, destination, after_id, limit);
+  }
+  absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) override {
+    return control_->GetDeadLetter(flow_id, id);
+  }
+  absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) override {
+    return control_->DeleteDeadLetter(flow_id, id);
+  }
+  absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) override {
+    return control_->CountDeadLetters(flow_id);
   }
 
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override {

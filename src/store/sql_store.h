@@ -1,5 +1,6 @@
 // SqlStore: ControlStore over a SqlDatabase. One class; its methods stand in one file per subject (flow_store.cc,
-// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, table_hold_store.cc, attempt_store.cc).
+// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, table_hold_store.cc, lane_store.cc,
+// dead_letter_store.cc, attempt_store.cc).
 #ifndef WALLABY_STORE_SQL_STORE_H_
 #define WALLABY_STORE_SQL_STORE_H_
 
@@ -68,11 +69,27 @@ class SqlStore final : public ControlStore {
   absl::StatusOr<DdlEvent> SettleDdl(int64_t id, const std::vector<DdlStatus>& from,
                                      const DdlSettlement& settlement) override;
   absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override;
-  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) override;
-  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override;
+  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id, const std::string& lane) override;
+  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) override;
   absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override;
   absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;
   absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;
+
+  absl::StatusOr<std::map<std::string, Checkpoint>> Lanes(const std::string& flow_id) override;
+  absl::Status BeginLane(const std::string& flow_id, const std::string& destination,
+                         const Checkpoint& checkpoint) override;
+  absl::Status PutLaneCheckpoint(const std::string& flow_id, const std::string& destination,
+                                 const Checkpoint& checkpoint) override;
+  absl::Status SettleLaneDdl(const std::string& flow_id, const std::string& destination,
+                             const std::vector<LaneDdl>& events) override;
+  absl::Status ForgetLane(const std::string& flow_id, const std::string& destination) override;
+
+  absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) override;
+  absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id, const std::string& destination,
+                                                            int64_t after_id, int limit) override;
+  absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) override;
+  absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) override;
+  absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) override;
 
   absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override;
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override;
@@ -100,6 +117,18 @@ absl::Status RequireFlow(SqlSession& session, const std::string& id);
 // transaction's end.
 absl::Status CheckGeneration(SqlSession& session, const std::string& flow_id, int64_t generation);
 absl::Status FencedGeneration(const std::string& flow_id, int64_t generation, int64_t newer, const std::string& holder);
+
+// A checkpoint's metadata as the store keeps it. DATA_LOSS names `whose` it is.
+std::string MetadataToJson(const std::map<std::string, std::string>& metadata);
+absl::StatusOr<std::map<std::string, std::string>> MetadataFromJson(const std::string& whose, const std::string& text);
+
+// OK when it is there already.
+absl::Status WriteDdlReceipt(SqlSession& session, int64_t event_id, const std::string& destination);
+
+// In the place of what is stored for the table's oid. `lane`: "" of the flow's own stream.
+absl::Status WriteTableShape(SqlSession& session, const std::string& flow_id, const std::string& lane,
+                             const StoredShape& stored);
+absl::Status DeleteTableShape(SqlSession& session, const std::string& flow_id, const std::string& lane, uint32_t oid);
 
 // See ControlStore::PutTableSync.
 absl::Status WriteTableSync(SqlSession& session, const std::string& flow_id, const TableSync& sync);

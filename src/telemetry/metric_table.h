@@ -51,6 +51,17 @@ inline constexpr MetricDef kDestinationQueueLimit = {"wallaby.destination.queue.
                                                      "What may wait there before the worker stops reading"};
 inline constexpr MetricDef kDestinationBusy = {"wallaby.destination.busy", MetricKind::kGauge, "s",
                                                "How long the destination has been at one write or commit"};
+inline constexpr MetricDef kDestinationLag = {"wallaby.destination.lag", MetricKind::kGauge, "By",
+                                              "WAL of the source that is not durable at the destination"};
+inline constexpr MetricDef kDestinationLagTime = {
+    "wallaby.destination.lag.time", MetricKind::kGauge, "s",
+    "Age of the newest transaction that is durable at the destination; 0 when nothing is on its way there"};
+inline constexpr MetricDef kDestinationFailing = {
+    "wallaby.destination.failing", MetricKind::kGauge, "s",
+    "Time since the destination fails and nothing gets on there; 0 while it does not"};
+inline constexpr MetricDef kDestinationFailed = {
+    "wallaby.destination.failed", MetricKind::kGauge, "",
+    "1 while the destination is given up until the flow's next start and the others go on, else 0"};
 inline constexpr MetricDef kWorkerFailing = {"wallaby.worker.failing", MetricKind::kGauge, "s",
                                              "Time since attempts to run the flow fail and nothing gets on"};
 inline constexpr MetricDef kSpoolSize = {"wallaby.spool.size", MetricKind::kGauge, "By",
@@ -69,6 +80,11 @@ inline constexpr MetricDef kDestinationWriteLatency = {"wallaby.destination.writ
 inline constexpr MetricDef kDestinationCommitLatency = {"wallaby.destination.commit.latency", MetricKind::kHistogram,
                                                         "s", "Time in which a destination makes durable what it took",
                                                         kSecondBounds};
+inline constexpr MetricDef kDeadLetters = {"wallaby.destination.dead_letters", MetricKind::kCounter, "{request}",
+                                           "Requests that a receiver did not take and that were kept as dead letters"};
+inline constexpr MetricDef kDestinationDropped = {
+    "wallaby.destination.dropped", MetricKind::kCounter, "{change}",
+    "Changes that a destination has left out because an option of it says so"};
 inline constexpr MetricDef kDdlApplied = {"wallaby.destination.ddl.applied", MetricKind::kCounter, "{event}",
                                           "Schema changes that a destination has followed, by the destination's type"};
 inline constexpr MetricDef kCheckpointCommits = {"wallaby.checkpoints.commits", MetricKind::kCounter, "{checkpoint}",
@@ -107,7 +123,19 @@ inline constexpr MetricDef kGrpcErrors = {"wallaby.grpc.errors.total", MetricKin
 inline constexpr MetricDef kGrpcLatency = {"wallaby.grpc.request.latency", MetricKind::kHistogram, "s",
                                            "Time to answer a call", kSecondBounds};
 
-inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProcessed,
+// ---- the server: streams, by stream and consumer_group ----
+inline constexpr MetricDef kStreamPulled = {"wallaby.stream.pulled", MetricKind::kCounter, "{message}",
+                                            "Messages that were handed out to consumers of the group"};
+inline constexpr MetricDef kStreamRedelivered = {"wallaby.stream.redelivered", MetricKind::kCounter, "{message}",
+                                                 "Of those, how many not for the first time"};
+inline constexpr MetricDef kStreamAcked = {"wallaby.stream.acked", MetricKind::kCounter, "{message}",
+                                           "Messages that the group has acknowledged"};
+inline constexpr MetricDef kStreamLagMessages = {"wallaby.stream.lag.messages", MetricKind::kGauge, "{message}",
+                                                 "Messages that the group has not acknowledged"};
+inline constexpr MetricDef kStreamLagSeconds = {"wallaby.stream.lag.seconds", MetricKind::kGauge, "s",
+                                                "Age of the oldest message that the group has not acknowledged"};
+
+inline constexpr std::array<const MetricDef*, 52> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -123,6 +151,10 @@ inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationQueue,
                                                                  &kDestinationQueueLimit,
                                                                  &kDestinationBusy,
+                                                                 &kDestinationLag,
+                                                                 &kDestinationLagTime,
+                                                                 &kDestinationFailing,
+                                                                 &kDestinationFailed,
                                                                  &kWorkerFailing,
                                                                  &kSpoolSize,
                                                                  &kSpoolLimit,
@@ -131,6 +163,8 @@ inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationWrites,
                                                                  &kDestinationWriteLatency,
                                                                  &kDestinationCommitLatency,
+                                                                 &kDeadLetters,
+                                                                 &kDestinationDropped,
                                                                  &kDdlApplied,
                                                                  &kCheckpointCommits,
                                                                  &kCheckpointGetLatency,
@@ -147,7 +181,12 @@ inline constexpr std::array<const MetricDef*, 41> kAllMetrics = {&kRecordsProces
                                                                  &kBuildInfo,
                                                                  &kGrpcRequests,
                                                                  &kGrpcErrors,
-                                                                 &kGrpcLatency};
+                                                                 &kGrpcLatency,
+                                                                 &kStreamPulled,
+                                                                 &kStreamRedelivered,
+                                                                 &kStreamAcked,
+                                                                 &kStreamLagMessages,
+                                                                 &kStreamLagSeconds};
 
 }  // namespace wallaby
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -25,6 +26,13 @@ struct FlowOfProcess {
 };
 // Never freed, like that of the log: an event may be on its way while the process ends.
 std::atomic<const FlowOfProcess*> flow_of_process{nullptr};
+thread_local std::optional<FlowOfProcess> flow_of_thread;
+
+FlowOfProcess CurrentFlow() {
+  if (flow_of_thread) return *flow_of_thread;
+  const FlowOfProcess* flow = flow_of_process.load(std::memory_order_acquire);
+  return flow == nullptr ? FlowOfProcess{} : *flow;
+}
 
 using TraceFields = std::span<const std::pair<std::string_view, std::string>>;
 
@@ -87,16 +95,22 @@ void SetTraceFlow(std::string flow_id, int64_t generation) {
                         std::memory_order_release);
 }
 
+TraceFlowScope::TraceFlowScope(const std::string& flow_id, int64_t generation) : set_(!flow_id.empty()) {
+  if (set_) flow_of_thread = FlowOfProcess{flow_id, generation};
+}
+
+TraceFlowScope::~TraceFlowScope() {
+  if (set_) flow_of_thread.reset();
+}
+
 bool IsTracingEvents() {
   return trace_internal::events_file.load(std::memory_order_relaxed) >= 0 || IsTracing();
 }
 
 void TraceEvent(std::string_view spec_action, std::string_view flow_state, Lsn lsn, LogFields fields) {
   if (!IsTracingEvents()) return;
-  const FlowOfProcess* flow = flow_of_process.load(std::memory_order_acquire);
-  const std::string none;
-  TraceFlowEvent(flow == nullptr ? none : flow->id, flow == nullptr ? 0 : flow->generation, spec_action, flow_state,
-                 lsn, fields);
+  const FlowOfProcess flow = CurrentFlow();
+  TraceFlowEvent(flow.id, flow.generation, spec_action, flow_state, lsn, fields);
 }
 
 void TraceFlowEvent(const std::string& flow_id, int64_t generation, std::string_view spec_action,
@@ -114,9 +128,8 @@ void TraceRestore(Lsn checkpoint, const std::map<std::string, Lsn>& destinations
   std::vector<std::pair<std::string_view, std::string>> fields = {{"mode", backfill ? "backfill" : "cdc"}};
   auto name = names.begin();
   for (const auto& [destination, end] : destinations) fields.emplace_back(*name++, end.ToString());
-  const FlowOfProcess* flow = flow_of_process.load(std::memory_order_acquire);
-  WriteEvent(flow == nullptr ? std::string_view() : flow->id, flow == nullptr ? 0 : flow->generation,
-             spec::kCrashRestore, "Running", checkpoint, fields);
+  const FlowOfProcess flow = CurrentFlow();
+  WriteEvent(flow.id, flow.generation, spec::kCrashRestore, "Running", checkpoint, fields);
 }
 
 void TraceDdlGate(std::string_view flow_id, int64_t generation, Lsn lsn, std::string_view ddl) {

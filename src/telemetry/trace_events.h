@@ -43,6 +43,19 @@ absl::Status OpenTraceFile(const std::string& path);
 // Whose events those without a flow are, in a process that serves one.
 void SetTraceFlow(std::string flow_id, int64_t generation);
 
+// In the place of the process's flow for what this thread does while the object lives: a destination that goes at its
+// own pace is a flow of its own to the model. `flow_id` "" changes nothing.
+class TraceFlowScope {
+ public:
+  TraceFlowScope(const std::string& flow_id, int64_t generation);
+  ~TraceFlowScope();
+  TraceFlowScope(const TraceFlowScope&) = delete;
+  TraceFlowScope& operator=(const TraceFlowScope&) = delete;
+
+ private:
+  const bool set_;
+};
+
 bool IsTracingEvents();
 
 // An event of the process's flow. `flow_state` is as operators read it: "Running", "Paused". An invalid `lsn` is left

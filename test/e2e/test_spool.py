@@ -132,6 +132,15 @@ class SpoolTest(PostgresTest):
 
     def test_pause_by_an_operator(self):
         self.serve()
+        self.pause_and_go_on()
+
+    def test_pause_under_dbos(self):
+        """A paused flow has no workflow; its slot is read all the same."""
+        self.serve(WALLABY_DBOS_ENABLED="true", WALLABY_SECRET_KEY="5" * 64,
+                   WALLABY_POSTGRES_DSN=self.postgres.database("c_" + self.name))
+        self.pause_and_go_on()
+
+    def pause_and_go_on(self):
         self.begin()
         self.pause()
         self.fill(3, 1000)

@@ -216,13 +216,16 @@ AVRO = ('{"name":"a.R","type":"record","fields":[{"name":"id","type":"int"},{"na
         '"scale":2}],"default":null},{"name":"next","type":["null","R"]}]}')
 SMALL = {
     "units": ["16/B374D848", "0/0", "200ms", "1h30m5.25s", "64MiB", "12KB", "yes", "FFFFFFFF/FFFFFFFF"],
+    "stream": ["\1" "3 17 wallaby", "\0\3\1\5\1\2\6\1\0\7\2\0\2\0\3\0\4\0\7\1\0\0\0\0\0\0\0\5"],
     "cron": ["\0*/10 * * * * *", "\1" "0 0 8 * * mon-fri", "\2@hourly", "\3TZ=Europe/Berlin 0 30 2 * * *", "\4@every 90s",
              "\5" "0 0 0 29 feb *", "\6" "5/20,10-14/2 0 ? * 1-5 7"],
     "flags": ["-text\0value\0--number=5", "-flag\0-list\0a,b\0-list=c\0pos", "-duration\0" "5s\0--\0-x", "-help", "-small=-3\0-flag=false"],
     "options": ["\0dsn=postgres://h/d\nslot=s\npublication=p\nbatch_size=10\nstatus_interval=5s",
                 "\0dsn=host=h\nslot=s\npublication=p\npublication_tables=a.b,c\ntoast_fetch=cache\ntoast_cache_size=1MiB\ncatch_up=0",
                 "\1dsn=/x.duckdb\nwrite_mode=append\nmemory_limit=1GiB\nthreads=2\ntype_mappings=money=text",
-                "\2dsn=postgres://h/d\nschema=s\nmeta_schema=m", "\3path=/x\ncompression=zstd\npartition_by=a:day,b\nroll_interval=5s"],
+                "\2dsn=postgres://h/d\nschema=s\nmeta_schema=m", "\3path=/x\ncompression=zstd\npartition_by=a:day,b\nroll_interval=5s",
+                "\5url=https://h/{schema}/{table}\npayload_mode=record_json\nheaders=A:b, C:d\nbackoff_factor=1.5\non_reject=dead_letter",
+                "\6endpoint=h:1\ninsecure=true\nmax_message_bytes=64KiB\nbatch_bytes=1MiB\ntimeout=2s"],
     "sealed": ["\0\0wallaby-sealed:1:AAAA", "\1\0" + "ab" * 32, "\1\0" + base64.b64encode(b"k" * 32).decode(), "\2\5some text"],
     "dbos_input": ['\1{"positionalArgs":[{"flow_id":"f","generation":2}],"namedArgs":{}}', '\0["f", 3, 1]', '\0{"args":["f"],"kwargs":{}}',
                    "\2" + base64.b64encode(b'{"flow_id":"f"}').decode(), '\3{"json":["f"],"meta":{}}', '\1{"positionalArgs":[],"namedArgs":{"flow_id":"f","max_empty_reads":"4"}}'],
@@ -242,6 +245,11 @@ SMALL = {
                    "users: [{name: u, user: {exec: {command: aws, args: [eks], env: [{name: A, value: B}], apiVersion: client.authentication.k8s.io/v1}}}]\n"],
     "schema_registry": ['{"id":7,"version":3}', '{"count":1,"versions":[{"contentId":5,"version":"2"}]}', '"long"\0"int"',
                         AVRO + "\0" + AVRO.replace('"int"', '"long"'), '{"type":"enum","name":"E","symbols":["a"]}\0{"type":"map","values":"E"}'],
+    "bucket": ['{"format":1,"id":"i","generation":1,"epoch":2,"version":3,"next_file":4,"commit_lsn":"0/A","end_lsn":"0/B","snapshot_parts":["p"],'
+               '"files":[{"path":"a/b.parquet","table":"a","format":"parquet","rows":1,"bytes":2,"first_lsn":3,"last_lsn":4,"snapshot":false}],'
+               '"lists":[{"path":"l","files":9,"merged":true}],"removed":["r"],"replaced":[]}',
+               '{"path":"a","table":"t","format":"json","rows":1,"bytes":2,"first_lsn":3,"last_lsn":4,"snapshot":true}',
+               "<L><IsTruncated>true</IsTruncated><Contents><Key>a &amp; b&#x2F;</Key></Contents></L>", "<Error><Code>SlowDown</Code></Error>"],
     "kube_objects": ['{"metadata":{"name":"j","uid":"u","annotations":{"wallaby/flow-id":"f"},"labels":{},"creationTimestamp":"2026-01-01T00:00:00Z","resourceVersion":"5"},'
                      '"status":{"conditions":[{"type":"Failed","status":"True","reason":"BackoffLimitExceeded","message":"m"}]}}',
                      '{"metadata":{"name":"p","uid":"u","annotations":{"wallaby/flow-id":"f"},"ownerReferences":[{"kind":"Job","uid":"j"}]},'
@@ -299,7 +307,7 @@ def main():
     mappings()
     for target, texts in SMALL.items():
         for i, text in enumerate(texts):
-            write(target, f"seed{i}", text.encode("latin-1") if target in ("cron", "sealed", "dbos_input", "options", "flags") else text)
+            write(target, f"seed{i}", text.encode("latin-1") if target in ("cron", "stream", "sealed", "dbos_input", "options", "flags") else text)
     pages()
     postgres = Postgres(15)
     values(postgres.dsn)

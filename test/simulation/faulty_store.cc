@@ -39,6 +39,32 @@ absl::Status FaultyStore::PutCheckpoint(const std::string& flow_id, const Checkp
       });
 }
 
+absl::Status FaultyStore::BeginLane(const std::string& flow_id, const std::string& destination,
+                                    const Checkpoint& checkpoint) {
+  return Write(
+      "begin lane", [&](ControlStore& s) { return s.BeginLane(flow_id, destination, checkpoint); },
+      [&](const absl::Status& done) {
+        World& world = World::Now();
+        if (!done.ok()) return;
+        ++world.statistics.lanes;
+        world.Say(absl::StrCat("lane of ", destination, " begins at ", checkpoint.lsn.ToString()));
+        world.oracle.OnLaneCheckpoint(destination, checkpoint, /*begins=*/true);
+      });
+}
+
+absl::Status FaultyStore::PutLaneCheckpoint(const std::string& flow_id, const std::string& destination,
+                                            const Checkpoint& checkpoint) {
+  return Write(
+      "put lane checkpoint", [&](ControlStore& s) { return s.PutLaneCheckpoint(flow_id, destination, checkpoint); },
+      [&](const absl::Status& done) {
+        World& world = World::Now();
+        if (!done.ok()) return;
+        ++world.statistics.checkpoints;
+        world.Say(absl::StrCat("lane of ", destination, " is at ", checkpoint.lsn.ToString()));
+        world.oracle.OnLaneCheckpoint(destination, checkpoint, /*begins=*/false);
+      });
+}
+
 absl::Status FaultyStore::PutTableSync(const std::string& flow_id, const TableSync& sync) {
   return Write(
       "put table sync", [&](ControlStore& s) { return s.PutTableSync(flow_id, sync); },

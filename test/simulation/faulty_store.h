@@ -100,11 +100,11 @@ class FaultyStore final : public ControlStore {
   absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override {
     return Call("gated counts", [&](ControlStore& s) { return s.GatedDdlCounts(); });
   }
-  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id) override {
-    return Call("table shapes", [&](ControlStore& s) { return s.TableShapes(flow_id); });
+  absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id, const std::string& lane) override {
+    return Call("table shapes", [&](ControlStore& s) { return s.TableShapes(flow_id, lane); });
   }
-  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape) override {
-    return Write("put table shape", [&](ControlStore& s) { return s.PutTableShape(flow_id, shape); });
+  absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) override {
+    return Write("put table shape", [&](ControlStore& s) { return s.PutTableShape(flow_id, shape, lane); });
   }
   absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override {
     return Call("table holds", [&](ControlStore& s) { return s.TableHolds(flow_id); });
@@ -114,6 +114,38 @@ class FaultyStore final : public ControlStore {
   }
   absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override {
     return Write("delete table holds", [&](ControlStore& s) { return s.DeleteTableHolds(flow_id, holds); });
+  }
+
+  absl::StatusOr<std::map<std::string, Checkpoint>> Lanes(const std::string& flow_id) override {
+    return Call("lanes", [&](ControlStore& s) { return s.Lanes(flow_id); });
+  }
+  absl::Status BeginLane(const std::string& flow_id, const std::string& destination,
+                         const Checkpoint& checkpoint) override;
+  absl::Status PutLaneCheckpoint(const std::string& flow_id, const std::string& destination,
+                                 const Checkpoint& checkpoint) override;
+  absl::Status SettleLaneDdl(const std::string& flow_id, const std::string& destination,
+                             const std::vector<LaneDdl>& events) override {
+    return Write("settle lane ddl", [&](ControlStore& s) { return s.SettleLaneDdl(flow_id, destination, events); });
+  }
+  absl::Status ForgetLane(const std::string& flow_id, const std::string& destination) override {
+    return Write("forget lane", [&](ControlStore& s) { return s.ForgetLane(flow_id, destination); });
+  }
+
+  absl::Status PutDeadLetter(const std::string& flow_id, const DeadLetter& letter) override {
+    return Write("put dead letter", [&](ControlStore& s) { return s.PutDeadLetter(flow_id, letter); });
+  }
+  absl::StatusOr<std::vector<StoredDeadLetter>> DeadLetters(const std::string& flow_id, const std::string& destination,
+                                                            int64_t after_id, int limit) override {
+    return Call("dead letters", [&](ControlStore& s) { return s.DeadLetters(flow_id, destination, after_id, limit); });
+  }
+  absl::StatusOr<StoredDeadLetter> GetDeadLetter(const std::string& flow_id, int64_t id) override {
+    return Call("get dead letter", [&](ControlStore& s) { return s.GetDeadLetter(flow_id, id); });
+  }
+  absl::Status DeleteDeadLetter(const std::string& flow_id, int64_t id) override {
+    return Write("delete dead letter", [&](ControlStore& s) { return s.DeleteDeadLetter(flow_id, id); });
+  }
+  absl::StatusOr<int64_t> CountDeadLetters(const std::string& flow_id) override {
+    return Call("count dead letters", [&](ControlStore& s) { return s.CountDeadLetters(flow_id); });
   }
 
   // What reports say is of no consequence.

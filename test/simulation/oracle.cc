@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "change/schema_change.h"
+#include "flow/fan_out.h"
 #include "test/simulation/world.h"
 
 namespace wallaby::simulation {
@@ -246,20 +247,50 @@ void Oracle::OnCheckpoint(const Checkpoint& checkpoint) {
         absl::StrCat("the checkpoint goes back from ", checkpoint_.ToString(), " to ", checkpoint.lsn.ToString()));
   }
   checkpoint_ = checkpoint.lsn;
+  std::vector<const Disk*> disks;
+  for (const auto& [name, disk] : world_.disks) {
+    if (!IsSecondary(world_.flow, name)) disks.push_back(&disk);
+  }
+  CheckDurable("checkpoint", checkpoint.lsn, disks, &verified_);
+}
+
+void Oracle::CheckDurable(const std::string& what, Lsn lsn, const std::vector<const Disk*>& disks, size_t* verified) {
   const auto& wal = world_.database.wal;
-  for (; verified_ < wal.size() && wal[verified_].end <= checkpoint.lsn; ++verified_) {
-    if (wal[verified_].commit < first_) continue;
-    for (const auto& [name, disk] : world_.disks) {
-      if (IsDurable(disk, wal[verified_])) continue;
-      return world_.Violated(absl::StrCat("checkpoint ", checkpoint.lsn.ToString(), " is stored, and ", name,
-                                          " does not have the transaction at ", wal[verified_].commit.ToString()));
+  for (; *verified < wal.size() && wal[*verified].end <= lsn; ++*verified) {
+    if (wal[*verified].commit < first_) continue;
+    for (const Disk* disk : disks) {
+      if (IsDurable(*disk, wal[*verified])) continue;
+      return world_.Violated(absl::StrCat(what, " ", lsn.ToString(), " is stored, and ", disk->name,
+                                          " does not have the transaction at ", wal[*verified].commit.ToString()));
     }
   }
 }
 
+void Oracle::OnLaneCheckpoint(const std::string& destination, const Checkpoint& checkpoint, bool begins) {
+  LaneAt& lane = lanes_[destination];
+  const std::string what = absl::StrCat("the lane's checkpoint of ", destination);
+  if (checkpoint.lsn < lane.checkpoint && !begins) {
+    return world_.Violated(
+        absl::StrCat(what, " goes back from ", lane.checkpoint.ToString(), " to ", checkpoint.lsn.ToString()));
+  }
+  lane.checkpoint = checkpoint.lsn;
+  if (begins) lane.verified = 0;
+  CheckDurable(what, checkpoint.lsn, {&world_.disks.at(destination)}, &lane.verified);
+}
+
+void Oracle::OnSpoolRemoved(Lsn below) {
+  Lsn least = checkpoint_;
+  for (const auto& [destination, lane] : lanes_) least = std::min(least, lane.checkpoint);
+  if (below <= least) return;
+  world_.Violated(absl::StrCat("the spool forgets what is before ", below.ToString(), ", and ", least.ToString(),
+                               " is the least that a destination has"));
+}
+
 void Oracle::OnAcknowledge(Lsn flushed) {
-  if (flushed <= checkpoint_) return;
-  world_.Violated(absl::StrCat(flushed.ToString(), " is acknowledged, and the checkpoint is ", checkpoint_.ToString()));
+  const Lsn durable = world_.plan.spool ? world_.spool.durable : checkpoint_;
+  if (flushed <= durable) return;
+  world_.Violated(absl::StrCat(flushed.ToString(), " is acknowledged, and ",
+                               world_.plan.spool ? "the spool has " : "the checkpoint is ", durable.ToString()));
 }
 
 void Oracle::OnFailed(const std::string& reason) {
@@ -281,6 +312,12 @@ std::string Oracle::NotThereYet() {
   if (!world_.database.slot.exists || world_.database.wal.back().end > world_.database.slot.confirmed) {
     return absl::StrCat("acknowledged is ", world_.database.slot.confirmed.ToString(), " of ",
                         world_.database.wal.back().end.ToString());
+  }
+  if (!world_.plan.spool) return "";
+  if (checkpoint_ < world_.database.wal.back().end) return absl::StrCat("the flow is at ", checkpoint_.ToString());
+  for (const auto& [name, disk] : world_.disks) {
+    if (!IsSecondary(world_.flow, name) || lanes_[name].checkpoint >= world_.database.wal.back().end) continue;
+    return absl::StrCat(name, " is at ", lanes_[name].checkpoint.ToString());
   }
   return "";
 }

@@ -4,7 +4,9 @@
 //   they were at the snapshot's, where that is later. So nothing is lost, doubled, out of order or half there. No
 //   change of a table is delivered behind DDL of that table, and no position behind any, that nobody has decided on. A
 //   position is checkpointed only when all before it is durable at every destination, and acknowledged only when it is
-//   checkpointed. Neither goes back.
+//   checkpointed. Neither goes back. Where destinations go at their own pace, that is the primary's checkpoint, each of
+//   the others has one of its own, and the spool forgets nothing that one of them lacks; what is acknowledged is then
+//   durable in the spool.
 //   Who was overtaken by a later generation changes nothing.
 #ifndef WALLABY_TEST_SIMULATION_ORACLE_H_
 #define WALLABY_TEST_SIMULATION_ORACLE_H_
@@ -51,6 +53,10 @@ class Oracle {
   // A process has changed what the store has of the flow.
   void OnWrite(std::string_view what, int process);
   void OnCheckpoint(const Checkpoint& checkpoint);
+  // Of a destination that goes at its own pace; `begins`: its lane is begun, and may be begun again from before.
+  void OnLaneCheckpoint(const std::string& destination, const Checkpoint& checkpoint, bool begins);
+  // The spool forgets what ends before that.
+  void OnSpoolRemoved(Lsn below);
   void OnAcknowledge(Lsn flushed);
   void OnFailed(const std::string& reason);
 
@@ -78,6 +84,8 @@ class Oracle {
   // Somebody has decided on it, or there is nothing to decide: it is about a column that was rejected.
   bool IsSettled(const DdlRecord& ddl) const;
   bool IsDurable(const Disk& disk, const WalTransaction& t);
+  // All that ends by `lsn`, of which the first `*verified` of the log are known to.
+  void CheckDurable(const std::string& what, Lsn lsn, const std::vector<const Disk*>& disks, size_t* verified);
 
   World& world_;
   std::map<std::string, Part> parts_;
@@ -85,6 +93,11 @@ class Oracle {
   std::vector<TableSync> syncs_;
   std::set<std::pair<uint32_t, Lsn>> settled_;  // events, by table and commit
   Lsn checkpoint_;
+  struct LaneAt {
+    Lsn checkpoint;
+    size_t verified = 0;
+  };
+  std::map<std::string, LaneAt> lanes_;
   size_t verified_ = 0;                 // so many transactions of the log were seen to be durable
   std::map<int, int64_t> generations_;  // by process
   int64_t generation_ = 0;              // of the last lease

@@ -36,6 +36,7 @@ void RunWorker(World& world, const WorkerOptions& options) {
 
 Process* StartWorker(World& world, WorkerOptions options) {
   options.flow_id = kFlow;
+  if (world.plan.spool) options.spool = SpoolOptions{.root = "spool"};
   ++world.statistics.workers;
   Process* process =
       world.scheduler.Start("worker", [&world, options = std::move(options)] { RunWorker(world, options); });

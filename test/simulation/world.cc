@@ -61,6 +61,10 @@ Flow MakeFlow(const Plan& plan, Random random) {
     if ((plan.destinations & (1 << i)) != 0) flow.destinations.push_back({names[i], "null", {}});
   }
   flow.config.ddl.gate = plan.gate;
+  if (plan.fans_out) {
+    flow.config.ack_policy = AckPolicy::kPrimary;
+    flow.config.primary_destination = flow.destinations[random.Below(flow.destinations.size())].name;
+  }
   return flow;
 }
 
@@ -93,6 +97,10 @@ Plan::Plan(Random random) {
   quiet = random.Between(100, 4000) * kMillisecond;
   // Of a slot or a schema that changed since the image, other rules tell.
   restores = random.OneIn(6) && !loses_slot && !ddl;
+  // What a spool makes of lost slots and restored sources, tests with real servers show.
+  spool = random.OneIn(2) && !loses_slot && !restores;
+  const bool several = (destinations & (destinations - 1)) != 0;
+  fans_out = several && spool && !random.OneIn(4);
 }
 
 void Statistics::Add(const Statistics& other) {
@@ -112,6 +120,7 @@ void Statistics::Add(const Statistics& other) {
   slot_losses += other.slot_losses;
   restores += other.restores;
   checkpoints += other.checkpoints;
+  lanes += other.lanes;
   steps += other.steps;
   seconds += other.seconds;
 }

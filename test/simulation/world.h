@@ -18,6 +18,7 @@
 #include "test/simulation/oracle.h"
 #include "test/simulation/random.h"
 #include "test/simulation/scheduler.h"
+#include "test/simulation/spool_disk.h"
 
 namespace wallaby {
 class Worker;
@@ -52,6 +53,8 @@ struct Plan {
   bool empty_transactions;  // as PostgreSQL 14 sends them
   bool full_identity;       // of one of the tables
   int destinations;         // bits: exactly once, that lingers, at least once
+  bool spool;               // between the slot and the flow
+  bool fans_out;            // one destination is the primary, the others have lanes
   Nanos quiet;              // longest time between transactions of the source
 };
 
@@ -72,6 +75,7 @@ struct Statistics {
   int64_t slot_losses = 0;
   int64_t restores = 0;
   int64_t checkpoints = 0;
+  int64_t lanes = 0;  // begun
   int64_t steps = 0;
   int64_t seconds = 0;  // simulated
 
@@ -109,6 +113,7 @@ class World {
   Scheduler scheduler;
   Database database;
   std::map<std::string, Disk> disks;
+  SpoolDisk spool;
   std::unique_ptr<ControlStore> store;  // as it is on its disk
   Oracle oracle;
   Flow flow;

@@ -28,6 +28,18 @@ DbosRunOptions WithProgram(DbosRunOptions options) {
   return options;
 }
 
+LocalDispatcherOptions ForSpools(const DbosOptions& options) {
+  LocalDispatcherOptions spooling;
+  spooling.worker = options.run.worker;
+  spooling.config_file = options.run.config_file;
+  spooling.spools = spooling.only_spools = true;
+  spooling.kill_after = options.run.kill_after;
+  spooling.review_interval = options.review_interval;
+  spooling.backoff_base = options.backoff_base;
+  spooling.backoff_cap = options.backoff_cap;
+  return spooling;
+}
+
 void Warn(std::string_view what, const std::string& flow_id, const absl::Status& status) {
   Log(LogLevel::kWarn, what, {{"flow_id", flow_id}, {"error", std::string(status.message())}});
 }
@@ -44,7 +56,9 @@ DbosDispatcher::DbosDispatcher(ControlStore* store, ControlStore* checkpoints, D
                 {&dbos_, store, checkpoints, &flow_runs_, WithProgram(options_.run), [this] { review_wake_.Set(); }},
                 options_.executor),
       scheduler_(&dbos_, options_.schedule, [this] { executor_.Wake(); }),
-      admin_(&dbos_, &executor_, &scheduler_) {}
+      admin_(&dbos_, &executor_, &scheduler_) {
+  if (options_.spools) spoolers_ = MakeLocalDispatcher(store_, ForSpools(options_));
+}
 
 DbosDispatcher::~DbosDispatcher() {
   end_.Set();
@@ -73,11 +87,12 @@ absl::Status DbosDispatcher::Start() {
        {"version", identity.version},
        {"schedule", options_.schedule}});
   reviewer_ = std::thread([this] { ReviewLoop(); });
-  return absl::OkStatus();
+  return spoolers_ == nullptr ? absl::OkStatus() : spoolers_->Start();
 }
 
 absl::Status DbosDispatcher::Ensure(const std::string& flow_id, const DispatchOptions& options) {
   ASSIGN_OR_RETURN(const bool queued, flow_runs_.Ensure(flow_id, options.max_empty_reads));
+  if (spoolers_ != nullptr) spoolers_->Stop(flow_id);
   if (queued) executor_.Wake();
   return absl::OkStatus();
 }
@@ -100,6 +115,7 @@ bool DbosDispatcher::CancelRuns(const std::string& flow_id, int* cancelled) {
 void DbosDispatcher::Stop(const std::string& flow_id) {
   int cancelled = 0;
   if (CancelRuns(flow_id, &cancelled)) executor_.AbandonRuns(flow_id);
+  if (spoolers_ != nullptr) spoolers_->Stop(flow_id);
   SettleStopping(flow_id);
   review_wake_.Set();
 }

@@ -32,6 +32,7 @@ struct DbosOptions {
   std::string schedule;  // "": none
   DbosRunOptions run;    // run.worker "": as WorkerProgram() finds it
   DbosExecutorOptions executor;
+  bool spools = false;  // there is a spool
   // How often the store is compared with what runs.
   absl::Duration review_interval = absl::Seconds(5);
   absl::Duration backoff_base = absl::Seconds(1);
@@ -89,6 +90,8 @@ class DbosDispatcher final : public Dispatcher {
   Event end_;
   std::map<std::string, Missing> missing_;  // of the review
   std::thread reviewer_;
+  // A flow that does not run has no workflow: who fills its spool is a process of this machine, and outlives this one.
+  std::unique_ptr<Dispatcher> spoolers_;
 };
 
 }  // namespace wallaby

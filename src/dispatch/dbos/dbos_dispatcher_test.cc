@@ -16,12 +16,13 @@ class DbosHarness final : public DispatchHarness {
  public:
   DbosHarness() : dsn_(TestPostgres::Shared(15).CreateDatabase()) {}
 
-  std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker) override {
+  std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker, bool spools) override {
     DbosOptions options;
     options.dsn = dsn_;
     options.run.worker = worker;
     options.executor.poll_interval = absl::Milliseconds(100);
     options.executor.watch_interval = absl::Milliseconds(50);
+    options.spools = spools;
     options.review_interval = absl::Milliseconds(100);
     options.backoff_base = absl::Milliseconds(20);
     options.backoff_cap = absl::Milliseconds(100);

@@ -17,10 +17,13 @@ constexpr char kAttempt[] = "wallaby/attempt";
 constexpr char kRun[] = "wallaby/run";
 constexpr char kOnce[] = "once";
 constexpr char kStream[] = "stream";
+constexpr char kSpool[] = "spool";
 constexpr size_t kMaxName = 63;
 constexpr size_t kHash = 10;
 // A worker makes durable what is on its way before it ends.
 constexpr int64_t kGraceSeconds = 120;
+// The group of the image's user, who has to be able to write to volumes.
+constexpr int64_t kVolumeGroup = 10001;
 
 // In letters and digits that cannot be mistaken for each other.
 std::string Hash(std::string_view text) {
@@ -60,7 +63,7 @@ Json Labels(const KubernetesSettings& settings, const JobIdentity& identity, con
   labels[kFlow] = FlowLabel(identity.flow_id);
   labels[kGeneration] = absl::StrCat(identity.generation);
   labels[kAttempt] = absl::StrCat(identity.attempt);
-  labels[kRun] = run.probe ? kOnce : kStream;
+  labels[kRun] = run.spool ? kSpool : run.probe ? kOnce : kStream;
   return labels;
 }
 
@@ -73,6 +76,7 @@ Json Annotations(const KubernetesSettings& settings, const JobIdentity& identity
 Json Container(const KubernetesSettings& settings, const JobIdentity& identity, const JobRun& run) {
   std::vector<std::string> args = settings.job_args;
   args.insert(args.end(), {"-flow-id", identity.flow_id});
+  if (run.spool) args.insert(args.end(), {"-mode", "spool"});
   if (run.max_empty_reads > 0) args.insert(args.end(), {"-max-empty-reads", absl::StrCat(run.max_empty_reads)});
   Json container = {
       {"name", "worker"},
@@ -88,6 +92,10 @@ Json Container(const KubernetesSettings& settings, const JobIdentity& identity, 
   for (const KubernetesSettings::EnvSource& source : settings.job_env_from) {
     container["envFrom"].push_back({{source.secret ? "secretRef" : "configMapRef", {{"name", source.name}}}});
   }
+  for (const KubernetesSettings::Volume& volume : settings.job_volumes) {
+    container["volumeMounts"].push_back(
+        {{"name", volume.claim}, {"mountPath", volume.path}, {"readOnly", volume.read_only}});
+  }
   return container;
 }
 
@@ -96,6 +104,13 @@ Json PodSpec(const KubernetesSettings& settings, const JobIdentity& identity, co
                {"terminationGracePeriodSeconds", kGraceSeconds},
                {"securityContext", {{"runAsNonRoot", true}, {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
                {"containers", Json::array({Container(settings, identity, run)})}};
+  for (const KubernetesSettings::Volume& volume : settings.job_volumes) {
+    spec["volumes"].push_back({{"name", volume.claim}, {"persistentVolumeClaim", {{"claimName", volume.claim}}}});
+  }
+  if (!settings.job_volumes.empty()) {
+    spec["securityContext"]["fsGroup"] = kVolumeGroup;
+    spec["securityContext"]["fsGroupChangePolicy"] = "OnRootMismatch";
+  }
   if (settings.job_service_account.empty()) {
     spec["automountServiceAccountToken"] = false;  // workers do not talk to the API server
   } else {
@@ -213,6 +228,7 @@ std::optional<JobView> ParseJob(const Json& job) {
   view.identity.generation = NumberLabel(labels, kGeneration);
   view.identity.attempt = NumberLabel(labels, kAttempt);
   view.probe = TextField(labels, kRun) == kOnce;
+  view.spool = TextField(labels, kRun) == kSpool;
   view.deleting = !TextField(metadata, "deletionTimestamp").empty();
   view.created = ParseTimestamp(TextField(metadata, "creationTimestamp"));
   if (!absl::SimpleAtoi(TextField(metadata, "resourceVersion"), &view.version)) view.version = 0;
@@ -236,6 +252,7 @@ std::optional<PodView> ParsePod(const Json& pod) {
     if (TextField(owner, "kind") == "Job") view.job_uid = TextField(owner, "uid");
   }
   if (view.uid.empty() || view.flow_id.empty() || view.job_uid.empty()) return std::nullopt;
+  view.spool = TextField(Field(metadata, "labels"), kRun) == kSpool;
   view.created = ParseTimestamp(TextField(metadata, "creationTimestamp"));
   const Json& status = Field(pod, "status");
   const std::string phase = TextField(status, "phase");

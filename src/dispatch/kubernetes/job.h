@@ -28,9 +28,11 @@ std::string FlowLabel(const std::string& flow_id);
 std::string JobSelector(const std::string& prefix, const std::string& flow_id = "");
 
 // `max_empty_reads` > 0 makes a run that ends by itself; `probe` says that a request asked for that, not the settings.
+// `spool`: the worker only fills the spool.
 struct JobRun {
   int64_t max_empty_reads = 0;
   bool probe = false;
+  bool spool = false;
 };
 Json JobObject(const KubernetesSettings& settings, const JobIdentity& identity, const JobRun& run);
 
@@ -39,6 +41,7 @@ struct JobView {
   std::string uid;
   JobIdentity identity;
   bool probe = false;
+  bool spool = false;
   enum class State { kActive, kSucceeded, kFailed } state = State::kActive;
   bool deleting = false;  // its pods may still run
   std::string why;        // of kFailed: "BackoffLimitExceeded: Job has reached the specified backoff limit"
@@ -56,6 +59,7 @@ struct PodView {
   std::string job_uid;
   std::string flow_id;
   absl::Time created;
+  bool spool = false;
   bool running = false;
   bool ended = false;
   int exit_code = -1;  // -1: none yet

@@ -1,6 +1,8 @@
 // The environment of Jobs: what workers need of the server's settings.
+#include <algorithm>
 #include <cstdlib>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "dispatch/kubernetes/kubernetes_dispatch.h"
@@ -39,6 +41,30 @@ absl::Status CompleteStore(const Settings& settings, bool from_elsewhere, std::m
   return absl::OkStatus();
 }
 
+// A spool in a pod's own file system would go with the pod, and with it what the source has forgotten.
+absl::Status CompleteSpool(const Settings& settings, bool from_elsewhere, KubernetesSettings* kubernetes) {
+  std::map<std::string, std::string>& env = kubernetes->job_env;
+  if (settings.spool_dir.empty()) return absl::OkStatus();
+  const std::string& dir = env.try_emplace("WALLABY_SPOOL_DIR", settings.spool_dir).first->second;
+  const bool kept =
+      std::any_of(kubernetes->job_volumes.begin(), kubernetes->job_volumes.end(), [&](const auto& volume) {
+        return !volume.read_only && absl::StartsWith(absl::StrCat(dir, "/"), absl::StrCat(volume.path, "/"));
+      });
+  if (!kept) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "WALLABY_SPOOL_DIR: ", dir,
+        " would be lost with the pod of each Job; name a PersistentVolumeClaim that is mounted there, like "
+        "WALLABY_K8S_JOB_VOLUMES=spool:",
+        dir));
+  }
+  if (!settings.spool_key.empty() && !from_elsewhere && !env.contains("WALLABY_SPOOL_KEY")) {
+    return absl::InvalidArgumentError(absl::StrCat("WALLABY_SPOOL_KEY: workers need it, too; ", kUseSecret));
+  }
+  if (settings.spool_limit > 0) env.try_emplace("WALLABY_SPOOL_LIMIT", absl::StrCat(settings.spool_limit));
+  if (settings.spool_policy == SpoolPolicy::kFail) env.try_emplace("WALLABY_SPOOL_POLICY", "fail");
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CompleteJobEnvironment(const Settings& settings, KubernetesSettings* kubernetes) {
@@ -46,6 +72,8 @@ absl::Status CompleteJobEnvironment(const Settings& settings, KubernetesSettings
   const bool from_elsewhere = !kubernetes->job_env_from.empty();
   const absl::Status store = CompleteStore(settings, from_elsewhere, &env);
   if (!store.ok()) return store;
+  const absl::Status spool = CompleteSpool(settings, from_elsewhere, kubernetes);
+  if (!spool.ok()) return spool;
   const char* key = std::getenv("WALLABY_SECRET_KEY");
   if (key != nullptr && *key != '\0' && !from_elsewhere && !env.contains("WALLABY_SECRET_KEY")) {
     return absl::InvalidArgumentError(absl::StrCat("WALLABY_SECRET_KEY: workers need it, too; ", kUseSecret));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "dispatch/kubernetes/kubernetes_dispatch.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -79,6 +80,42 @@ TEST(JobTest, TheObjectSaysWhichRunItIs) {
   EXPECT_EQ(container["envFrom"][1]["configMapRef"]["name"], "rest");
   EXPECT_EQ(job["spec"]["backoffLimit"], 3);
   EXPECT_EQ(job["spec"]["ttlSecondsAfterFinished"], 3600);
+}
+
+TEST(JobTest, ARunThatFillsTheSpoolHasItsVolume) {
+  KubernetesSettings settings;
+  settings.job_volumes = {{"spool", "/spool", false}, {"lake", "/lake", true}};
+  Json job = JobObject(settings, {"shop", 1, 1}, {.spool = true});
+  job["metadata"]["uid"] = "u";
+  EXPECT_TRUE(ParseJob(job)->spool);
+  const Json& pod = job["spec"]["template"]["spec"];
+  EXPECT_EQ(pod["containers"][0]["args"], Json({"-flow-id", "shop", "-mode", "spool"}));
+  EXPECT_EQ(pod["containers"][0]["volumeMounts"],
+            Json::array({{{"name", "spool"}, {"mountPath", "/spool"}, {"readOnly", false}},
+                         {{"name", "lake"}, {"mountPath", "/lake"}, {"readOnly", true}}}));
+  EXPECT_EQ(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], "spool");
+  EXPECT_EQ(pod["securityContext"]["fsGroup"], 10001);
+}
+
+TEST(JobTest, ASpoolNeedsAVolumeThatOutlivesThePod) {
+  Settings settings;
+  settings.postgres_dsn = "postgres://wallaby@db/control";
+  settings.spool_dir = "/var/lib/wallaby/spool";
+  settings.spool_limit = 1 << 30;
+  KubernetesSettings kubernetes;
+  const absl::Status refused = CompleteJobEnvironment(settings, &kubernetes);
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("WALLABY_K8S_JOB_VOLUMES=spool:/var/lib/wallaby/spool"));
+  for (const char* path : {"/var/lib/wallaby/spool2", "/var/lib/wallaby/spo"}) {
+    kubernetes.job_volumes = {{"spool", path, false}};
+    EXPECT_FALSE(CompleteJobEnvironment(settings, &kubernetes).ok()) << path;
+  }
+  kubernetes.job_volumes = {{"spool", "/var/lib/wallaby", true}};
+  EXPECT_FALSE(CompleteJobEnvironment(settings, &kubernetes).ok());
+  kubernetes.job_volumes = {{"spool", "/var/lib/wallaby", false}};
+  ASSERT_TRUE(CompleteJobEnvironment(settings, &kubernetes).ok());
+  EXPECT_EQ(kubernetes.job_env["WALLABY_SPOOL_DIR"], "/var/lib/wallaby/spool");
+  EXPECT_EQ(kubernetes.job_env["WALLABY_SPOOL_LIMIT"], "1073741824");
 }
 
 TEST(JobTest, WhatPodsSuffer) {

@@ -8,11 +8,12 @@ namespace {
 
 class KubernetesHarness final : public DispatchHarness {
  public:
-  std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker) override {
+  std::unique_ptr<Dispatcher> Make(ControlStore* store, const std::string& worker, bool spools) override {
     KubernetesDispatcherOptions options;
     options.settings = cluster_.Settings(worker);
     // Else the Job controller starts the next pod by itself, after ten seconds.
     options.settings.job_backoff_limit = 0;
+    options.spools = spools;
     options.review_interval = absl::Milliseconds(500);
     options.backoff_base = absl::Milliseconds(20);
     options.backoff_cap = absl::Milliseconds(100);

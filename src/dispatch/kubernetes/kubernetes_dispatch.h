@@ -14,6 +14,7 @@ namespace wallaby {
 
 struct KubernetesDispatcherOptions {
   KubernetesSettings settings;
+  bool spools = false;  // there is a spool, on a volume of the Jobs
   // How often the store is compared with what runs. Changes in the cluster are told at once.
   absl::Duration review_interval = absl::Seconds(5);
   absl::Duration backoff_base = absl::Seconds(1);

@@ -1,5 +1,6 @@
 #include "dispatch/kubernetes/kubernetes_dispatcher.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -72,9 +73,11 @@ absl::Status KubernetesDispatcher::EnsureJob(const std::string& flow_id, const D
   if (!jobs.ok()) return active ? absl::OkStatus() : jobs.status();
   for (const JobView& job : *jobs) {
     if (!job.unfinished()) continue;
-    if (job.deleting || (job.probe && options.max_empty_reads == 0)) {
+    if (job.deleting || job.spool || (job.probe && options.max_empty_reads == 0)) {
       std::lock_guard lock(mutex_);
-      WatchOf(flow_id).next = options;
+      Watch& watch = WatchOf(flow_id);
+      watch.next = options;
+      if (job.spool && !watch.asked_to_end) watch.asked_to_end = Clock::Real()->Monotonic();
       LookAt(flow_id);
     }
     return absl::OkStatus();
@@ -125,7 +128,10 @@ void KubernetesDispatcher::Restart(const std::string& flow_id) {
 
 bool KubernetesDispatcher::IsActive(const std::string& flow_id) {
   std::lock_guard lock(mutex_);
-  return !UnfinishedOf(flow_id).empty() || LivePodOf(flow_id) != nullptr;
+  const std::vector<SeenJob> unfinished = UnfinishedOf(flow_id);
+  const PodView* const pod = LivePodOf(flow_id);
+  return (pod != nullptr && !pod->spool) ||
+         std::any_of(unfinished.begin(), unfinished.end(), [](const SeenJob& job) { return !job.view.spool; });
 }
 
 std::string KubernetesDispatcher::Trouble(const std::string& flow_id) {

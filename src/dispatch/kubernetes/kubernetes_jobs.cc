@@ -68,7 +68,8 @@ absl::Status KubernetesDispatcher::CreateNext(const std::string& flow_id, const 
 absl::Status KubernetesDispatcher::Create(const JobIdentity& identity, const DispatchOptions& options) {
   JobRun run;
   run.probe = options.max_empty_reads > 0;
-  run.max_empty_reads = run.probe ? options.max_empty_reads : settings_.job_max_empty_reads;
+  run.spool = options.spool;
+  run.max_empty_reads = run.spool ? 0 : run.probe ? options.max_empty_reads : settings_.job_max_empty_reads;
   ASSIGN_OR_RETURN(const Json object, client_.Create(kJobs, JobObject(settings_, identity, run)));
   const auto job = ParseJob(object);
   if (!job) return absl::UnavailableError("the Kubernetes API server answered create jobs with something else");

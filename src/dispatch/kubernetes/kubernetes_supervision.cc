@@ -153,7 +153,10 @@ bool KubernetesDispatcher::RecordEnd(const End& end) {
   const std::string& flow_id = end.attempt.flow_id;
   const std::string name = absl::StrCat("Job ", end.job ? end.job->view.name : end.attempt.job);
   const absl::StatusOr<StoredFlow> flow = store_->GetFlow(flow_id);
-  bool asked = !flow.ok() || flow->state != FlowState::kRunning;
+  // The state may ask for a worker of another kind by now.
+  const auto wanted = flow.ok() ? WantedWorker(*flow, options_.spools) : std::nullopt;
+  const bool spool = end.job && end.job->view.spool;
+  bool asked = !wanted || wanted->spool != spool;
   {
     std::lock_guard lock(mutex_);
     asked = asked || WatchOf(flow_id).asked_to_end.has_value();
@@ -182,7 +185,7 @@ bool KubernetesDispatcher::RecordEnd(const End& end) {
 
   std::lock_guard lock(mutex_);
   Watch& watch = WatchOf(flow_id);
-  if (completed && !probe && settings_.job_max_empty_reads > 0) watch.resting = true;
+  if (completed && !probe && !spool && settings_.job_max_empty_reads > 0) watch.resting = true;
   if (end.job && absl::Now() - end.job->view.created >= options_.stable_after) watch.backoff.Reset();
   if (asked || watch.next) return true;
   const absl::Duration wait = end.exit_code == kExitLeaseHeld ? kLeaseLook : watch.backoff.Next();
@@ -220,7 +223,9 @@ void KubernetesDispatcher::Settle(const std::string& flow_id) {
   {
     std::lock_guard lock(mutex_);
     Watch& watch = WatchOf(flow_id);
-    if (flow->state == FlowState::kStopping && !watch.asked_to_end) watch.asked_to_end = Now();
+    const auto wanted = WantedWorker(*flow, options_.spools);
+    const bool spooled_enough = unfinished.front().view.spool && !(wanted && wanted->spool);
+    if ((flow->state == FlowState::kStopping || spooled_enough) && !watch.asked_to_end) watch.asked_to_end = Now();
     watch.due.reset();
     end = watch.asked_to_end.has_value();
   }
@@ -230,7 +235,8 @@ void KubernetesDispatcher::Settle(const std::string& flow_id) {
 void KubernetesDispatcher::SettleRunning(const StoredFlow& flow, const std::vector<SeenJob>& unfinished, bool end) {
   const std::string& flow_id = flow.flow.id;
   // A worker that failed has put its flow into this state; the Job controller would start it again.
-  const bool failed = flow.state == FlowState::kFailed && !unfinished.front().view.probe;
+  const JobView& oldest = unfinished.front().view;
+  const bool failed = flow.state == FlowState::kFailed && !oldest.probe && !oldest.spool;
   EndJobs(unfinished, end || failed ? 0 : 1);
   TellTrouble(flow_id);
   if (flow.state != FlowState::kStopping) return;
@@ -273,18 +279,19 @@ void KubernetesDispatcher::SettleIdle(const StoredFlow& flow) {
     std::lock_guard lock(mutex_);
     Watch& watch = WatchOf(flow_id);
     watch.asked_to_end.reset();
+    const auto wanted = WantedWorker(flow, options_.spools);
     const bool running = flow.state == FlowState::kRunning;
     const bool probe_follows = watch.next && watch.next->max_empty_reads > 0;
-    if (!running && !probe_follows) {
+    if (!wanted && !probe_follows) {
       watches_.erase(flow_id);
       return;
     }
-    if (watch.resting && !watch.next) {
+    if (running && watch.resting && !watch.next) {
       watch.due.reset();
       return;
     }
     if (!watch.next && watch.due && *watch.due > Now()) return;
-    if (!running) options = *watch.next;
+    if (!running) options = probe_follows ? *watch.next : *wanted;
   }
   TryNext(flow_id, options);
 }
@@ -344,7 +351,7 @@ void KubernetesDispatcher::Review() {
     if (!synced_ || Now() < quiet_until_) return;
   }
   const absl::Status status = ForEachFlow(*store_, [this](const StoredFlow& flow) {
-    if (flow.state == FlowState::kRunning || flow.state == FlowState::kStopping) Settle(flow.flow.id);
+    if (flow.state == FlowState::kStopping || WantedWorker(flow, options_.spools)) Settle(flow.flow.id);
     return absl::OkStatus();
   });
   if (!status.ok()) Log(LogLevel::kWarn, "the flows cannot be reviewed", {{"error", Text(status)}});

@@ -1,0 +1,18 @@
+#include "destination/http/http_destination.h"
+
+#include "base/status.h"
+#include "destination/http/http_sender.h"
+#include "destination/options.h"
+#include "destination/push/push_destination.h"
+
+namespace wallaby {
+
+absl::StatusOr<std::unique_ptr<Destination>> MakeHttpDestination(const DestinationConfig& config) {
+  ASSIGN_OR_RETURN(const TableOptions table, ParseTableOptions("http", config));
+  ASSIGN_OR_RETURN(const HttpOptions options, ParseHttpOptions(config));
+  return MakePushDestination(config, table, options.push, [options, flow_id = config.flow_id, name = config.name] {
+    return std::make_unique<HttpSender>(options, flow_id, name);
+  });
+}
+
+}  // namespace wallaby

@@ -1,0 +1,38 @@
+// Delivery: a request's whole way to an answer that counts: tries, waits between them, and a dead letter where the
+// options ask for one.
+#ifndef WALLABY_DESTINATION_PUSH_DELIVERY_H_
+#define WALLABY_DESTINATION_PUSH_DELIVERY_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/event.h"
+#include "destination/push/push_sender.h"
+#include "destination/push_options.h"
+
+namespace wallaby {
+
+class Delivery {
+ public:
+  // `dead_letters` may be null, and outlives the object.
+  Delivery(const PushOptions& options, std::string destination, DeadLetterSink* dead_letters)
+      : options_(options), destination_(std::move(destination)), dead_letters_(dead_letters) {}
+
+  // OK: taken, or kept as a dead letter. INVALID_ARGUMENT: rejected; FAILED_PRECONDITION: the receiver takes nothing;
+  // UNAVAILABLE: all tries failed; CANCELLED: `end` was set between two tries. Errors name table, position, operation
+  // and what the receiver said. Safe from several threads, each with a sender of its own.
+  absl::Status Deliver(PushSender& sender, const PushRequest& request, const Event& end) const;
+  // The same, but never a dead letter: of what is one already.
+  absl::Status Resend(PushSender& sender, const PushRequest& request, const Event& end) const;
+
+ private:
+  absl::Status Keep(const PushRequest& request, std::string reason) const;
+
+  const PushOptions options_;
+  const std::string destination_;
+  DeadLetterSink* const dead_letters_;
+};
+
+}  // namespace wallaby
+
+#endif  // WALLABY_DESTINATION_PUSH_DELIVERY_H_

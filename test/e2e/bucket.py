@@ -1,0 +1,115 @@
+"""A real S3 server for tests, and readers of what a flow writes there: pyarrow's file system, and DuckDB with httpfs, which take from
+the manifest which objects count."""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+from urllib.parse import urlparse
+
+from e2e.harness import SOURCE_DIR
+
+DEPS_DIR = os.environ.get("WALLABY_DEPS_DIR") or os.path.join(SOURCE_DIR, ".deps")
+SCRIPT = os.path.join(SOURCE_DIR, "test/servers/seaweed")
+BUCKET, ACCESS_KEY, SECRET_KEY = "test", "admin", "secretsecret"
+
+# docs/destinations/s3.md shows this, for one table.
+NAMED_FILES = """
+  SET VARIABLE lake = '{lake}';
+  SET VARIABLE manifest = getvariable('lake') || '_wallaby/{name}/manifest.json';
+  CREATE OR REPLACE TEMP TABLE manifest AS FROM read_json(getvariable('manifest'), columns = {{
+    files: 'STRUCT(path VARCHAR, "table" VARCHAR, "rows" BIGINT)[]', lists: 'STRUCT(path VARCHAR)[]'}});
+  SET VARIABLE lists = (SELECT list(getvariable('lake') || l.path) FROM (SELECT unnest(lists) AS l FROM manifest));
+  CREATE OR REPLACE TEMP TABLE named AS
+    SELECT f.path, f."table", f."rows" FROM (SELECT unnest(files) AS f FROM manifest)
+    UNION ALL
+    FROM read_json([getvariable('manifest')] || coalesce(getvariable('lists'), []), format = 'newline_delimited',
+                   columns = {{path: 'VARCHAR', "table": 'VARCHAR', "rows": 'BIGINT'}}) WHERE path IS NOT NULL;
+"""
+
+# The readers' own DuckDB: its extensions fit one version exactly.
+RUN_DUCKDB = """
+import json, sys
+import duckdb, duckdb_extension_avro, duckdb_extension_httpfs
+request = json.load(sys.stdin)
+connection = duckdb.connect(config={"allow_unsigned_extensions": "false", "home_directory": request["home"]})
+for package in (duckdb_extension_httpfs, duckdb_extension_avro):
+    name = package.__name__.removeprefix("duckdb_extension_")
+    folder = package.__file__.rsplit("/", 1)[0]
+    connection.execute(f"LOAD '{folder}/extensions/v{duckdb.__version__}/{name}.duckdb_extension'")
+for statement in request["statements"]:
+    connection.execute(statement)
+rows = connection.execute(request["query"]).fetchall()
+json.dump([[None if value is None else str(value) for value in row] for row in rows], sys.stdout)
+"""
+
+
+class Bucket:
+    """A throwaway server with a bucket. Stops at exit."""
+
+    def __init__(self):
+        line = subprocess.run([SCRIPT, "start"], check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
+        self.url, self.directory = line.split("\t")
+        atexit.register(self.stop)
+
+    def _script(self, verb):
+        subprocess.run([SCRIPT, verb, self.directory], check=True, capture_output=True)
+
+    def kill(self):
+        self._script("kill")
+
+    def restart(self):
+        self._script("restart")
+
+    def stop(self):
+        if self.directory:
+            self._script("stop")
+            self.directory = None
+
+    def options(self, **others):
+        """Of a destination of type s3."""
+        return {"bucket": BUCKET, "endpoint": self.url, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, **others}
+
+    def store(self):
+        """As pyarrow sees it."""
+        from pyarrow import fs
+        url = urlparse(self.url)
+        return fs.S3FileSystem(access_key=ACCESS_KEY, secret_key=SECRET_KEY, endpoint_override=url.netloc, scheme=url.scheme,
+                               region="us-east-1")
+
+    def read(self, key):
+        with self.store().open_input_stream(f"{BUCKET}/{key}", compression=None) as stream:
+            return stream.read()
+
+    def keys(self, prefix):
+        from pyarrow import fs
+        found = self.store().get_file_info(fs.FileSelector(f"{BUCKET}/{prefix}", recursive=True, allow_not_found=True))
+        return [info.path.split("/", 1)[1] for info in found if info.type == fs.FileType.File]
+
+    def manifest(self, prefix, flow_id, destination):
+        return json.loads(self.read(f"{prefix}/_wallaby/{flow_id}-{destination}/manifest.json"))
+
+    def named(self, prefix, flow_id, destination):
+        """Every file that the manifest and its lists name."""
+        manifest, files = self.manifest(prefix, flow_id, destination), []
+        for entry in manifest["lists"]:
+            files += [json.loads(line) for line in self.read(f"{prefix}/{entry['path']}").splitlines()]
+        return files + manifest["files"]
+
+    def duckdb(self, prefix, flow_id, destination, query, statements=()):
+        """Rows of a query, all values as text; `named` has the files of the manifest, variable `lake` the place."""
+        secret = (f"CREATE SECRET (TYPE s3, KEY_ID '{ACCESS_KEY}', SECRET '{SECRET_KEY}', ENDPOINT '{urlparse(self.url).netloc}', "
+                  "URL_STYLE 'path', USE_SSL false)")
+        named = NAMED_FILES.format(lake=f"s3://{BUCKET}/{prefix}/", name=f"{flow_id}-{destination}")
+        request = {"home": self.directory, "statements": [secret, named, *statements], "query": query}
+        result = subprocess.run([sys.executable, "-c", RUN_DUCKDB], input=json.dumps(request), capture_output=True, text=True,
+                                env={**os.environ, "PYTHONPATH": os.path.join(DEPS_DIR, "duckdb-readers")})
+        if result.returncode != 0:
+            raise AssertionError(f"DuckDB: {result.stderr.strip()[-2000:]}\n{query}")
+        return json.loads(result.stdout)
+
+
+def files_of(table):
+    """A statement that puts the table's objects into the variable `files`."""
+    return f"""SET VARIABLE files = (SELECT list(getvariable('lake') || path) FROM named WHERE "table" = '{table}')"""
