@@ -98,6 +98,9 @@ class MappedDestination : public Destination {
     return mapped ? inner_->ApplyDdl(*mapped) : absl::OkStatus();
   }
 
+  // Its bytes were made behind the mapping.
+  absl::Status Resend(const PushRequest& request) override { return inner_->Resend(request); }
+
  private:
   // More than the tables of most flows, in a few shapes each.
   static constexpr size_t kRelationsKept = 4096;

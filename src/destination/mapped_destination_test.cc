@@ -55,6 +55,7 @@ class Recorder : public Destination {
     return {"follow " + change.Table()};
   }
   absl::Status ApplyDdl(const SchemaChange& change) override { return Note("follow ", change.Table()); }
+  absl::Status Resend(const PushRequest&) override { return Note("resend", ""); }
 
   static const ChangeBatch* last_;
 
@@ -136,9 +137,10 @@ TEST_F(MappedDestinationTest, EveryCallIsMapped) {
   ASSERT_TRUE(destination->ResetSnapshot(*Orders(), "public.orders/").ok());
   ASSERT_TRUE(destination->ResetPart(*Orders(), "p", {.column = "id"}).ok());
   ASSERT_TRUE(destination->CheckTable(*Orders(2, "others")).ok());
+  ASSERT_TRUE(destination->Resend({}).ok());
   EXPECT_THAT(Calls(), ElementsAre("check lake.o(key,text)", "present lake.o(key,text)", "write lake.o(key,text)",
                                    "commit", "reset lake.o(key,text) public.orders/", "reset part lake.o key",
-                                   "check elsewhere.others(id,note)"));
+                                   "check elsewhere.others(id,note)", "resend"));
 }
 
 TEST_F(MappedDestinationTest, OwnColumnsNeedNotBeThere) {
