@@ -467,6 +467,7 @@ absl::StatusOr<pgoutput::Assembler::Options> Attempt::AssemblerOptions() const {
     if (sync.oid != 0) assembler_options.skip_below_by_oid[sync.oid] = rule;
     assembler_options.skip_below[sync.table] = std::move(rule);
   }
+  if (!c_.lane.empty()) RETURN_IF_ERROR(SkipInLane(&assembler_options));
   assembler_options.backfill_command = BackfillCommand();
   return assembler_options;
 }

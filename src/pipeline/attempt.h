@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -129,6 +130,8 @@ class Attempt {
   static constexpr char kSpoolKey[] = "spool";
   // Of a flow that fans out: the destination that the checkpoint is of.
   static constexpr char kPrimaryKey[] = "primary";
+  // Of a lane, with a table's oid behind it: the LSN of the snapshot that the table was copied under last.
+  static constexpr std::string_view kCopiedKey = "copied.";
 
   absl::Status OpenDestinations();
   // `identity`: the name under which it keeps its progress.
@@ -198,7 +201,11 @@ class Attempt {
   absl::Status LetGoOfLanes();
   // The flow's own stream goes on with the primary alone.
   absl::Status LeaveSecondaries();
+  absl::Status BeginLane(const std::string& destination);
   absl::Status BeginLanes();
+  absl::Status NoteCopied(Lsn snapshot);
+  // In a lane, of tables whose copy was made or is due, also where the flow's own stream has dropped them since.
+  absl::Status SkipInLane(pgoutput::Assembler::Options* options) const;
   bool IsOpenedHere(const Endpoint& endpoint) const;
   bool CopyIsDue() const;
   bool fans_out() const { return c_.lanes != nullptr; }

@@ -108,6 +108,7 @@ absl::Status Attempt::Snapshot() {
   options.partition = c_.options->partition;
   // Before the first row: after a crash, DDL since then is still seen.
   RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent));
+  const Lsn consistent = snapshot_->consistent;
   const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
   snapshot_.reset();
   if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once
@@ -118,7 +119,7 @@ absl::Status Attempt::Snapshot() {
     if (fans_out()) RETURN_IF_ERROR(BeginLanes());
   }
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
-  return absl::OkStatus();
+  return NoteCopied(consistent);
 }
 
 // Transactions that commit at the snapshot's LSN or later find the tables as they were copied.

@@ -65,6 +65,7 @@ absl::Status Attempt::PrepareLanes() {
   c_.copy_now = false;
   if (!together_) return absl::OkStatus();
   c_.lanes->Stop();
+  ASSIGN_OR_RETURN(lanes_, c_.store->Lanes(c_.flow->id));  // as they are now that nobody moves them
   for (const auto& [lane, at] : lanes_) {
     ASSIGN_OR_RETURN(lane_shapes_[lane], c_.store->TableShapes(c_.flow->id, lane));
   }
@@ -122,8 +123,7 @@ absl::Status Attempt::FollowPrimary() {
                                           " the primary again until it has caught up (flow get)")));
   }
   if (IsSecondary(*c_.flow, before)) {
-    RETURN_IF_ERROR(c_.store->BeginLane(c_.flow->id, before, *checkpoint_));
-    lanes_[before] = *checkpoint_;
+    RETURN_IF_ERROR(BeginLane(before));
   }
   if (lane != lanes_.end()) {
     checkpoint_->lsn = lane->second.lsn;
@@ -136,6 +136,20 @@ absl::Status Attempt::FollowPrimary() {
       {{"destination", primary}, {"before", before}, {"lsn", checkpoint_->lsn.ToString()}});
   RETURN_IF_ERROR(c_.store->ForgetLane(c_.flow->id, primary));
   lanes_.erase(primary);
+  return absl::OkStatus();
+}
+
+// Where the flow is.
+absl::Status Attempt::BeginLane(const std::string& destination) {
+  Checkpoint start = *checkpoint_;
+  for (const TableSync& sync : syncs_) {
+    if (sync.oid == 0) continue;
+    // One that waits for its copy is left out up to there, as if it were always older.
+    const Lsn copied = sync.state == TableSyncState::kDone ? sync.snapshot_lsn : Lsn{UINT64_MAX};
+    start.metadata[absl::StrCat(kCopiedKey, sync.oid)] = copied.ToString();
+  }
+  RETURN_IF_ERROR(c_.store->BeginLane(c_.flow->id, destination, start));
+  lanes_[destination] = std::move(start);
   return absl::OkStatus();
 }
 
@@ -204,8 +218,7 @@ absl::Status Attempt::LeaveSecondaries() {
     // Where the flow has not been acknowledged for it, it lacks what was before; its lane says so.
     const bool known = checkpoint_->metadata.contains(DestinationKey(endpoint.name));
     if (!known && c_.source_options->snapshot != SnapshotMode::kNever) continue;
-    RETURN_IF_ERROR(c_.store->BeginLane(c_.flow->id, endpoint.name, *checkpoint_));
-    lanes_[endpoint.name] = *checkpoint_;
+    RETURN_IF_ERROR(BeginLane(endpoint.name));
   }
   RETURN_IF_ERROR(KeepForLanes());
   c_.lanes->Start(c_);
@@ -216,8 +229,45 @@ absl::Status Attempt::LeaveSecondaries() {
 absl::Status Attempt::BeginLanes() {
   for (const Endpoint& endpoint : c_.flow->destinations) {
     if (!IsSecondary(*c_.flow, endpoint.name)) continue;
-    RETURN_IF_ERROR(c_.store->BeginLane(c_.flow->id, endpoint.name, *checkpoint_));
-    lanes_[endpoint.name] = *checkpoint_;
+    RETURN_IF_ERROR(BeginLane(endpoint.name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Attempt::NoteCopied(Lsn snapshot) {
+  for (auto& [lane, at] : lanes_) {
+    for (const TableToCopy& copy : to_copy_) {
+      at.metadata[absl::StrCat(kCopiedKey, copy.table.relation.oid)] = snapshot.ToString();
+    }
+    RETURN_IF_ERROR(c_.store->PutLaneCheckpoint(c_.flow->id, lane, at));
+  }
+  return absl::OkStatus();
+}
+
+// What a table's entry says is of where the flow's own stream is. When that has dropped the table, the entry is gone,
+// and a lane before the drop must still leave out what a copy has, and all of a table that waits for one.
+absl::Status Attempt::SkipInLane(pgoutput::Assembler::Options* options) const {
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent> events, c_.store->ListDdl(c_.flow->id, {}));
+  std::map<uint32_t, Lsn> asked;  // the last change that asked for a copy
+  for (const DdlEvent& event : events) {
+    ASSIGN_OR_RETURN(const SchemaChange change, ChangeFromPlan(event.plan));
+    if (event.status == DdlStatus::kApplied && change.copy && change.after) {
+      Lsn& last = asked[change.after->relation.oid];
+      last = std::max(last, event.lsn);
+    }
+  }
+  for (const StoredShape& stored : shapes_) {
+    const uint32_t oid = stored.shape.relation.oid;
+    if (options->skip_below_by_oid.contains(oid)) continue;
+    Lsn copied;
+    if (const auto entry = checkpoint_->metadata.find(absl::StrCat(kCopiedKey, oid));
+        entry != checkpoint_->metadata.end()) {
+      ASSIGN_OR_RETURN(copied, Lsn::Parse(entry->second));
+    }
+    const auto last = asked.find(oid);
+    const bool due = last != asked.end() && last->second > copied;
+    if (due) copied = Lsn{UINT64_MAX};
+    if (copied.valid()) options->skip_below_by_oid[oid] = copied;
   }
   return absl::OkStatus();
 }
