@@ -8,7 +8,7 @@ import subprocess
 import sys
 from urllib.parse import urlparse
 
-from e2e.harness import SOURCE_DIR
+from e2e.harness import SOURCE_DIR, wait_until
 
 DEPS_DIR = os.environ.get("WALLABY_DEPS_DIR") or os.path.join(SOURCE_DIR, ".deps")
 SCRIPT = os.path.join(SOURCE_DIR, "test/servers/seaweed")
@@ -38,6 +38,7 @@ for package in (duckdb_extension_httpfs, duckdb_extension_avro):
     name = package.__name__.removeprefix("duckdb_extension_")
     folder = package.__file__.rsplit("/", 1)[0]
     connection.execute(f"LOAD '{folder}/extensions/v{duckdb.__version__}/{name}.duckdb_extension'")
+connection.execute("SET enable_progress_bar = false")  # it would stand between the rows
 for statement in request["statements"]:
     connection.execute(statement)
 rows = connection.execute(request["query"]).fetchall()
@@ -79,8 +80,17 @@ class Bucket:
                                region="us-east-1")
 
     def read(self, key):
-        with self.store().open_input_stream(f"{BUCKET}/{key}", compression=None) as stream:
-            return stream.read()
+        """The object. A server that was just started again answers some requests with 500 for a while."""
+        def content():
+            try:
+                with self.store().open_input_stream(f"{BUCKET}/{key}", compression=None) as stream:
+                    return [stream.read()]
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                self.trouble = error
+                return None
+        return wait_until(content, 60, lambda: f"an answer for {key} ({self.trouble})", interval=0.2)[0]
 
     def keys(self, prefix):
         from pyarrow import fs

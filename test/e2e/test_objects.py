@@ -56,7 +56,7 @@ class ObjectsTest(unittest.TestCase):
         self.kill_once(rng, flow_id, killed)
         wait_until(lambda: self.copied(flow_id, 2), 120, "the first copy")
         sql(self.source, "SELECT pg_create_logical_replication_slot('reference', 'test_decoding')")
-        load = Load(self.source)
+        load = Load(self.source, pause=0.1)
         try:
             while killed.total() < KILLS:
                 self.kill_once(rng, flow_id, killed)
