@@ -325,6 +325,22 @@ class WebhooksTest(PostgresTest):
 
     # ---- payloads ----
 
+    def test_a_mapping_stands_before_the_receiver(self):
+        hook = self.receiver("hook")
+        table = {"to": "lake.things", "rows": "id > 10", "columns": {"note": {"mask": "hash"}, "version": {"to": "v"}}}
+        self.begin({"hook": (hook, {"payload_mode": "record_json", "mask_secret": "a secret of the test's own",
+                                    "mapping": json.dumps({"tables": {"public.items": table}})})})
+        self.delivered()
+        sql(self.source, "UPDATE items SET version = 1 WHERE id IN (5, 15); DELETE FROM items WHERE id IN (6, 15)")
+        self.delivered()
+        records = hook.records()
+        self.assertEqual({(r["namespace"], r["table"]) for r in records}, {("lake", "things")})
+        seen = [(r["operation"], r["key"]["id"], (r["after"] or {}).get("v")) for r in records]
+        self.assertEqual(sorted(seen[:10]), [("snapshot", n, 0) for n in range(11, 21)])
+        self.assertEqual(seen[10:], [("update", 15, 1), ("delete", 15, None)])
+        for request in hook.taken():
+            self.assertNotIn(b"new", base64.b64decode(request["body"]), "a masked value got through")
+
     def test_payload_modes(self):
         wal, debezium = self.receiver("wal"), self.receiver("debezium")
         self.begin({"wal": (wal, {"payload_mode": "wal"}),
