@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/units.h"
 #include "base/wire_format.h"
+#include "destination/files/file_format.h"
 #include "destination/kafka/kafka_options.h"
 #include "destination/push_options.h"
 #include "mapping/mapped_type.h"
@@ -130,7 +131,7 @@ absl::Status CheckDuckdb(const Reader& reader) {
 }
 
 // Of parquet and s3.
-absl::Status CheckFiles(const Reader& reader) {
+absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, const Reader& reader) {
   for (std::string_view name : {"force_path_style", "use_fips", "use_dualstack"}) {
     RETURN_IF_ERROR(reader.IfPresentBool(name));
   }
@@ -141,7 +142,7 @@ absl::Status CheckFiles(const Reader& reader) {
         absl::StrCat(path ? reader.Title("bucket") : reader.Title("path"),
                      path ? ": path is set too; give one of them" : " is missing; give path or bucket"));
   }
-  return absl::OkStatus();
+  return ParseFileFormat(type, config).status();
 }
 
 bool IsStreamName(std::string_view text) {
@@ -176,7 +177,7 @@ absl::Status CheckPgstream(const Reader& reader, const DestinationConfig& config
 absl::Status CheckOwn(std::string_view type, const Reader& reader, const DestinationConfig& config) {
   if (type == "pgstream") return CheckPgstream(reader, config);
   if (type == "duckdb") return CheckDuckdb(reader);
-  if (type == "parquet" || type == "s3") return CheckFiles(reader);
+  if (type == "parquet" || type == "s3") return CheckFiles(type, config, reader);
   if (type == "http") return ParseHttpOptions(config).status();
   if (type == "grpc") return ParseGrpcOptions(config).status();
   if (type == "kafka" || type == "bufstream") return ParseKafkaOptions(type, config).status();
