@@ -29,6 +29,10 @@ KafkaSettings SettingsFor(const KafkaOptions& options, int64_t memory) {
       {"compression.codec", options.compression},
       {"message.max.bytes", Number(options.max_message_bytes)},
       {"batch.size", Number(options.max_batch_bytes)},
+      // Nothing may overtake what has to be sent again. Numbers on the messages alone do not prevent it where a
+      // partition has none of this producer yet: a leader that is just beginning refuses the first batch, takes the
+      // second, and the library counts the first as delivered too.
+      {"max.in.flight", "1"},
       {"batch.num.messages", "1000000"},  // bytes bound a batch
       {"queue.buffering.max.messages", "0"},
       {"queue.buffering.max.kbytes", Number(queue / 1024 + 1)},
@@ -40,8 +44,6 @@ KafkaSettings SettingsFor(const KafkaOptions& options, int64_t memory) {
     settings.emplace_back("transaction.timeout.ms", Number(absl::ToInt64Milliseconds(options.transaction_timeout)));
   } else {
     settings.emplace_back("acks", options.acks == KafkaAcks::kLeader ? "1" : "0");
-    // Without numbers on them, only one request at a time keeps messages in order when one is sent again.
-    settings.emplace_back("max.in.flight", "1");
   }
   return settings;
 }
