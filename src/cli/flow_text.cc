@@ -161,7 +161,8 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   fields.Add("pending DDL", absl::StrCat(flow.pending_ddl()));
   if (!flow.held_tables().empty()) fields.Add("held tables", HeldText(flow));
   for (const v1::DestinationStatus& status : flow.destination_status()) {
-    if (flow.destination_status_size() > 1) fields.Add(absl::StrCat("to ", status.name()), DestinationText(status, now));
+    if (flow.destination_status_size() > 1)
+      fields.Add(absl::StrCat("to ", status.name()), DestinationText(status, now));
   }
   if (flow.dead_letters() > 0) fields.Add("dead letters", absl::StrCat(flow.dead_letters()));
   fields.Add("activity", flow.activity());

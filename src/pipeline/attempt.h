@@ -104,8 +104,8 @@ struct AttemptReport {
 bool IsFenced(const absl::Status& status);
 
 // What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, what becomes of
-// tables that waited for a schema change while the flow went on in attempt_catch_up.cc, and what of destinations that go
-// at their own pace in attempt_lanes.cc.
+// tables that waited for a schema change while the flow went on in attempt_catch_up.cc, and what of destinations that
+// go at their own pace in attempt_lanes.cc.
 class Attempt {
  public:
   explicit Attempt(AttemptContext* context) : c_(*context), dead_letters_(context->store, context->flow->id) {}
@@ -235,14 +235,14 @@ class Attempt {
   std::vector<TableSync> syncs_;
   std::vector<TableToCopy> to_copy_;
   std::vector<TableHold> holds_;
-  bool together_ = true;  // every destination is open, not the primary or the lane's alone
-  std::map<std::string, Checkpoint> lanes_;                     // by destination, as stored
+  bool together_ = true;                     // every destination is open, not the primary or the lane's alone
+  std::map<std::string, Checkpoint> lanes_;  // by destination, as stored
   std::map<std::string, std::vector<StoredShape>> lane_shapes_;  // of those that are open here
-  std::vector<StoredShape> shapes_;               // as the stream has them
-  std::map<uint32_t, TableShape> source_shapes_;  // of tables_, by oid, with rejected columns marked
-  bool captures_ = false;                         // DDL messages are in the stream
-  std::optional<SlotInfo> slot_;                  // as it was when the attempt began
-  SpoolName spool_name_;                          // these two with a spool only
+  std::vector<StoredShape> shapes_;                              // as the stream has them
+  std::map<uint32_t, TableShape> source_shapes_;                 // of tables_, by oid, with rejected columns marked
+  bool captures_ = false;                                        // DDL messages are in the stream
+  std::optional<SlotInfo> slot_;                                 // as it was when the attempt began
+  SpoolName spool_name_;                                         // these two with a spool only
   std::unique_ptr<SpoolCursor> cursor_;
   ServerInfo server_;  // as it was then
   std::unique_ptr<SourceSnapshot> snapshot_;

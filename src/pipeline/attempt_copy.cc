@@ -82,16 +82,15 @@ absl::StatusOr<bool> Attempt::IsCopyable(const PublishedTable& table) {
     });
     if (same) change.steps.clear();
   }
-  const bool all_same = std::all_of(changes.begin(), changes.end(),
-                                    [](const SchemaChange& change) { return change.steps.empty(); });
+  const bool all_same =
+      std::all_of(changes.begin(), changes.end(), [](const SchemaChange& change) { return change.steps.empty(); });
   if (all_same) return true;
   if (captures_ && c_.options->mode != WorkerMode::kBackfill) return false;
   // The operator asked for the table as it is now, or nobody knows when the stream will tell of the change.
   for (size_t i = 0; i < open_.size(); ++i) {
     if (changes[i].steps.empty()) continue;
     changes[i].copy = true;
-    RETURN_IF_ERROR(
-        Annotate(open_[i].destination->ApplyDdl(changes[i]), absl::StrCat("destination ", open_[i].name)));
+    RETURN_IF_ERROR(Annotate(open_[i].destination->ApplyDdl(changes[i]), absl::StrCat("destination ", open_[i].name)));
   }
   return true;
 }

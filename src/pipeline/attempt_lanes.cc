@@ -1,5 +1,5 @@
-// What an attempt of a flow does about its destinations that go at their own pace (lane.h): who has a lane, from where on,
-// and when all of them are open together.
+// What an attempt of a flow does about its destinations that go at their own pace (lane.h): who has a lane, from where
+// on, and when all of them are open together.
 #include <algorithm>
 #include <utility>
 
@@ -96,8 +96,8 @@ absl::Status Attempt::ForgetRemovedDestinations() {
   return absl::OkStatus();
 }
 
-// The flow's checkpoint is the primary's. When another destination becomes the primary, its lane's takes that place, and
-// the one before gets a lane where it is. Each step may be done again after a crash.
+// The flow's checkpoint is the primary's. When another destination becomes the primary, its lane's takes that place,
+// and the one before gets a lane where it is. Each step may be done again after a crash.
 absl::Status Attempt::FollowPrimary() {
   if (!checkpoint_) return absl::OkStatus();
   const std::string& primary = c_.flow->config.primary_destination;
@@ -158,9 +158,9 @@ absl::Status Attempt::JoinLanes() {
   if (!checkpoint_) return absl::OkStatus();
   if (!CopiesEveryTable()) {
     for (const auto& [lane, at] : lanes_) {
-      RETURN_IF_ERROR(Annotate(
-          CheckLanePassedDdl(*c_.store, c_.flow->id, lane, at.lsn),
-          "ack_policy cannot be all; leave it at primary until the destination has caught up (flow get)"));
+      RETURN_IF_ERROR(
+          Annotate(CheckLanePassedDdl(*c_.store, c_.flow->id, lane, at.lsn),
+                   "ack_policy cannot be all; leave it at primary until the destination has caught up (flow get)"));
     }
     for (const auto& [lane, at] : lanes_) {
       const auto entry = at.metadata.find(DestinationKey(lane));
@@ -181,8 +181,8 @@ absl::Status Attempt::JoinLanes() {
   return absl::OkStatus();
 }
 
-// In the spool, before the flow's own cursor moves: what a lane needs that has no cursor yet. One that is there may be in
-// use.
+// In the spool, before the flow's own cursor moves: what a lane needs that has no cursor yet. One that is there may be
+// in use.
 absl::Status Attempt::KeepForLanes() {
   const SpoolOptions& spool = *c_.options->spool;
   ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool, spool_name_));

@@ -165,15 +165,20 @@ absl::Status Lane::SettleHeld() {
   while (!end_.Wait(absl::ZeroDuration())) {
     // Read before: what the flow has passed it has recorded.
     ASSIGN_OR_RETURN(const std::optional<Checkpoint> flow, flow_checkpoints_->Get());
-    ASSIGN_OR_RETURN(const bool settled, SettleDdlAtLane(*context_.store, *context_.flow, endpoint_, held.commit,
-                                                         held.events, options));
-    if (settled) return absl::OkStatus();
-    if (flow && flow->lsn > held.commit) {
+    const bool passed = flow && flow->lsn > held.commit;
+    if (passed && settled_at_ == held.commit) {
       return absl::FailedPreconditionError(
           absl::StrCat("destination ", endpoint_.name, " has come to a schema change at ", held.commit.ToString(),
                        " that the primary has passed without one; to copy every table again and go on from there, run: "
                        "wallaby-worker -flow-id ",
                        context_.flow->id, " -mode backfill"));
+    }
+    // The flow has recorded all that there is to decide. What else was found here rests on the shapes before it.
+    ASSIGN_OR_RETURN(const bool settled, SettleDdlAtLane(*context_.store, *context_.flow, endpoint_, held.commit,
+                                                         passed ? std::vector<DdlEvent>() : held.events, options));
+    if (settled) {
+      if (passed) settled_at_ = held.commit;
+      return absl::OkStatus();
     }
     {
       std::lock_guard lock(mutex_);

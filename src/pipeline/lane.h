@@ -1,8 +1,9 @@
 // Lane: a destination of a flow that goes at its own pace, behind the primary or before it (docs/fan-out.md).
 //
-// It is to the spool what another flow on the slot would be: attempts of its own, one after the other, with a checkpoint,
-// a cursor and the tables' shapes of its own. What goes wrong is tried again here, and never ends anything else. Only
-// schema changes it leaves to the flow: it waits until they are settled, and then has its destination follow.
+// It is to the spool what another flow on the slot would be: attempts of its own, one after the other, with a
+// checkpoint, a cursor and the tables' shapes of its own. What goes wrong is tried again here, and never ends anything
+// else. Only schema changes it leaves to the flow: it waits until they are settled, and then has its destination
+// follow.
 #ifndef WALLABY_PIPELINE_LANE_H_
 #define WALLABY_PIPELINE_LANE_H_
 
@@ -67,6 +68,7 @@ class Lane {
   WorkerOptions options_;
   LaneCheckpointStore checkpoints_;
   AttemptContext context_;
+  Lsn settled_at_;  // the transaction whose schema changes the destination has followed last, behind the flow
 
   Event end_;
   mutable std::mutex mutex_;  // guards all below

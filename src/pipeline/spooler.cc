@@ -120,9 +120,10 @@ absl::Status Spooler::Open(Try& t) {
   // Mostly the walsender of a worker that died, of which the server does not know yet.
   if (slot->active) {
     return absl::UnavailableError(absl::StrCat("slot ", slot->name, " is in use by the process with pid ",
-                                               slot->active_pid, " on the source; end it there (SELECT "
-                                               "pg_terminate_backend(", slot->active_pid,
-                                               ")) or stop the worker it serves"));
+                                               slot->active_pid,
+                                               " on the source; end it there (SELECT "
+                                               "pg_terminate_backend(",
+                                               slot->active_pid, ")) or stop the worker it serves"));
   }
   auto writer = SpoolWriter::Open(spool_, name, source_options_->publication, slot->confirmed_flush);
   if (absl::IsAborted(writer.status())) {

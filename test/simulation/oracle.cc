@@ -232,7 +232,7 @@ bool Oracle::IsDurable(const Disk& disk, const WalTransaction& t) {
   return std::all_of(t.ops.begin(), t.ops.end(), [&](const WalOp& op) {
     if (op.kind == WalOp::Kind::kMessage) return true;
     const Table* table = world_.database.Find(op.oid);
-    if (!table->exists() && table->now().commit == t.commit) return true;
+    if (!table->exists() && (table->now().commit == t.commit || IsSecondary(world_.flow, disk.name))) return true;
     return CopyIsDue(*table) || t.commit < HighestShown(disk.state, op.oid);
   });
 }
