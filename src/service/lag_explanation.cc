@@ -39,6 +39,7 @@ class Explainer {
     Copy();
     (void)(Slot() || Gate() || NoWorker() || Failing() || SourceAway() || Snapshot() || SlowDestination() ||
            FailingLane() || Decoding() || Network() || OnTheWay() || LaneBehind() || Held() || Nothing());
+    FullSpool();
     return std::move(out_);
   }
 
@@ -73,6 +74,7 @@ class Explainer {
   bool OnTheWay();
   bool Held();
   bool Nothing();
+  void FullSpool();
 
   const LagFacts& facts_;
   const v1::Flow& flow_;
@@ -211,10 +213,9 @@ bool Explainer::LaneBehind() {
     if (lane.role() != "secondary" || lane.lag().bytes() < kSmallLag || lane.lag().seconds() == 0) continue;
     if (worst == nullptr || lane.lag().bytes() > worst->lag().bytes()) worst = &lane;
   }
-  return worst != nullptr &&
-         Say("destination", worst->name(),
-             absl::StrCat("Destination ", worst->name(), " is ", Bytes(worst->lag().bytes()),
-                          " behind while the others go on: ", worst->state(), "."));
+  return worst != nullptr && Say("destination", worst->name(),
+                                 absl::StrCat("Destination ", worst->name(), " is ", Bytes(worst->lag().bytes()),
+                                              " behind while the others go on: ", worst->state(), "."));
 }
 
 bool Explainer::Decoding() {
@@ -253,6 +254,13 @@ bool Explainer::Held() {
              absl::StrCat("Nothing lags, but the slot keeps ", Bytes(slot_.retained_bytes()),
                           " of WAL because of a transaction that is open at the source: ", holder.sentence(), "."),
              holder.sql());
+}
+
+// Whatever the lag is about, this is what it costs the source.
+void Explainer::FullSpool() {
+  if (!flow_.has_spool() || flow_.spool().full_in_seconds() != 0) return;
+  absl::StrAppend(out_.mutable_sentence(),
+                  " The spool is full: the slot is read no further until there is room in it.");
 }
 
 bool Explainer::Nothing() {

@@ -138,6 +138,14 @@ TEST_F(LagExplanationTest, DestinationThatIsStuckOrSlow) {
   EXPECT_EQ(Where(), "nothing");
 }
 
+TEST_F(LagExplanationTest, AFullSpoolIsToldBesides) {
+  facts_.destinations[0].queued_bytes = 9 << 20;
+  flow_.mutable_spool()->set_full_in_seconds(60);
+  EXPECT_EQ(Explain().sentence().find("spool"), std::string::npos);
+  flow_.mutable_spool()->set_full_in_seconds(0);
+  EXPECT_THAT(Explain().sentence(), HasSubstr("wait for it. The spool is full: the slot is read no further"));
+}
+
 TEST_F(LagExplanationTest, BetweenSourceAndWorker) {
   v1::WalSender* sender = flow_.mutable_slot()->mutable_sender();
   sender->set_unreceived_bytes(3 << 20);
