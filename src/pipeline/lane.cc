@@ -119,6 +119,8 @@ void Lane::Run() {
       break;
     }
     CountError(status);
+    // An aborted attempt only begins anew another way.
+    if (!absl::IsAborted(status)) NoteFailure(status, LaneReport::State::kFailing);
     if (report().changes > before) backoff.Reset();
     if (!TryAgain(status, backoff.tries() + 1)) {
       Fail(status);
@@ -148,12 +150,14 @@ absl::Status Lane::RunAttempt() {
   std::lock_guard lock(mutex_);
   attempt_.reset();
   last_ = std::move(now);
-  // An aborted attempt only begins anew another way.
-  if (status.ok() || absl::IsAborted(status)) return status;
-  last_.state = LaneReport::State::kFailing;
+  return status;
+}
+
+void Lane::NoteFailure(const absl::Status& status, LaneReport::State state) {
+  std::lock_guard lock(mutex_);
+  last_.state = state;
   last_.error = std::string(status.message());
   if (!last_.failing_since) last_.failing_since = context_.clock->Now();
-  return status;
 }
 
 // Until what holds the stream is settled, and the destination has followed.
@@ -201,10 +205,7 @@ bool Lane::TryAgain(const absl::Status& status, int tries) const {
 void Lane::Fail(const absl::Status& status) {
   Log(LogLevel::kError, "destination failed; the others go on, and the flow's next start tries it again",
       {{"destination", endpoint_.name}, {"reason", std::string(status.message())}});
-  std::lock_guard lock(mutex_);
-  last_.state = LaneReport::State::kFailed;
-  last_.error = std::string(status.message());
-  if (!last_.failing_since) last_.failing_since = context_.clock->Now();
+  NoteFailure(status, LaneReport::State::kFailed);
 }
 
 // ---- all of a flow ----

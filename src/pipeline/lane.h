@@ -60,6 +60,7 @@ class Lane {
   absl::Status RunAttempt();
   absl::Status SettleHeld();
   bool TryAgain(const absl::Status& status, int tries) const;
+  void NoteFailure(const absl::Status& status, LaneReport::State state);
   void Fail(const absl::Status& status);
   void SetState(LaneReport::State state);
 

@@ -1,6 +1,10 @@
 #include "test/simulation/faulty_store.h"
 
+#include <algorithm>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
 
 namespace wallaby::simulation {
 
@@ -63,6 +67,16 @@ absl::Status FaultyStore::PutLaneCheckpoint(const std::string& flow_id, const st
         world.Say(absl::StrCat("lane of ", destination, " is at ", checkpoint.lsn.ToString()));
         world.oracle.OnLaneCheckpoint(destination, checkpoint, /*begins=*/false);
       });
+}
+
+absl::Status FaultyStore::PutReport(const std::string&, const WorkerReport& report) {
+  World& world = World::Now();
+  RETURN_IF_ERROR(world.Reach("report"));
+  world.lane_needs_backfill |=
+      std::any_of(report.destinations.begin(), report.destinations.end(), [](const DestinationReport& destination) {
+        return absl::StrContains(destination.error, "the primary has passed without one");
+      });
+  return absl::OkStatus();
 }
 
 absl::Status FaultyStore::PutTableSync(const std::string& flow_id, const TableSync& sync) {

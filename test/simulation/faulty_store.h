@@ -148,8 +148,8 @@ class FaultyStore final : public ControlStore {
     return Call("count dead letters", [&](ControlStore& s) { return s.CountDeadLetters(flow_id); });
   }
 
-  // What reports say is of no consequence.
-  absl::Status PutReport(const std::string&, const WorkerReport&) override { return World::Now().Reach("report"); }
+  // Of reports only what asks for a backfill matters.
+  absl::Status PutReport(const std::string& flow_id, const WorkerReport& report) override;
   absl::StatusOr<std::optional<WorkerReport>> GetReport(const std::string& flow_id) override {
     return Call("get report", [&](ControlStore& s) { return s.GetReport(flow_id); });
   }

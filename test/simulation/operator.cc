@@ -85,6 +85,15 @@ void Heal(World& world, bool always_yes) {
     return world.store->GetFlow(kFlow);
   }();
   if (!stored.ok()) return;
+  if (stored->state == FlowState::kRunning && world.lane_needs_backfill && always_yes) {
+    RunAside(world, "operator", [&](ControlStore& store) { Request(world, store, FlowRequest::kStop).IgnoreError(); });
+    return;
+  }
+  if (stored->state == FlowState::kStopped && world.lane_needs_backfill) {
+    Backfill(world, "");
+    world.lane_needs_backfill = !world.backfilled;
+    return;
+  }
   if (stored->state == FlowState::kRunning) return;
   RunAside(world, "operator", [&](ControlStore& store) {
     Decide(world, store, always_yes).IgnoreError();

@@ -121,6 +121,7 @@ class World {
   bool trouble = true;
   std::map<std::string, Lsn> read_parts;  // of snapshots, with the snapshot each was read under last
   std::map<int, Worker*> running;         // by the number of their process
+  bool lane_needs_backfill = false;       // as a report has told
   bool backfilled = false;                // the backfill that a failure asked for was made
 
  private:
