@@ -106,7 +106,6 @@ class MemoryDestination : public Destination {
 class MemoryCheckpoints : public CheckpointStore {
  public:
   absl::StatusOr<std::optional<Checkpoint>> Get() override { return std::nullopt; }
-  absl::Status Reset(const Checkpoint& checkpoint) override { return Put(checkpoint); }
   absl::Status Put(const Checkpoint& checkpoint) override {
     std::lock_guard lock(mutex);
     last = checkpoint;
