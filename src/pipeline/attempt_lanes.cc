@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "flow/destination_config.h"
@@ -256,19 +258,17 @@ absl::Status Attempt::SkipInLane(pgoutput::Assembler::Options* options) const {
       last = std::max(last, event.lsn);
     }
   }
-  for (const StoredShape& stored : shapes_) {
-    const uint32_t oid = stored.shape.relation.oid;
-    if (options->skip_below_by_oid.contains(oid)) continue;
-    Lsn copied;
-    if (const auto entry = checkpoint_->metadata.find(absl::StrCat(kCopiedKey, oid));
-        entry != checkpoint_->metadata.end()) {
-      ASSIGN_OR_RETURN(copied, Lsn::Parse(entry->second));
-    }
-    const auto last = asked.find(oid);
-    const bool due = last != asked.end() && last->second > copied;
-    if (due) copied = Lsn{UINT64_MAX};
-    if (copied.valid()) options->skip_below_by_oid[oid] = copied;
+  std::map<uint32_t, Lsn> copied;
+  for (const auto& [key, value] : checkpoint_->metadata) {
+    uint32_t oid = 0;
+    if (!absl::StartsWith(key, kCopiedKey) || !absl::SimpleAtoi(key.substr(kCopiedKey.size()), &oid)) continue;
+    ASSIGN_OR_RETURN(copied[oid], Lsn::Parse(value));
   }
+  for (const auto& [oid, last] : asked) {
+    Lsn& lsn = copied[oid];
+    if (last > lsn) lsn = Lsn{UINT64_MAX};
+  }
+  for (const auto& [oid, lsn] : copied) options->skip_below_by_oid.try_emplace(oid, lsn);
   return absl::OkStatus();
 }
 

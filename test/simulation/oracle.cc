@@ -170,6 +170,11 @@ bool Oracle::WasToldOfDrop(const Table& table) const {
   });
 }
 
+bool Oracle::WasPassedOver(const Disk& disk, const Table& dropped) const {
+  const auto lane = lanes_.find(disk.name);
+  return lane != lanes_.end() && dropped.now().commit < lane->second.began;
+}
+
 std::string Oracle::CompareTables(const Disk& disk, bool whole) {
   for (const auto& [name, there] : disk.state.tables) {
     const Table& table = *world_.database.Find(there.oid);
@@ -178,7 +183,7 @@ std::string Oracle::CompareTables(const Disk& disk, bool whole) {
     const bool lane = IsSecondary(world_.flow, disk.name);
     if (CopyIsDue(name) || (lane && (CopyIsDue(table) || !(whole || table.exists())))) continue;
     if (!table.exists() && (whole || disk.state.progress.commit >= table.now().commit)) {
-      if (!whole || !WasToldOfDrop(table)) continue;
+      if (!whole || !WasToldOfDrop(table) || WasPassedOver(disk, table)) continue;
       return absl::StrCat(disk.name, ": table ", name, " was dropped and is there");
     }
     std::string wrong = CompareTable(disk.state, table, there, whole);
@@ -280,6 +285,7 @@ void Oracle::OnLaneCheckpoint(const std::string& destination, const Checkpoint& 
   }
   lane.checkpoint = checkpoint.lsn;
   if (begins) lane.verified = 0;
+  if (begins) lane.began = checkpoint.lsn;
   CheckDurable(what, checkpoint.lsn, {&world_.disks.at(destination)}, &lane.verified);
 }
 

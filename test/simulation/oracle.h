@@ -84,6 +84,8 @@ class Oracle {
   // Somebody has decided on it, or there is nothing to decide: it is about a column that was rejected.
   bool IsSettled(const DdlRecord& ddl) const;
   bool IsDurable(const Disk& disk, const WalTransaction& t);
+  // A lane that was begun anew behind the drop, by a backfill: nobody drops the table there (docs/fan-out.md).
+  bool WasPassedOver(const Disk& disk, const Table& dropped) const;
   // All that ends by `lsn`, of which the first `*verified` of the log are known to.
   void CheckDurable(const std::string& what, Lsn lsn, const std::vector<const Disk*>& disks, size_t* verified);
 
@@ -95,6 +97,7 @@ class Oracle {
   Lsn checkpoint_;
   struct LaneAt {
     Lsn checkpoint;
+    Lsn began;  // where it began last
     size_t verified = 0;
   };
   std::map<std::string, LaneAt> lanes_;

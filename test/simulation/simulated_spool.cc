@@ -124,12 +124,16 @@ class SimulatedSpoolReader final : public SpoolReader {
  public:
   explicit SimulatedSpoolReader(Lsn from) : from_(from), notice_(std::make_shared<Event>()) {
     Spool().readers.push_back(notice_);
-    for (const auto& [oid, message] : Spool().relations) known_.Keep(message, /*told=*/false);
   }
   ~SimulatedSpoolReader() override { std::erase(Spool().readers, notice_); }
 
   absl::StatusOr<Item> Next() override {
     World::Now().scheduler.Step();
+    // What is removed until the first read is in here.
+    if (!began_) {
+      for (const auto& [oid, message] : Spool().relations) known_.Keep(message, /*told=*/false);
+    }
+    began_ = true;
     while (messages_.empty()) {
       if (position_.valid() && position_ < Spool().begin) {
         return absl::OutOfRangeError("simulated: what follows in the spool was removed while it was read");
@@ -171,6 +175,7 @@ class SimulatedSpoolReader final : public SpoolReader {
   const Lsn from_;
   const std::shared_ptr<Event> notice_;
   spool::Announcements known_;
+  bool began_ = false;
   Lsn commit_;    // of the last transaction that was taken
   Lsn position_;  // where it ends
   Lsn idle_;
