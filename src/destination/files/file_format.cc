@@ -6,31 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "destination/option_reader.h"
 
 namespace wallaby {
 namespace {
 
-class Reader {
- public:
-  explicit Reader(const DestinationConfig& config) : config_(config) {}
-
-  // Null when absent or empty.
-  const std::string* Find(const std::string& name) const {
-    auto it = config_.options.find(name);
-    return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
-  }
-  std::string Title(std::string_view name) const {
-    return absl::StrCat("option ", name, " of destination '", config_.name, "'");
-  }
-  absl::Status Bad(const std::string& name, std::string_view allowed) const {
-    return absl::InvalidArgumentError(absl::StrCat(Title(name), ": got '", *Find(name), "'; allowed: ", allowed));
-  }
-
- private:
-  const DestinationConfig& config_;
-};
-
-absl::Status ReadFormat(std::string_view type, const Reader& reader, FileFormat* out) {
+absl::Status ReadFormat(std::string_view type, const OptionReader& reader, FileFormat* out) {
   const std::string* text = type == "s3" ? reader.Find("format") : nullptr;
   if (text == nullptr) return absl::OkStatus();
   const auto format = ParseWireFormat(*text);
@@ -46,7 +27,7 @@ struct FormatCompressions {
   std::string_view allowed;
 };
 
-absl::Status ReadCompression(const Reader& reader, FileFormat* out) {
+absl::Status ReadCompression(const OptionReader& reader, FileFormat* out) {
   using C = FileCompression;
   static const FormatCompressions kFormats[] = {
       {WireFormat::kParquet, {C::kZstd, C::kNone, C::kSnappy, C::kGzip, C::kLz4}, kParquetCompressionsAllowed},
@@ -66,7 +47,7 @@ absl::Status ReadCompression(const Reader& reader, FileFormat* out) {
   return absl::OkStatus();
 }
 
-absl::Status ReadRolls(const Reader& reader, FileFormat* out) {
+absl::Status ReadRolls(const OptionReader& reader, FileFormat* out) {
   if (const std::string* text = reader.Find("roll_interval")) {
     auto interval = ParseDuration(*text);
     if (!interval.ok() || *interval > absl::Hours(24)) {
@@ -104,7 +85,7 @@ std::string FileFormat::Extension() const {
 }
 
 absl::StatusOr<FileFormat> ParseFileFormat(std::string_view type, const DestinationConfig& config) {
-  const Reader reader(config);
+  const OptionReader reader(config);
   FileFormat result;
   RETURN_IF_ERROR(ReadFormat(type, reader, &result));
   RETURN_IF_ERROR(ReadCompression(reader, &result));

@@ -7,39 +7,23 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "destination/option_reader.h"
 
 namespace wallaby {
 namespace {
 
-class Reader {
+class Reader : public OptionReader {
  public:
-  explicit Reader(const DestinationConfig& config) : config_(config) {}
+  using OptionReader::OptionReader;
 
-  // Null when absent or empty.
-  const std::string* Find(const std::string& name) const {
-    auto it = config_.options.find(name);
-    return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
-  }
   std::string Text(const std::string& name) const {
     const std::string* text = Find(name);
     return text == nullptr ? "" : *text;
-  }
-  std::string Title(std::string_view name) const {
-    return absl::StrCat("option ", name, " of destination '", config_.name, "'");
-  }
-  absl::Status Wrong(std::string_view name, std::string_view why) const {
-    return absl::InvalidArgumentError(absl::StrCat(Title(name), ": ", why));
-  }
-  absl::Status Bad(const std::string& name, std::string_view allowed) const {
-    return Wrong(name, absl::StrCat("got '", *Find(name), "'; allowed: ", allowed));
   }
   bool IsTrue(const std::string& name) const {
     const std::string* text = Find(name);
     return text != nullptr && ParseBool(*text).value_or(false);
   }
-
- private:
-  const DestinationConfig& config_;
 };
 
 absl::Status ReadPath(const Reader& reader, FilesOptions* out) {

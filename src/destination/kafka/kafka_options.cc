@@ -12,26 +12,15 @@
 #include "base/status.h"
 #include "base/units.h"
 #include "destination/kafka/topic_name.h"
+#include "destination/option_reader.h"
 #include "destination/options.h"
 
 namespace wallaby {
 namespace {
 
-class Reader {
+class Reader : public OptionReader {
  public:
-  explicit Reader(const DestinationConfig& config) : config_(config) {}
-
-  // Null when absent or empty.
-  const std::string* Find(const std::string& name) const {
-    const auto it = config_.options.find(name);
-    return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
-  }
-  absl::Status Bad(std::string_view name, std::string_view why) const {
-    return absl::InvalidArgumentError(absl::StrCat("option ", name, " of destination '", config_.name, "': ", why));
-  }
-  absl::Status Got(const std::string& name, std::string_view allowed) const {
-    return Bad(name, absl::StrCat("got '", *Find(name), "'; allowed: ", allowed));
-  }
+  using OptionReader::OptionReader;
 
   void Text(const std::string& name, std::string* out) const {
     if (const std::string* value = Find(name)) *out = *value;
@@ -45,14 +34,14 @@ class Reader {
     for (const auto& [text, meaning] : choices) {
       if (text == *value) return *out = meaning, absl::OkStatus();
     }
-    return Got(name, absl::StrJoin(choices, ", ", [](std::string* to, const auto& one) { to->append(one.first); }));
+    return Bad(name, absl::StrJoin(choices, ", ", [](std::string* to, const auto& one) { to->append(one.first); }));
   }
 
   absl::Status Flag(const std::string& name, bool* out) const {
     const std::string* value = Find(name);
     if (value == nullptr) return absl::OkStatus();
     const auto flag = ParseBool(*value);
-    if (!flag.ok()) return Got(name, "true or false");
+    if (!flag.ok()) return Bad(name, "true or false");
     return *out = *flag, absl::OkStatus();
   }
 
@@ -60,7 +49,7 @@ class Reader {
     const std::string* value = Find(name);
     if (value == nullptr) return absl::OkStatus();
     if (!absl::SimpleAtoi(*value, out) || *out < least || *out > most) {
-      return Got(name, absl::StrCat("a number from ", least, " to ", most));
+      return Bad(name, absl::StrCat("a number from ", least, " to ", most));
     }
     return absl::OkStatus();
   }
@@ -70,7 +59,7 @@ class Reader {
     if (value == nullptr) return absl::OkStatus();
     const auto bytes = ParseBytes(*value);
     if (!bytes.ok() || *bytes < least || *bytes > most) {
-      return Got(name, absl::StrCat("a size from ", SizeText(least), " to ", SizeText(most)));
+      return Bad(name, absl::StrCat("a size from ", SizeText(least), " to ", SizeText(most)));
     }
     return *out = *bytes, absl::OkStatus();
   }
@@ -85,8 +74,8 @@ class Reader {
       if (equals == part.npos && !out->empty()) {
         absl::StrAppend(&out->back().second, ",", part);
       } else if (equals == part.npos || equals == 0) {
-        return Bad(name, absl::StrCat(show ? absl::StrCat("got '", part, "'; ") : "",
-                                      "allowed: name=value, separated by commas"));
+        return Wrong(name, absl::StrCat(show ? absl::StrCat("got '", part, "'; ") : "",
+                                        "allowed: name=value, separated by commas"));
       } else {
         out->emplace_back(absl::StripAsciiWhitespace(part.substr(0, equals)),
                           absl::StripAsciiWhitespace(part.substr(equals + 1)));
@@ -94,9 +83,6 @@ class Reader {
     }
     return absl::OkStatus();
   }
-
- private:
-  const DestinationConfig& config_;
 };
 
 absl::Status ReadSecurity(const Reader& reader, KafkaSecurity* out) {
@@ -118,15 +104,15 @@ absl::Status ReadSecurity(const Reader& reader, KafkaSecurity* out) {
   const bool sasl = out->protocol.starts_with("sasl_"), tls = out->protocol.ends_with("ssl");
   for (const char* name : {"sasl_mechanism", "sasl_username", "sasl_password"}) {
     if (sasl == (reader.Find(name) != nullptr)) continue;
-    return reader.Bad(name, sasl ? absl::StrCat("is missing; security_protocol ", out->protocol, " needs it")
-                                 : "it is for security_protocol sasl_plaintext or sasl_ssl");
+    return reader.Wrong(name, sasl ? absl::StrCat("is missing; security_protocol ", out->protocol, " needs it")
+                                   : "it is for security_protocol sasl_plaintext or sasl_ssl");
   }
   for (const char* name : {"ssl_ca", "ssl_certificate", "ssl_key", "ssl_key_password"}) {
     if (tls || reader.Find(name) == nullptr) continue;
-    return reader.Bad(name, "it is for security_protocol ssl or sasl_ssl");
+    return reader.Wrong(name, "it is for security_protocol ssl or sasl_ssl");
   }
   if (out->certificate.empty() != out->key.empty()) {
-    return reader.Bad(out->key.empty() ? "ssl_key" : "ssl_certificate", "ssl_certificate and ssl_key go together");
+    return reader.Wrong(out->key.empty() ? "ssl_key" : "ssl_certificate", "ssl_certificate and ssl_key go together");
   }
   return absl::OkStatus();
 }
@@ -134,7 +120,7 @@ absl::Status ReadSecurity(const Reader& reader, KafkaSecurity* out) {
 absl::Status ReadTopics(const Reader& reader, KafkaOptions* out) {
   reader.Text("topic", &out->topic);
   if (const absl::Status status = CheckTopicTemplate(out->topic); !status.ok()) {
-    return reader.Bad("topic", status.message());
+    return reader.Wrong("topic", status.message());
   }
   RETURN_IF_ERROR(reader.Flag("create_topics", &out->create_topics));
   RETURN_IF_ERROR(reader.Number("topic_partitions", 1, 100'000, &out->topic_partitions));
@@ -142,7 +128,8 @@ absl::Status ReadTopics(const Reader& reader, KafkaOptions* out) {
   RETURN_IF_ERROR(reader.Settings("topic_config", /*show=*/true, &out->topic_config));
   if (out->create_topics) return absl::OkStatus();
   for (const char* name : {"topic_partitions", "topic_config"}) {
-    if (reader.Find(name) != nullptr) return reader.Bad(name, "it is for topics that are created: create_topics=true");
+    if (reader.Find(name) != nullptr)
+      return reader.Wrong(name, "it is for topics that are created: create_topics=true");
   }
   return absl::OkStatus();
 }
@@ -160,12 +147,12 @@ absl::Status ReadDelivery(std::string_view type, const Reader& reader, const Des
   RETURN_IF_ERROR(reader.Choice<KafkaAcks>(
       "acks", {{"all", KafkaAcks::kAll}, {"leader", KafkaAcks::kLeader}, {"none", KafkaAcks::kNone}}, &out->acks));
   if (type == "bufstream" && !out->transactional()) {
-    return reader.Got("acks", "all: Bufstream answers when a message is durable in its object store, never before");
+    return reader.Bad("acks", "all: Bufstream answers when a message is durable in its object store, never before");
   }
   if (const std::string* timeout = reader.Find("transaction_timeout")) {
     const auto duration = ParseDuration(*timeout);
     if (!duration.ok() || *duration < absl::Seconds(1) || *duration > absl::Hours(24)) {
-      return reader.Got("transaction_timeout",
+      return reader.Bad("transaction_timeout",
                         "a duration from 1s to 24h, not above the brokers' "
                         "transaction.max.timeout.ms, which is 15m where nobody has changed it");
     }
@@ -176,7 +163,7 @@ absl::Status ReadDelivery(std::string_view type, const Reader& reader, const Des
     return absl::OkStatus();
   }
   for (const char* name : {"transactional_id", "transaction_timeout"}) {
-    if (reader.Find(name) != nullptr) return reader.Bad(name, "there are transactions with acks all only");
+    if (reader.Find(name) != nullptr) return reader.Wrong(name, "there are transactions with acks all only");
   }
   return absl::OkStatus();
 }
@@ -199,10 +186,10 @@ absl::Status ReadMessages(const Reader& reader, const CodecConfig& codec, KafkaO
   reader.Text("transaction_header", &out->transaction_header);
 
   const bool batch = out->message_mode == MessageMode::kBatch;
-  if (batch && out->debezium) return reader.Got("message_mode", "record: json_envelope debezium is for single records");
-  if (batch && out->tombstones) return reader.Bad("tombstones", "they are for message_mode record");
+  if (batch && out->debezium) return reader.Bad("message_mode", "record: json_envelope debezium is for single records");
+  if (batch && out->tombstones) return reader.Wrong("tombstones", "they are for message_mode record");
   if (!batch && codec.codec.format == WireFormat::kParquet) {
-    return reader.Got("message_mode", "batch: format parquet has no form for a single record");
+    return reader.Bad("message_mode", "batch: format parquet has no form for a single record");
   }
 
   // Headers alone take some hundred bytes.
@@ -212,7 +199,7 @@ absl::Status ReadMessages(const Reader& reader, const CodecConfig& codec, KafkaO
   out->max_batch_bytes = whole;
   RETURN_IF_ERROR(reader.Bytes("max_batch_bytes", kLeast, whole, &out->max_batch_bytes));
   if (reader.Find("max_record_bytes") != nullptr) {
-    if (batch) return reader.Bad("max_record_bytes", "it is for message_mode record");
+    if (batch) return reader.Wrong("max_record_bytes", "it is for message_mode record");
     RETURN_IF_ERROR(reader.Bytes("max_record_bytes", 1, whole, &out->max_record_bytes.emplace()));
   }
 
@@ -270,8 +257,8 @@ constexpr std::string_view kOwnProperties[] = {"acks",
 absl::Status CheckClientConfig(const Reader& reader, const KafkaSettings& settings) {
   for (const auto& [name, value] : settings) {
     if (std::find(std::begin(kOwnProperties), std::end(kOwnProperties), name) == std::end(kOwnProperties)) continue;
-    return reader.Bad("client_config",
-                      absl::StrCat(name, " is set by the destination itself; another option may be for it"));
+    return reader.Wrong("client_config",
+                        absl::StrCat(name, " is set by the destination itself; another option may be for it"));
   }
   return absl::OkStatus();
 }
@@ -279,7 +266,7 @@ absl::Status CheckClientConfig(const Reader& reader, const KafkaSettings& settin
 absl::Status CheckWriteMode(const Reader& reader) {
   const std::string* mode = reader.Find("write_mode");
   if (mode == nullptr || *mode != "target") return absl::OkStatus();
-  return reader.Got("write_mode",
+  return reader.Bad("write_mode",
                     "append. A topic is a log of changes; a compacted one keeps the last message of each key "
                     "(docs/destinations/kafka.md)");
 }
