@@ -3,24 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "change/integer_bits.h"
+
 namespace wallaby {
 namespace {
 
 bool SameType(const PgType& a, const PgType& b) {
   return a.oid == b.oid && a.typmod == b.typmod;
-}
-
-int IntegerBits(LogicalType type) {
-  switch (type) {
-    case LogicalType::kInt16:
-      return 16;
-    case LogicalType::kInt32:
-      return 32;
-    case LogicalType::kInt64:
-      return 64;
-    default:
-      return 0;
-  }
 }
 
 // The text types that print a value as it is; bpchar pads.

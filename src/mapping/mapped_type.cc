@@ -7,24 +7,12 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "change/integer_bits.h"
 
 namespace wallaby {
 namespace {
 
 constexpr uint32_t kInt8 = 20, kInt4 = 23, kText = 25, kNumeric = 1700;
-
-int Bits(LogicalType type) {
-  switch (type) {
-    case LogicalType::kInt16:
-      return 16;
-    case LogicalType::kInt32:
-      return 32;
-    case LogicalType::kInt64:
-      return 64;
-    default:
-      return 0;
-  }
-}
 
 }  // namespace
 
@@ -51,8 +39,8 @@ absl::StatusOr<PgType> ParseMappedType(std::string_view name) {
 
 absl::Status CheckMappedType(const PgType& from, const PgType& to) {
   if (to.oid == kText) return absl::OkStatus();
-  const int bits = Bits(from.logical);
-  if (to.oid == kNumeric ? from.oid == kNumeric || bits > 0 : bits > 0 && bits <= Bits(to.logical)) {
+  const int bits = IntegerBits(from.logical);
+  if (to.oid == kNumeric ? from.oid == kNumeric || bits > 0 : bits > 0 && bits <= IntegerBits(to.logical)) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
