@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "change/change_batch.h"
+#include "destination/destination.h"
+#include "gtest/gtest.h"
 
 namespace wallaby {
 
@@ -129,6 +131,15 @@ class RandomItems {
   std::map<std::string, Row> rows_;
   uint64_t lsn_ = 1000;
 };
+
+// Writes the batch, which ends with a whole transaction, and commits it.
+inline void DeliverBatch(Destination& destination, const ChangeBatch& batch) {
+  absl::Status status = destination.Write(batch);
+  ASSERT_TRUE(status.ok()) << status;
+  const Transaction& last = batch.transactions().back();
+  status = destination.Commit({.commit = last.commit, .end = last.end});
+  ASSERT_TRUE(status.ok()) << status;
+}
 
 }  // namespace wallaby
 

@@ -27,14 +27,6 @@ class DuckdbMapping : public DuckdbTest {
     return *std::move(made);
   }
 
-  static void Deliver(Destination& destination, const ChangeBatch& batch) {
-    absl::Status status = destination.Write(batch);
-    ASSERT_TRUE(status.ok()) << status;
-    const Transaction& last = batch.transactions().back();
-    status = destination.Commit({.commit = last.commit, .end = last.end});
-    ASSERT_TRUE(status.ok()) << status;
-  }
-
   void SameAsView(ReplicaIdentity identity) {
     const uint32_t seed = TestSeed();
     SCOPED_TRACE(absl::StrCat("seed ", seed));
@@ -47,8 +39,8 @@ class DuckdbMapping : public DuckdbTest {
                                              "'numeric(20,2)'}}}}\nmetadata: {op: op}")}});
     for (int i = 0; i < 25; ++i) {
       const ChangeBatch batch = source.Next();
-      Deliver(*plain, batch);
-      Deliver(*mapped, batch);
+      DeliverBatch(*plain, batch);
+      DeliverBatch(*mapped, batch);
       if (HasFatalFailure()) return;
     }
     EXPECT_EQ(Sql("SELECT id, region, n, comment FROM mapped.shown ORDER BY id"),
@@ -68,13 +60,14 @@ TEST_F(DuckdbMapping, RandomChangesWithOldRows) {
 TEST_F(DuckdbMapping, SoftDelete) {
   const auto mapped = MakeMapped({{"soft_delete", "true"}});
   const auto items = MakeRelation("items", {{"id", kInt8Oid}, {"note", kTextOid}});
-  Deliver(*mapped, *TestBatch(100).Insert(items, {"1", "one"}).Insert(items, {"2", "two"}));
-  Deliver(*mapped, *TestBatch(200).Delete(items, {"1", kNullValue}));
+  DeliverBatch(*mapped, *TestBatch(100).Insert(items, {"1", "one"}).Insert(items, {"2", "two"}));
+  DeliverBatch(*mapped, *TestBatch(200).Delete(items, {"1", kNullValue}));
   const std::string rows =
       "SELECT id, note, _wallaby_deleted, epoch(_wallaby_deleted_at)::BIGINT FROM mapped.items ORDER BY id";
   EXPECT_EQ(Sql(rows), "1|one|true|1700000000\n2|two|false|null");
-  Deliver(*mapped,
-          *TestBatch(300).Insert(items, {"1", "again"}).Delete(items, {"2", kNullValue}).Insert(items, {"2", "too"}));
+  DeliverBatch(
+      *mapped,
+      *TestBatch(300).Insert(items, {"1", "again"}).Delete(items, {"2", kNullValue}).Insert(items, {"2", "too"}));
   EXPECT_EQ(Sql(rows), "1|again|false|null\n2|too|false|null");
   EXPECT_THAT(std::string(mapped->Write(*TestBatch(400).Truncate(items)).message()), HasSubstr("truncate: empty"));
 }
@@ -88,8 +81,8 @@ TEST_F(DuckdbMapping, SoftDeletedRowsStayAsTheyWere) {
   const auto mapped = MakeMapped({{"soft_delete", "true"}, {"mapping", "tables: {public.items: {truncate: empty}}"}});
   for (int i = 0; i < 25; ++i) {
     const ChangeBatch batch = source.Next();
-    Deliver(*plain, batch);
-    Deliver(*mapped, batch);
+    DeliverBatch(*plain, batch);
+    DeliverBatch(*mapped, batch);
     if (HasFatalFailure()) return;
   }
   EXPECT_EQ(Sql("SELECT id, region, n, note FROM mapped.items WHERE NOT _wallaby_deleted ORDER BY id"),

@@ -25,14 +25,6 @@ class PostgresMapping : public DestinationTest {
     return *std::move(made);
   }
 
-  void Deliver(Destination& destination, const ChangeBatch& batch) {
-    absl::Status status = destination.Write(batch);
-    ASSERT_TRUE(status.ok()) << status;
-    const Transaction& last = batch.transactions().back();
-    status = destination.Commit({.commit = last.commit, .end = last.end});
-    ASSERT_TRUE(status.ok()) << status;
-  }
-
   void SameAsView(ReplicaIdentity identity) {
     const uint32_t seed = TestSeed();
     SCOPED_TRACE(absl::StrCat("seed ", seed));
@@ -44,8 +36,8 @@ class PostgresMapping : public DestinationTest {
     ASSERT_TRUE(sql_->Execute("CREATE EXTENSION IF NOT EXISTS pgcrypto").ok());
     for (int i = 0; i < 40; ++i) {
       const ChangeBatch batch = source.Next();
-      Deliver(*plain, batch);
-      Deliver(*mapped, batch);
+      DeliverBatch(*plain, batch);
+      DeliverBatch(*mapped, batch);
       if (HasFatalFailure()) return;
       // The first row that passes makes the table.
       if (MustQuery(*sql_, "SELECT to_regclass('mapped.shown')").empty()) continue;
@@ -74,8 +66,8 @@ TEST_F(PostgresMapping, SoftDeletedRowsStayAsTheyWere) {
   const auto mapped = MakeMapped("tables: {public.items: {truncate: empty}}", {{"soft_delete", "true"}});
   for (int i = 0; i < 40; ++i) {
     const ChangeBatch batch = source.Next();
-    Deliver(*plain, batch);
-    Deliver(*mapped, batch);
+    DeliverBatch(*plain, batch);
+    DeliverBatch(*mapped, batch);
     if (HasFatalFailure()) return;
     ASSERT_EQ(Rows("(SELECT id, region, n, note FROM mapped.items WHERE NOT _wallaby_deleted)"), Rows("plain.items"));
     ASSERT_EQ(
@@ -88,14 +80,13 @@ TEST_F(PostgresMapping, SoftDeletedRowsStayAsTheyWere) {
 TEST_F(PostgresMapping, ADeletedRowComesBack) {
   const auto mapped = MakeMapped("{}", {{"soft_delete", "true"}});
   const auto items = MakeRelation("items", {{"id", kInt8, true}, {"note"}});
-  ASSERT_TRUE(
-      DestinationTest::Deliver(*mapped, TestBatch(100).Insert(items, {"1", "one"}).Insert(items, {"2", "two"})).ok());
-  ASSERT_TRUE(DestinationTest::Deliver(*mapped, TestBatch(200).Delete(items, {"1", {}})).ok());
+  ASSERT_TRUE(Deliver(*mapped, TestBatch(100).Insert(items, {"1", "one"}).Insert(items, {"2", "two"})).ok());
+  ASSERT_TRUE(Deliver(*mapped, TestBatch(200).Delete(items, {"1", {}})).ok());
   EXPECT_EQ(Rows("mapped.items", "id, note, _wallaby_deleted, extract(epoch FROM _wallaby_deleted_at)::bigint"),
             "1,one,t,1700000000;2,two,f,null;");
-  ASSERT_TRUE(DestinationTest::Deliver(*mapped, TestBatch(300).Insert(items, {"1", "again"})).ok());
+  ASSERT_TRUE(Deliver(*mapped, TestBatch(300).Insert(items, {"1", "again"})).ok());
   EXPECT_EQ(Rows("mapped.items", "id, note, _wallaby_deleted, _wallaby_deleted_at"), "1,again,f,null;2,two,f,null;");
-  EXPECT_THAT(std::string(DestinationTest::Deliver(*mapped, TestBatch(400).Truncate(items)).message()),
+  EXPECT_THAT(std::string(Deliver(*mapped, TestBatch(400).Truncate(items)).message()),
               testing::HasSubstr("truncate: empty"));
 }
 
