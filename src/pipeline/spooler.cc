@@ -203,7 +203,8 @@ absl::StatusOr<bool> Spooler::Drain(Try& t) {
         t.unsynced += static_cast<int64_t>(packet.payload.size());
         t.unlooked += static_cast<int64_t>(packet.payload.size());
         t.received = std::max(t.received, packet.wal_end);
-        if (MustLook(t) && !t.writer->in_transaction()) return true;
+        // Without room the transaction that was begun is the last.
+        if (!t.writer->in_transaction() && (!t.room || MustLook(t))) return true;
         break;
       case Packet::Kind::kKeepalive:
         t.idle = t.received = std::max(t.received, packet.wal_end);

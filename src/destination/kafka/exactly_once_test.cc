@@ -63,7 +63,6 @@ TEST(KafkaExactlyOnce, TheProgressIsThatOfTheLastCommit) {
   EXPECT_THAT(Lsns(flow), ElementsAre("50", "100", "200"));
 }
 
-// Flows share the topic of the progress.
 TEST(KafkaExactlyOnce, EachFlowAndDestinationHasItsOwnProgress) {
   const std::string flow = UniqueName("own"), other = UniqueName("other");
   DestinationConfig second = KafkaConfig(flow);
@@ -79,6 +78,10 @@ TEST(KafkaExactlyOnce, EachFlowAndDestinationHasItsOwnProgress) {
   EXPECT_EQ(c->Open()->commit, Lsn{7});
 }
 
+std::string ProgressTopicOf(const std::string& flow) {
+  return absl::StrCat("wallaby.progress.", flow, ".k");
+}
+
 TEST(KafkaExactlyOnce, ManyRecordsOfOthersStandBehindOnesOwn) {
   const std::string flow = UniqueName("quiet");
   ASSERT_TRUE(OpenKafka(KafkaConfig(flow))->Commit(PointAt(100)).ok());
@@ -88,7 +91,7 @@ TEST(KafkaExactlyOnce, ManyRecordsOfOthersStandBehindOnesOwn) {
   options.compression = "none";
   const auto producer = Producer::Make(options, 1 << 20);
   ASSERT_TRUE(producer.ok()) << producer.status();
-  const KafkaTopic topic(rd_kafka_topic_new((*producer)->client()->get(), "wallaby.progress", nullptr));
+  const KafkaTopic topic(rd_kafka_topic_new((*producer)->client()->get(), ProgressTopicOf(flow).c_str(), nullptr));
   for (int i = 0; i < 5000; ++i) {
     ASSERT_TRUE((*producer)->Send({.topic = topic.get(), .partition = 0, .key = absl::StrCat(i), .value = "x"}).ok());
   }
@@ -139,20 +142,38 @@ TEST(KafkaExactlyOnce, ATransactionThatIsOpenForTooLong) {
   EXPECT_EQ(Lsns(flow).size(), 0u);
 }
 
-// Another flow's open transaction hides what is behind it; reading waits for its end.
-TEST(KafkaExactlyOnce, AnothersOpenTransactionHidesNoProgress) {
-  const std::string flow = UniqueName("hidden");
-  const auto destination = OpenKafka(KafkaConfig(flow));
+// A producer with a transaction open in the flow's topic of progress.
+std::unique_ptr<Producer> Unfinished(const std::string& flow, const std::string& transactional_id,
+                                     absl::Duration timeout) {
   KafkaOptions options;
   options.brokers = Brokers();
   options.compression = "none";
-  options.transactional_id = UniqueName("other");
-  options.transaction_timeout = absl::Seconds(3);
-  const auto other = Producer::Make(options, 1 << 20);
-  ASSERT_TRUE(other.ok() && (*other)->InitTransactions().ok() && (*other)->Begin().ok());
-  const KafkaTopic topic(rd_kafka_topic_new((*other)->client()->get(), "wallaby.progress", nullptr));
-  ASSERT_TRUE((*other)->Send({.topic = topic.get(), .partition = 0, .key = "k", .value = "v"}).ok());
-  ASSERT_EQ(rd_kafka_flush((*other)->client()->get(), 30'000), RD_KAFKA_RESP_ERR_NO_ERROR);
+  options.transactional_id = transactional_id;
+  options.transaction_timeout = timeout;
+  auto producer = Producer::Make(options, 1 << 20);
+  EXPECT_TRUE(producer.ok() && (*producer)->InitTransactions().ok() && (*producer)->Begin().ok());
+  rd_kafka_t* client = (*producer)->client()->get();
+  const KafkaTopic topic(rd_kafka_topic_new(client, ProgressTopicOf(flow).c_str(), nullptr));
+  EXPECT_TRUE((*producer)->Send({.topic = topic.get(), .partition = 0, .key = "k", .value = "v"}).ok());
+  EXPECT_EQ(rd_kafka_flush(client, 30'000), RD_KAFKA_RESP_ERR_NO_ERROR);
+  return *std::move(producer);
+}
+
+// Killed within a commit; the timeout is far beyond what a test waits.
+TEST(KafkaExactlyOnce, WhatADeadWorkerLeftOpenIsEndedRatherThanWaitedFor) {
+  const std::string flow = UniqueName("died");
+  ASSERT_TRUE(OpenKafka(KafkaConfig(flow))->Commit(PointAt(100)).ok());
+  const auto dead = Unfinished(flow, absl::StrCat("wallaby-", flow, "-k"), absl::Minutes(5));
+  const auto progress = MakeKafka(KafkaConfig(flow, {}, 2))->Open();
+  ASSERT_TRUE(progress.ok()) << progress.status();
+  EXPECT_EQ(progress->commit, Lsn{100});
+}
+
+// Somebody else's hides what is behind it until its timeout.
+TEST(KafkaExactlyOnce, AnothersOpenTransactionHidesNoProgress) {
+  const std::string flow = UniqueName("hidden");
+  const auto destination = OpenKafka(KafkaConfig(flow));
+  const auto other = Unfinished(flow, UniqueName("other"), absl::Seconds(3));
   ASSERT_TRUE(destination->Commit(PointAt(100)).ok());
   EXPECT_EQ(MakeKafka(KafkaConfig(flow))->Open()->commit, Lsn{100});
 }

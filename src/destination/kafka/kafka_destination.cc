@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
@@ -38,6 +39,14 @@ std::string KafkaDestination::TopicOf(const Relation& relation) const {
   return TopicName(options_.topic, table_.TargetSchema(relation), table_.TargetTable(relation));
 }
 
+std::string KafkaDestination::ProgressPrefix() const {
+  return absl::StrCat(table_.meta_schema, ".", table_.meta_table);
+}
+
+std::string KafkaDestination::ProgressTopicName() const {
+  return absl::StrCat(ProgressPrefix(), ".", config_.flow_id, ".", config_.name);
+}
+
 // ---- opening ----
 
 absl::StatusOr<Progress> KafkaDestination::Open() {
@@ -56,17 +65,16 @@ absl::StatusOr<Progress> KafkaDestination::Open() {
 }
 
 absl::Status KafkaDestination::OpenProgress(Session* session) {
-  session->progress_topic.emplace(session->producer->client(), &options_,
-                                  absl::StrCat(table_.meta_schema, ".", table_.meta_table), config_.flow_id,
+  session->progress_topic.emplace(session->producer->client(), &options_, ProgressTopicName(), config_.flow_id,
                                   config_.name);
   ProgressTopic& topic = *session->progress_topic;
   RETURN_IF_ERROR(topic.Ensure());
   // Asked twice: a worker of an older generation must go before it shuts out the one that has taken over, and what that
   // one's last transaction came to is known only when it is shut out.
-  ASSIGN_OR_RETURN(const KafkaProgress before, topic.Read());
+  ASSIGN_OR_RETURN(const KafkaProgress before, topic.Read(ProgressTopic::Upto::kOpen));
   RETURN_IF_ERROR(Fence(before));
   RETURN_IF_ERROR(session->producer->InitTransactions());
-  ASSIGN_OR_RETURN(session->stored, topic.Read());
+  ASSIGN_OR_RETURN(session->stored, topic.Read(ProgressTopic::Upto::kEnd));
   RETURN_IF_ERROR(Fence(session->stored));
   session->stored.generation = config_.generation;
   RETURN_IF_ERROR(session->producer->Begin());
@@ -98,9 +106,9 @@ absl::Status KafkaDestination::CheckTable(const Relation& relation) {
   const std::string topic = TopicOf(relation);
   const std::string what = absl::StrCat("table ", relation.QualifiedName());
   RETURN_IF_ERROR(Annotate(CheckTopicName(topic), what));
-  if (topic == absl::StrCat(table_.meta_schema, ".", table_.meta_table)) {
+  if (absl::StartsWith(topic, absl::StrCat(ProgressPrefix(), "."))) {
     return absl::InvalidArgumentError(
-        absl::StrCat(what, ": its topic ", topic, " is that of the flows' progress; choose another with option topic"));
+        absl::StrCat(what, ": topics like ", topic, " hold the progress of flows; choose another with option topic"));
   }
   RETURN_IF_ERROR(checker_->Describe(std::make_shared<const Relation>(relation)).status());
   if (!session_.has_value()) return absl::OkStatus();

@@ -57,6 +57,9 @@ class KafkaDestination : public Destination {
   KafkaDestination(DestinationConfig config, TableOptions table, KafkaOptions options);
 
   std::string TopicOf(const Relation& relation) const;
+  // Names of the topics of progress begin with it and a dot.
+  std::string ProgressPrefix() const;
+  std::string ProgressTopicName() const;
   absl::StatusOr<std::unique_ptr<Codec>> MakeCodec(const DestinationConfig& config) const;
   absl::Status OpenProgress(Session* session);
   absl::Status WriteProgress();

@@ -88,10 +88,9 @@ absl::Status ProgressTopic::Ensure() {
   if (!found.has_value()) {
     RETURN_IF_ERROR(CreateTopic(client_, Definition(topic_, options_->topic_replication_factor)));
   } else if (found->described && !found->compacted) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("topic ", topic_,
-                     ", which holds the progress of flows, would forget it in time: its "
-                     "cleanup.policy must be compact"));
+    return absl::FailedPreconditionError(absl::StrCat("topic ", topic_,
+                                                      ", which holds the flow's progress, would forget it in time: its "
+                                                      "cleanup.policy must be compact"));
   }
   handle_.reset(rd_kafka_topic_new(client_->get(), topic_.c_str(), nullptr));
   if (handle_ == nullptr) return client_->Explain(rd_kafka_last_error(), absl::StrCat("topic ", topic_));
@@ -111,7 +110,7 @@ absl::Status ProgressTopic::AskRange(int64_t* low, int64_t* end) const {
   }
 }
 
-absl::StatusOr<KafkaProgress> ProgressTopic::Read() const {
+absl::StatusOr<KafkaProgress> ProgressTopic::Read(Upto upto) const {
   int64_t low = 0, end = 0;
   RETURN_IF_ERROR(AskRange(&low, &end));
   ASSIGN_OR_RETURN(const std::unique_ptr<KafkaClient> consumer,
@@ -125,7 +124,7 @@ absl::StatusOr<KafkaProgress> ProgressTopic::Read() const {
   int64_t length = 1'000;
   for (int64_t begin = end; begin > low && !(records.position && records.tables); length *= 10) {
     const int64_t from = std::max(low, begin - length);
-    RETURN_IF_ERROR(ReadRange(consumer.get(), from, begin, &records));
+    RETURN_IF_ERROR(ReadRange(consumer.get(), from, begin, upto, &records));
     begin = from;
   }
   KafkaProgress progress;
@@ -138,7 +137,8 @@ absl::StatusOr<KafkaProgress> ProgressTopic::Read() const {
   return progress;
 }
 
-absl::Status ProgressTopic::ReadRange(KafkaClient* consumer, int64_t begin, int64_t end, Records* records) const {
+absl::Status ProgressTopic::ReadRange(KafkaClient* consumer, int64_t begin, int64_t end, Upto upto,
+                                      Records* records) const {
   const std::string what = absl::StrCat("reading topic ", topic_);
   const KafkaTopic topic(rd_kafka_topic_new(consumer->get(), topic_.c_str(), nullptr));
   if (topic == nullptr || rd_kafka_consume_start(topic.get(), kPartition, begin) != 0) {
@@ -151,11 +151,11 @@ absl::Status ProgressTopic::ReadRange(KafkaClient* consumer, int64_t begin, int6
     const MessageFromKafka message(rd_kafka_consume(topic.get(), kPartition, 1000));
     consumer->Poll(absl::ZeroDuration());
     if (message == nullptr || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-      // What is not committed and not aborted yet hides all behind it: that of another flow, as our own is settled.
-      if (message != nullptr && message->offset >= end) break;
+      // A read-committed consumer is told of the end where an open transaction begins, too.
+      if (message != nullptr && (message->offset >= end || upto == Upto::kOpen)) break;
       if (absl::Now() > deadline) {
         return consumer->Explain(RD_KAFKA_RESP_ERR__TIMED_OUT,
-                                 "the end was not reached; another flow's transaction may be open in it", what);
+                                 "the end was not reached; somebody else's transaction may be open in it", what);
       }
       continue;
     }

@@ -1,7 +1,8 @@
 // ProgressTopic: what a flow's destination holds, in a compacted topic. Its records go into the same transactions as
-// the data, so that after a crash the last committed record tells exactly what is in.
+// the data, so that after a crash the last committed record tells exactly what is in. Each destination has a topic of
+// its own: in a shared one, what a dead worker of another left open would hide the last record until its timeout.
 //
-// Two records for each flow and destination, all in partition 0:
+// Two records, in partition 0:
 //   key    {"flow":"F","destination":"D","kind":"position"}     one at each commit
 //   value  {"generation":7,"commit":"0/16B3748","end":"0/16B3778"}
 //   key    {"flow":"F","destination":"D","kind":"tables"}       when it changes
@@ -39,9 +40,14 @@ class ProgressTopic {
   // Makes the topic if it is missing. FAILED_PRECONDITION when it would forget records.
   absl::Status Ensure();
 
-  // The last committed records, read back to where the topic ends now. Nothing: none yet. UNAVAILABLE when another's
-  // open transaction hides the end for too long. DATA_LOSS for a record that is none of ours.
-  absl::StatusOr<KafkaProgress> Read() const;
+  // Where reading ends when a transaction is open in the topic.
+  enum class Upto {
+    kOpen,  // before it
+    kEnd,   // it is waited for: whoever left it is shut out, and the broker is ending it
+  };
+  // The last committed records. Nothing: none yet. UNAVAILABLE when the end is not reached in time. DATA_LOSS for a
+  // record that is none of ours.
+  absl::StatusOr<KafkaProgress> Read(Upto upto) const;
 
   // Both go into the producer's open transaction.
   absl::Status WritePosition(Producer* producer, const KafkaProgress& progress) const;
@@ -53,8 +59,8 @@ class ProgressTopic {
   };
   // Offsets where the partition begins and where it ends, open transactions included.
   absl::Status AskRange(int64_t* low, int64_t* end) const;
-  // Takes from [begin, end) what `records` lacks. Waits for open transactions in it.
-  absl::Status ReadRange(KafkaClient* consumer, int64_t begin, int64_t end, Records* records) const;
+  // Takes from [begin, end) what `records` lacks.
+  absl::Status ReadRange(KafkaClient* consumer, int64_t begin, int64_t end, Upto upto, Records* records) const;
   absl::Status WriteRecord(Producer* producer, const std::string& key, const std::string& value) const;
 
   KafkaClient* const client_;
