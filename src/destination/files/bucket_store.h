@@ -21,7 +21,7 @@
 #include "destination/files/bucket_manifest.h"
 #include "destination/files/file_store.h"
 #include "destination/files/files_options.h"
-#include "destination/s3/s3_client.h"
+#include "destination/objects/object_store.h"
 
 namespace wallaby {
 
@@ -70,7 +70,7 @@ class BucketStore : public FileStore {
   const std::string folder_;  // of this flow and destination, below the prefix
   const std::string id_prefix_;
   const Limits limits_;
-  S3Client client_;
+  const std::unique_ptr<ObjectStore> objects_;
   BucketManifest manifest_;
   std::string etag_;                 // of manifest_; empty: there is none
   std::set<std::string> announced_;  // and not committed
