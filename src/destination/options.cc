@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/units.h"
 #include "base/wire_format.h"
+#include "destination/azure/azure_options.h"
 #include "destination/files/file_format.h"
 #include "destination/kafka/kafka_options.h"
 #include "destination/push_options.h"
@@ -131,7 +132,7 @@ absl::Status CheckDuckdb(const Reader& reader) {
 }
 
 // Of parquet and s3.
-absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, const Reader& reader) {
+absl::Status CheckFolderOrBucket(const Reader& reader) {
   for (std::string_view name : {"force_path_style", "use_fips", "use_dualstack"}) {
     RETURN_IF_ERROR(reader.IfPresentBool(name));
   }
@@ -142,6 +143,11 @@ absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, 
         absl::StrCat(path ? reader.Title("bucket") : reader.Title("path"),
                      path ? ": path is set too; give one of them" : " is missing; give path or bucket"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, const Reader& reader) {
+  RETURN_IF_ERROR(type == "azure" ? ParseAzureOptions(config).status() : CheckFolderOrBucket(reader));
   return ParseFileFormat(type, config).status();
 }
 
@@ -177,7 +183,7 @@ absl::Status CheckPgstream(const Reader& reader, const DestinationConfig& config
 absl::Status CheckOwn(std::string_view type, const Reader& reader, const DestinationConfig& config) {
   if (type == "pgstream") return CheckPgstream(reader, config);
   if (type == "duckdb") return CheckDuckdb(reader);
-  if (type == "parquet" || type == "s3") return CheckFiles(type, config, reader);
+  if (WritesFiles(type)) return CheckFiles(type, config, reader);
   if (type == "http") return ParseHttpOptions(config).status();
   if (type == "grpc") return ParseGrpcOptions(config).status();
   if (type == "kafka" || type == "bufstream") return ParseKafkaOptions(type, config).status();
@@ -282,7 +288,7 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
   if (SendsPayloads(type)) {
     DestinationConfig payloads = config;
     // Files are for readers of tables, whatever form the flow's messages have.
-    if (type == "s3") payloads.wire_format = WireFormat::kParquet;
+    if (WritesFiles(type)) payloads.wire_format = WireFormat::kParquet;
     RETURN_IF_ERROR(ParsePayloadOptions(payloads).status());
   }
 

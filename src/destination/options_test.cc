@@ -69,8 +69,11 @@ TEST(Options, ChoicesOfTheContractThatAreNotCarriedOutAreRefusedInWords) {
   const Map fine = {{"dsn", "a"},           {"batch_mode", "target"},       {"batch_resolution", "none"},
                     {"soft_delete", "off"}, {"meta_table_enabled", "true"}, {"staging_table", ""}};
   EXPECT_TRUE(Parse("postgres", fine).ok());
-  const Map refused = {{"batch_mode", "staging"},       {"batch_resolution", "append"},
-                       {"meta_table_enabled", "false"}, {"staging_schema", "s"},        {"staging_suffix", "_s"}};
+  const Map refused = {{"batch_mode", "staging"},
+                       {"batch_resolution", "append"},
+                       {"meta_table_enabled", "false"},
+                       {"staging_schema", "s"},
+                       {"staging_suffix", "_s"}};
   for (const auto& [name, value] : refused) {
     const absl::Status status = Parse("postgres", {{"dsn", "a"}, {name, value}});
     EXPECT_TRUE(absl::IsUnimplemented(status)) << name << ": " << status;

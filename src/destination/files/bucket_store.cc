@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "destination/azure/azure_client.h"
 #include "destination/files/bucket_output.h"
 #include "destination/files/folder.h"
 #include "destination/files/store_names.h"
@@ -39,13 +40,18 @@ std::optional<uint64_t> EpochOf(std::string_view key, std::string_view id_prefix
 
 }  // namespace
 
+std::unique_ptr<ObjectStore> MakeObjectStore(const FilesOptions& options) {
+  if (const auto* azure = std::get_if<AzureOptions>(&options.bucket)) return std::make_unique<AzureClient>(*azure);
+  return std::make_unique<S3Client>(std::get<S3Options>(options.bucket));
+}
+
 BucketStore::BucketStore(const DestinationConfig& config, const FilesOptions& options, Limits limits)
     : place_(options.Place()),
       prefix_(options.prefix),
       folder_(StoreFolder(config)),
       id_prefix_(StoreIdPrefix(config)),
       limits_(limits),
-      objects_(std::make_unique<S3Client>(options.s3)) {
+      objects_(MakeObjectStore(options)) {
   objects_->set_probe(&ProbeStep);
 }
 

@@ -25,6 +25,9 @@
 
 namespace wallaby {
 
+// The bucket of the options, which have no path.
+std::unique_ptr<ObjectStore> MakeObjectStore(const FilesOptions& options);
+
 class BucketStore : public FileStore {
  public:
   struct Limits {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "destination/azure/azure_client.h"
 #include "destination/option_reader.h"
 
 namespace wallaby {
@@ -45,15 +46,12 @@ bool IsGoodPrefix(std::string_view prefix) {
   return !prefix.starts_with('/') && prefix.find("//") == prefix.npos && prefix.find("./") == prefix.npos;
 }
 
-absl::Status ReadBucket(const Reader& reader, FilesOptions* out) {
-  S3Options& s3 = out->s3;
+absl::Status ReadS3(const Reader& reader, FilesOptions* out) {
+  S3Options s3;
   s3.bucket = reader.Text("bucket");
   if (s3.bucket.find('/') != std::string::npos) {
     return reader.Bad("bucket", "the bucket's name alone; what comes behind it is option prefix");
   }
-  out->prefix = reader.Text("prefix");
-  if (!IsGoodPrefix(out->prefix)) return reader.Bad("prefix", "names with a slash between them, like lake/orders");
-  if (!out->prefix.empty() && !out->prefix.ends_with('/')) out->prefix += '/';
   s3.endpoint = reader.Text("endpoint");
   for (const std::string& region :
        {reader.Text("region"), FromEnvironment("AWS_REGION"), FromEnvironment("AWS_DEFAULT_REGION")}) {
@@ -72,13 +70,31 @@ absl::Status ReadBucket(const Reader& reader, FilesOptions* out) {
   for (const char* name : {"use_fips", "use_dualstack"}) {
     if (!s3.endpoint.empty() && reader.IsTrue(name)) return reader.Wrong(name, "endpoint says which host it is");
   }
-  if (const std::string* ca = reader.Find("tls_ca_file")) {
-    std::ifstream file(*ca);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file) return reader.Bad("tls_ca_file", "a file of PEM certificates; this one cannot be read");
-    s3.ca = std::move(text).str();
-  }
+  out->bucket = std::move(s3);
+  return absl::OkStatus();
+}
+
+absl::Status ReadAzure(const DestinationConfig& config, FilesOptions* out) {
+  ASSIGN_OR_RETURN(AzureOptions azure, ParseAzureOptions(config));
+  RETURN_IF_ERROR(AddAzureEnvironment(&azure, config));
+  out->bucket = std::move(azure);
+  return absl::OkStatus();
+}
+
+// Of any kind of bucket.
+absl::Status ReadBucket(std::string_view type, const Reader& reader, const DestinationConfig& config,
+                        FilesOptions* out) {
+  RETURN_IF_ERROR(type == "azure" ? ReadAzure(config, out) : ReadS3(reader, out));
+  out->prefix = reader.Text("prefix");
+  if (!IsGoodPrefix(out->prefix)) return reader.Bad("prefix", "names with a slash between them, like lake/orders");
+  if (!out->prefix.empty() && !out->prefix.ends_with('/')) out->prefix += '/';
+  const std::string* ca = reader.Find("tls_ca_file");
+  if (ca == nullptr) return absl::OkStatus();
+  std::ifstream file(*ca);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) return reader.Bad("tls_ca_file", "a file of PEM certificates; this one cannot be read");
+  std::visit([&](auto& bucket) { bucket.ca = std::move(text).str(); }, out->bucket);
   return absl::OkStatus();
 }
 
@@ -86,7 +102,9 @@ absl::Status ReadBucket(const Reader& reader, FilesOptions* out) {
 
 std::string FilesOptions::Place() const {
   if (!path.empty()) return path;
-  return S3Url(s3.bucket, std::string_view(prefix).substr(0, prefix.empty() ? 0 : prefix.size() - 1));
+  const std::string_view key = std::string_view(prefix).substr(0, prefix.empty() ? 0 : prefix.size() - 1);
+  if (const auto* azure = std::get_if<AzureOptions>(&bucket)) return AzureUrl(azure->container, key);
+  return S3Url(std::get<S3Options>(bucket).bucket, key);
 }
 
 absl::StatusOr<FilesOptions> ParseFilesOptions(std::string_view type, const DestinationConfig& config) {
@@ -101,7 +119,8 @@ absl::StatusOr<FilesOptions> ParseFilesOptions(std::string_view type, const Dest
                                    "of a table; a view over it shows the current rows (docs/destinations/parquet.md)"));
   }
   result.table.write_mode = WriteMode::kAppend;
-  RETURN_IF_ERROR(reader.Find("path") != nullptr ? ReadPath(reader, &result) : ReadBucket(reader, &result));
+  RETURN_IF_ERROR(reader.Find("path") != nullptr ? ReadPath(reader, &result)
+                                                 : ReadBucket(type, reader, config, &result));
   return result;
 }
 
