@@ -77,6 +77,13 @@ constexpr OptionSpec kAzureOwn[] = {
     {.name = "connection_string", .allowed = "a connection string, as Azure shows it", .secret = true},
 };
 
+constexpr OptionSpec kGcsOwn[] = {
+    {.name = "bucket", .required = true, .allowed = "a bucket name"},
+    {.name = "credentials",
+     .allowed = "the JSON of a service account's key, or a reference to its file",
+     .secret = true},
+};
+
 // Of all that write files.
 constexpr OptionSpec kFilesOwn[] = {
     {.name = "prefix", .allowed = "a key prefix"},
@@ -189,6 +196,7 @@ constexpr auto kDuckdb = Join(kDuckdbOwn, kShared);
 constexpr auto kPostgres = Join(kPostgresOwn, kShared);
 constexpr auto kParquet = Join(kS3Own, kFilesOwn, kShared);
 constexpr auto kS3 = Join(Join(kS3Own, kFilesOwn, kShared), kCodec);
+constexpr auto kGcs = Join(Join(kGcsOwn, kFilesOwn, kShared), kCodec);
 constexpr auto kAzure = Join(Join(kAzureOwn, kFilesOwn, kShared), kCodec);
 constexpr auto kKafka = Join(Join(kKafkaOwn, kShared), kCodec);
 constexpr auto kHttp = Join(Join(kHttpOwn, kPushOwn, kShared), kCodec);
@@ -204,6 +212,7 @@ constexpr Type kTypes[] = {
     {"ducklake", {}},    {"kafka", kKafka},     {"bufstream", kKafka},   {"s3", kS3},
     {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", kPgstream}, {"clickhouse", {}},
     {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},         {"azure", kAzure},
+    {"gcs", kGcs},
 };
 
 std::string BuiltTypes() {

@@ -13,6 +13,7 @@
 #include "base/wire_format.h"
 #include "destination/azure/azure_options.h"
 #include "destination/files/file_format.h"
+#include "destination/gcs/gcs_options.h"
 #include "destination/kafka/kafka_options.h"
 #include "destination/push_options.h"
 #include "mapping/mapped_type.h"
@@ -147,7 +148,9 @@ absl::Status CheckFolderOrBucket(const Reader& reader) {
 }
 
 absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, const Reader& reader) {
-  RETURN_IF_ERROR(type == "azure" ? ParseAzureOptions(config).status() : CheckFolderOrBucket(reader));
+  RETURN_IF_ERROR(type == "azure" ? ParseAzureOptions(config).status()
+                  : type == "gcs" ? ParseGcsOptions(config).status()
+                                  : CheckFolderOrBucket(reader));
   return ParseFileFormat(type, config).status();
 }
 

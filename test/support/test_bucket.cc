@@ -34,4 +34,9 @@ std::string TestAzureUrl() {
   return url;
 }
 
+std::string TestGcsUrl() {
+  static const std::string url = UrlOf("gcs", "cloud' start gcs");
+  return url;
+}
+
 }  // namespace wallaby

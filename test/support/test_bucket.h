@@ -1,5 +1,5 @@
-// Real servers of objects, each with a bucket `test`: SeaweedFS (test/servers/seaweed) for S3, Azurite
-// (test/servers/cloud) for Azure.
+// Real servers of objects, each with a bucket `test`: SeaweedFS (test/servers/seaweed) for S3, Azurite and
+// fake-gcs-server (test/servers/cloud) for Azure and Google.
 #ifndef WALLABY_TEST_SUPPORT_TEST_BUCKET_H_
 #define WALLABY_TEST_SUPPORT_TEST_BUCKET_H_
 
@@ -21,6 +21,7 @@ inline constexpr char kTestAzureKey[] =
 std::string TestBucketUrl();
 // With the account in it.
 std::string TestAzureUrl();
+std::string TestGcsUrl();
 
 }  // namespace wallaby
 

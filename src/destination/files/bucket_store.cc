@@ -14,6 +14,7 @@
 #include "destination/files/bucket_output.h"
 #include "destination/files/folder.h"
 #include "destination/files/store_names.h"
+#include "destination/gcs/gcs_client.h"
 #include "destination/s3/s3_client.h"
 
 namespace wallaby {
@@ -42,6 +43,7 @@ std::optional<uint64_t> EpochOf(std::string_view key, std::string_view id_prefix
 
 std::unique_ptr<ObjectStore> MakeObjectStore(const FilesOptions& options) {
   if (const auto* azure = std::get_if<AzureOptions>(&options.bucket)) return std::make_unique<AzureClient>(*azure);
+  if (const auto* gcs = std::get_if<GcsOptions>(&options.bucket)) return std::make_unique<GcsClient>(*gcs);
   return std::make_unique<S3Client>(std::get<S3Options>(options.bucket));
 }
 

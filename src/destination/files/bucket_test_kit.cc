@@ -37,6 +37,8 @@ std::map<std::string, std::string> TestPlace::Options(std::map<std::string, std:
                    {"endpoint", TestBucketUrl()},
                    {"access_key", kTestAccessKey},
                    {"secret_key", kTestSecretKey}});
+  } else if (type_ == "gcs") {
+    others.insert({{"bucket", kTestBucket}, {"endpoint", TestGcsUrl()}});
   } else {
     others.insert({{"container", kTestBucket},
                    {"endpoint", TestAzureUrl()},

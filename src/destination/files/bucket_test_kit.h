@@ -14,7 +14,7 @@
 namespace wallaby {
 
 // The types that write to a bucket, each of which has a real server in tests.
-inline constexpr const char* kBucketTypes[] = {"s3", "azure"};
+inline constexpr const char* kBucketTypes[] = {"s3", "azure", "gcs"};
 
 // A prefix of its own in the bucket of the run's server.
 class TestPlace {

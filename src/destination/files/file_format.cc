@@ -86,7 +86,7 @@ std::string FileFormat::Extension() const {
 }
 
 bool WritesFiles(std::string_view type) {
-  return type == "parquet" || type == "s3" || type == "azure";
+  return type == "parquet" || type == "s3" || type == "azure" || type == "gcs";
 }
 
 absl::StatusOr<FileFormat> ParseFileFormat(std::string_view type, const DestinationConfig& config) {

@@ -30,7 +30,7 @@ struct FileFormat {
   std::string Extension() const;
 };
 
-// True for the types that write tables as files: parquet, s3, azure.
+// True for the types that write tables as files: parquet, s3, azure, gcs.
 bool WritesFiles(std::string_view type);
 
 // `type` is one of those. INVALID_ARGUMENT naming the option and what is allowed.

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "base/units.h"
 #include "destination/azure/azure_client.h"
+#include "destination/gcs/gcs_client.h"
 #include "destination/option_reader.h"
 
 namespace wallaby {
@@ -81,10 +82,17 @@ absl::Status ReadAzure(const DestinationConfig& config, FilesOptions* out) {
   return absl::OkStatus();
 }
 
+absl::Status ReadGcs(const DestinationConfig& config, FilesOptions* out) {
+  ASSIGN_OR_RETURN(out->bucket, ParseGcsOptions(config));
+  return absl::OkStatus();
+}
+
 // Of any kind of bucket.
 absl::Status ReadBucket(std::string_view type, const Reader& reader, const DestinationConfig& config,
                         FilesOptions* out) {
-  RETURN_IF_ERROR(type == "azure" ? ReadAzure(config, out) : ReadS3(reader, out));
+  RETURN_IF_ERROR(type == "azure" ? ReadAzure(config, out)
+                  : type == "gcs" ? ReadGcs(config, out)
+                                  : ReadS3(reader, out));
   out->prefix = reader.Text("prefix");
   if (!IsGoodPrefix(out->prefix)) return reader.Bad("prefix", "names with a slash between them, like lake/orders");
   if (!out->prefix.empty() && !out->prefix.ends_with('/')) out->prefix += '/';
@@ -104,6 +112,7 @@ std::string FilesOptions::Place() const {
   if (!path.empty()) return path;
   const std::string_view key = std::string_view(prefix).substr(0, prefix.empty() ? 0 : prefix.size() - 1);
   if (const auto* azure = std::get_if<AzureOptions>(&bucket)) return AzureUrl(azure->container, key);
+  if (const auto* gcs = std::get_if<GcsOptions>(&bucket)) return GcsUrl(gcs->bucket, key);
   return S3Url(std::get<S3Options>(bucket).bucket, key);
 }
 

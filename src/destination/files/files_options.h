@@ -10,6 +10,7 @@
 #include "destination/azure/azure_options.h"
 #include "destination/destination.h"
 #include "destination/files/file_format.h"
+#include "destination/gcs/gcs_options.h"
 #include "destination/options.h"
 #include "destination/s3/s3_client.h"
 
@@ -17,11 +18,11 @@ namespace wallaby {
 
 struct FilesOptions : FileFormat {
   TableOptions table;
-  std::string path;                              // local folder; empty: a bucket
-  std::variant<S3Options, AzureOptions> bucket;  // without a path
-  std::string prefix;                            // of keys in it; "" or with a slash at its end
+  std::string path;                                          // local folder; empty: a bucket
+  std::variant<S3Options, AzureOptions, GcsOptions> bucket;  // without a path
+  std::string prefix;                                        // of keys in it; "" or with a slash at its end
 
-  // "/data/lake" or "s3://bucket/prefix", "az://container/prefix", without a slash at its end.
+  // "/data/lake" or "s3://bucket/prefix", "az://container/prefix", "gs://bucket/prefix", without a slash at its end.
   std::string Place() const;
 };
 
