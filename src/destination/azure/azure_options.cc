@@ -34,14 +34,6 @@ std::string TokenOf(std::string_view text) {
   return std::string(text.starts_with('?') ? text.substr(1) : text);
 }
 
-bool IsUrl(std::string_view text) {
-  return (text.starts_with("https://") || text.starts_with("http://")) && text.find_first_of("?# ") == text.npos;
-}
-
-bool IsReference(std::string_view text) {
-  return text.starts_with("env:") || text.starts_with("file:");
-}
-
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -51,7 +43,7 @@ std::string Environment(const char* name) {
 absl::Status CheckNames(const OptionReader& reader, const AzureOptions& options) {
   if (!IsName(options.container, 63, "-$")) return reader.Bad("container", kContainer);
   if (!options.account.empty() && !IsName(options.account, 24, "")) return reader.Bad("account", kAccount);
-  if (!options.endpoint.empty() && !IsUrl(options.endpoint)) {
+  if (!options.endpoint.empty() && !IsServerUrl(options.endpoint)) {
     return reader.Bad("endpoint", "a URL like https://account.blob.core.windows.net");
   }
   return absl::OkStatus();
@@ -80,7 +72,7 @@ absl::Status AddConnectionString(std::string_view text, AzureOptions* out) {
     endpoint = absl::StrCat(scheme.empty() ? "https" : scheme, "://", fields["accountname"], ".blob.",
                             suffix.empty() ? "core.windows.net" : suffix);
   }
-  if (!IsUrl(endpoint)) return absl::InvalidArgumentError("its BlobEndpoint is no URL");
+  if (!IsServerUrl(endpoint)) return absl::InvalidArgumentError("its BlobEndpoint is no URL");
   if (out->account.empty()) out->account = fields["accountname"];
   if (out->endpoint.empty()) out->endpoint = std::move(endpoint);
   if (!out->key.empty() || !out->sas.empty()) return absl::OkStatus();
@@ -91,18 +83,14 @@ absl::Status AddConnectionString(std::string_view text, AzureOptions* out) {
 
 absl::StatusOr<AzureOptions> ParseAzureOptions(const DestinationConfig& config) {
   const OptionReader reader(config);
-  const auto text = [&](const std::string& name) {
-    const std::string* found = reader.Find(name);
-    return found == nullptr ? "" : *found;
-  };
-  AzureOptions result{.container = text("container"),
-                      .account = text("account"),
-                      .key = text("account_key"),
-                      .sas = TokenOf(text("sas_token")),
-                      .endpoint = text("endpoint"),
+  AzureOptions result{.container = reader.Text("container"),
+                      .account = reader.Text("account"),
+                      .key = reader.Text("account_key"),
+                      .sas = TokenOf(reader.Text("sas_token")),
+                      .endpoint = reader.Text("endpoint"),
                       .ca = ""};
   RETURN_IF_ERROR(CheckNames(reader, result));
-  if (!result.key.empty() && !IsReference(result.key) && !IsKey(result.key)) {
+  if (!result.key.empty() && !IsReferenceText(result.key) && !IsKey(result.key)) {
     return reader.Wrong("account_key", "it is no base64 text; Azure shows it under the account's access keys");
   }
   if (!result.key.empty() && !result.sas.empty()) {
@@ -113,7 +101,7 @@ absl::StatusOr<AzureOptions> ParseAzureOptions(const DestinationConfig& config) 
   for (const char* name : {"account", "account_key", "sas_token", "endpoint"}) {
     if (reader.Find(name) != nullptr) return reader.Wrong(name, "connection_string says it; give one of them");
   }
-  if (IsReference(*connection)) return result;
+  if (IsReferenceText(*connection)) return result;
   const absl::Status status = AddConnectionString(*connection, &result);
   if (!status.ok()) return reader.Wrong("connection_string", status.message());
   return result;

@@ -18,10 +18,6 @@ class Reader : public OptionReader {
  public:
   using OptionReader::OptionReader;
 
-  std::string Text(const std::string& name) const {
-    const std::string* text = Find(name);
-    return text == nullptr ? "" : *text;
-  }
   bool IsTrue(const std::string& name) const {
     const std::string* text = Find(name);
     return text != nullptr && ParseBool(*text).value_or(false);

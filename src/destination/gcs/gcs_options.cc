@@ -18,14 +18,6 @@ bool IsBucket(std::string_view text) {
          });
 }
 
-bool IsUrl(std::string_view text) {
-  return (text.starts_with("https://") || text.starts_with("http://")) && text.find_first_of("?# ") == text.npos;
-}
-
-bool IsReference(std::string_view text) {
-  return text.starts_with("env:") || text.starts_with("file:");
-}
-
 }  // namespace
 
 absl::StatusOr<ServiceAccount> ParseServiceAccount(std::string_view json) {
@@ -44,23 +36,21 @@ absl::StatusOr<ServiceAccount> ParseServiceAccount(std::string_view json) {
   if (account.email.empty() || !account.key.starts_with("-----BEGIN")) {
     return absl::InvalidArgumentError("it has no client_email, or no private_key in PEM");
   }
-  if (!IsUrl(account.token_url)) return absl::InvalidArgumentError("its token_uri is no URL");
+  if (!IsServerUrl(account.token_url)) return absl::InvalidArgumentError("its token_uri is no URL");
   return account;
 }
 
 absl::StatusOr<GcsOptions> ParseGcsOptions(const DestinationConfig& config) {
   const OptionReader reader(config);
-  const auto text = [&](const std::string& name) {
-    const std::string* found = reader.Find(name);
-    return found == nullptr ? "" : *found;
-  };
-  GcsOptions result{
-      .bucket = text("bucket"), .credentials = text("credentials"), .endpoint = text("endpoint"), .ca = ""};
+  GcsOptions result{.bucket = reader.Text("bucket"),
+                    .credentials = reader.Text("credentials"),
+                    .endpoint = reader.Text("endpoint"),
+                    .ca = ""};
   if (!IsBucket(result.bucket)) return reader.Bad("bucket", "3 to 222 lower-case letters, digits and '-', '_' or '.'");
-  if (!result.endpoint.empty() && !IsUrl(result.endpoint)) {
+  if (!result.endpoint.empty() && !IsServerUrl(result.endpoint)) {
     return reader.Bad("endpoint", "a URL like https://storage.googleapis.com");
   }
-  if (result.credentials.empty() || IsReference(result.credentials)) return result;
+  if (result.credentials.empty() || IsReferenceText(result.credentials)) return result;
   const auto account = ParseServiceAccount(result.credentials);
   if (!account.ok()) return reader.Wrong("credentials", account.status().message());
   return result;
