@@ -108,7 +108,14 @@ class Bucket:
         return [info.path.split("/", 1)[1] for info in found if info.type == fs.FileType.File]
 
     def manifest(self, prefix, flow_id, destination):
-        return json.loads(self.read(f"{prefix}/_wallaby/{flow_id}-{destination}/manifest.json"))
+        """pyarrow asks for the size first: of a manifest that is replaced just then it may read a piece only."""
+        def whole():
+            try:
+                return json.loads(self.read(f"{prefix}/_wallaby/{flow_id}-{destination}/manifest.json"))
+            except json.JSONDecodeError as error:
+                self.trouble = error
+                return None
+        return wait_until(whole, 60, lambda: f"a whole manifest ({self.trouble})", interval=0.2)
 
     def named(self, prefix, flow_id, destination):
         """Every file that the manifest and its lists name."""
