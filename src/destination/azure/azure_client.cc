@@ -173,7 +173,7 @@ void AzureClient::Authorize(const Call& call, HttpRequest* request) const {
   if (!sas_.empty()) absl::StrAppend(&request->url, mark, sas_);
   request->headers.clear();
   for (const auto& [name, value] : parts.headers) request->headers.push_back(absl::StrCat(name, ": ", value));
-  if (request->body.empty() && call.method != "GET") request->headers.push_back("content-length: 0");
+  if (request->body.empty() && call.method != "GET") request->headers.emplace_back("content-length: 0");
 }
 
 }  // namespace wallaby

@@ -142,7 +142,7 @@ absl::Status GcsClient::PutPart(Upload* upload, std::string content) {
 }
 
 absl::Status GcsClient::CompleteUpload(Upload upload, std::string last) {
-  const absl::Status status = SendBytes(upload, std::move(last), /*ends=*/true);
+  absl::Status status = SendBytes(upload, std::move(last), /*ends=*/true);
   if (!absl::IsNotFound(status)) return status;
   // There is no such upload: an answer was lost, and it is complete already, or Google has forgotten it.
   ASSIGN_OR_RETURN(const std::vector<std::string> keys, List(upload.key));
@@ -163,7 +163,7 @@ absl::Status GcsClient::SendBytes(const Upload& upload, std::string content, boo
                const std::string total = ends ? absl::StrCat(end) : "*";
                const std::string range = from == end ? "*" : absl::StrCat(from, "-", end - 1);
                request.headers = {absl::StrCat("Content-Range: bytes ", range, "/", total)};
-               if (request.body.empty()) request.headers.push_back("Content-Length: 0");
+               if (request.body.empty()) request.headers.emplace_back("Content-Length: 0");
                Answer answer = SendOnce(request);
                if (!answer.ok()) {
                  return Annotate(answer.status(),

@@ -102,7 +102,7 @@ absl::Status GcsTokenSource::FromKey(const std::string& json, std::string_view p
 absl::Status GcsTokenSource::FromMachine() {
   std::string host = Environment("GCE_METADATA_HOST");
   if (host.empty()) host = "metadata.google.internal";
-  const absl::Status status =
+  absl::Status status =
       Ask({.url = absl::StrCat("http://", host, "/computeMetadata/v1/instance/service-accounts/default/token"),
            .headers = {"Metadata-Flavor: Google"},
            .timeout = kMetadataTimeout},

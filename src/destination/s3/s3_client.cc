@@ -206,7 +206,7 @@ ObjectStore::Answer S3Client::SendSigned(const Call& call, const std::string& bo
   request->headers = SignAwsRequest(to_sign, credentials, place_.region, "s3", absl::Now() + clock_offset_);
   request->headers.push_back(absl::StrCat("x-amz-content-sha256: ", body_hash));
   for (const std::string& header : call.headers) request->headers.push_back(header);
-  if (request->body.empty() && call.method != "GET") request->headers.push_back("Content-Length: 0");
+  if (request->body.empty() && call.method != "GET") request->headers.emplace_back("Content-Length: 0");
   return SendOnce(*request);
 }
 
