@@ -51,6 +51,8 @@ struct DestinationConfig {
   DeadLetterSink* dead_letters = nullptr;
   // Hears, on the destination's thread, of each change that is left out because an option says so. May be empty.
   std::function<void(const std::string& table, std::string_view why)> left_out;
+  // Hears, on the destination's thread, of each message whose payload went into a bucket instead. May be empty.
+  std::function<void()> claim_checked;
 };
 
 // What a destination holds durably for a flow.
