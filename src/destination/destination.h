@@ -117,6 +117,10 @@ class Destination {
   // Publishes all written since the last Commit. Never called within a transaction of the source.
   virtual absl::Status Commit(const CommitPoint& point) = 0;
 
+  // What is due by time, whether or not anything arrives, such as retention. Called about once a second while nothing
+  // is written that is not committed; returns at once where nothing is due.
+  virtual absl::Status Tend() { return absl::OkStatus(); }
+
   // Before a table's snapshot starts over: removes what earlier tries left of it (in target mode every row, in append
   // mode the rows with op 'r') and forgets its parts (names that begin with `part_prefix`). Durable on return.
   virtual absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) = 0;
