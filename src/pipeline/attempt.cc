@@ -441,6 +441,8 @@ absl::Status Attempt::Stream() {
 // What the spool does not have any more nobody will bring.
 absl::Status Attempt::AfterLoss(const absl::Status& status) {
   if (!absl::IsOutOfRange(status) || c_.spooler == nullptr) return status;
+  // Somebody who was overtaken is behind the spool, too, and the cursor is the other's by then: the store knows.
+  RETURN_IF_ERROR(c_.store->SetLastError(c_.flow->id, std::string(status.message())));
   RETURN_IF_ERROR(ForgetSpoolCursor(*c_.options->spool, spool_name_, CursorId()));
   return NeedsBackfill(std::string(status.message()));
 }
