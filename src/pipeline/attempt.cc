@@ -349,7 +349,11 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark) {
   for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
   if (fans_out()) first.metadata[kPrimaryKey] = c_.flow->config.primary_destination;
   RETURN_IF_ERROR(c_.checkpoints->Put(first));
+  const bool begins = !checkpoint_.has_value();
   checkpoint_ = std::move(first);
+  // Now the spooler may read the slot.
+  if (begins && cursor_ != nullptr) RETURN_IF_ERROR(cursor_->Move(checkpoint_->lsn));
+  if (begins && c_.spooler != nullptr) c_.spooler->Poke();
   return absl::OkStatus();
 }
 
