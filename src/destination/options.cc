@@ -13,7 +13,9 @@
 #include "base/wire_format.h"
 #include "destination/files/file_format.h"
 #include "destination/kafka/kafka_options.h"
+#include "destination/option_reader.h"
 #include "destination/push_options.h"
+#include "destination/s3/bucket_options.h"
 #include "mapping/mapped_type.h"
 
 namespace wallaby {
@@ -132,15 +134,27 @@ absl::Status CheckDuckdb(const Reader& reader) {
 
 // Of parquet and s3.
 absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, const Reader& reader) {
-  for (std::string_view name : {"force_path_style", "use_fips", "use_dualstack"}) {
-    RETURN_IF_ERROR(reader.IfPresentBool(name));
-  }
   const bool path = reader.Find("path") != nullptr;
   const bool bucket = reader.Find("bucket") != nullptr;
   if (path == bucket) {
     return absl::InvalidArgumentError(
         absl::StrCat(path ? reader.Title("bucket") : reader.Title("path"),
                      path ? ": path is set too; give one of them" : " is missing; give path or bucket"));
+  }
+  const OptionReader own(config);
+  if (bucket) RETURN_IF_ERROR(ParseBucketOptions(own).status());
+  if (path && own.Find("path")->find("://") != std::string::npos) {
+    return own.Wrong("path", "it is a local folder; for an object store give bucket and prefix");
+  }
+  for (const char* name : kBucketOptionNames) {
+    if (path && own.Find(name) != nullptr) return own.Wrong(name, "it goes with bucket, and path is given");
+  }
+  if (const std::string* mode = own.Find("write_mode"); mode != nullptr && *mode != "append") {
+    return own.Wrong(
+        "write_mode",
+        absl::StrCat("got '", *mode,
+                     "'; allowed: append. Files are never changed, so a folder of them holds the history of "
+                     "a table; a view over it shows the current rows (docs/destinations/parquet.md)"));
   }
   return ParseFileFormat(type, config).status();
 }

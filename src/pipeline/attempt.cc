@@ -113,6 +113,7 @@ absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& ident
     CountDropped(name);
     Log(LogLevel::kWarn, "change left out", {{"destination", name}, {"table", table}, {"reason", std::string(why)}});
   };
+  config.claim_checked = [name = endpoint.name] { CountClaimCheck(name); };
   auto made = MakeDestination(endpoint.type, config);
   if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
   RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
