@@ -153,7 +153,7 @@ absl::Status CheckFolderOrBucket(const DestinationConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, const Reader&) {
+absl::Status CheckFiles(std::string_view type, const DestinationConfig& config) {
   RETURN_IF_ERROR(type == "azure" ? ParseAzureOptions(config).status()
                   : type == "gcs" ? ParseGcsOptions(config).status()
                                   : CheckFolderOrBucket(config));
@@ -201,7 +201,7 @@ absl::Status CheckPgstream(const Reader& reader, const DestinationConfig& config
 absl::Status CheckOwn(std::string_view type, const Reader& reader, const DestinationConfig& config) {
   if (type == "pgstream") return CheckPgstream(reader, config);
   if (type == "duckdb") return CheckDuckdb(reader);
-  if (WritesFiles(type)) return CheckFiles(type, config, reader);
+  if (WritesFiles(type)) return CheckFiles(type, config);
   if (type == "http") return ParseHttpOptions(config).status();
   if (type == "grpc") return ParseGrpcOptions(config).status();
   if (type == "kafka" || type == "bufstream") return ParseKafkaOptions(type, config).status();
