@@ -10,6 +10,7 @@
 #include "base/module.h"
 #include "base/status.h"
 #include "destination/destination.h"
+#include "destination/files/file_format.h"
 #include "destination/mapped_destination.h"
 #include "destination/mapping_options.h"
 #include "destination/options.h"
@@ -23,7 +24,7 @@ constexpr char kModuleSymbol[] = "wallaby_make_destination";
 // The types that come as modules, each with the build option that makes it.
 const char* BuildOption(std::string_view type) {
   if (type == "duckdb") return "WALLABY_WITH_DUCKDB";
-  if (type == "parquet" || type == "s3") return "WALLABY_WITH_PARQUET";
+  if (WritesFiles(type)) return "WALLABY_WITH_PARQUET";
   if (type == "kafka" || type == "bufstream") return "WALLABY_WITH_KAFKA";
   if (type == "grpc") return "WALLABY_WITH_GRPC";
   if (type == "http") return "WALLABY_WITH_HTTP";
@@ -42,6 +43,7 @@ Makers& AllMakers() {
 
 // One module may serve several types.
 std::string_view ModuleName(std::string_view type) {
+  if (WritesFiles(type)) return "files";
   return type == "bufstream" ? "kafka" : type;
 }
 

@@ -1,4 +1,5 @@
-// OptionReader: the options of one destination, and the words for what is wrong with one.
+// OptionReader: the options of one destination, and the words for what is wrong with one; what several kinds of values
+// look like.
 #ifndef WALLABY_DESTINATION_OPTION_READER_H_
 #define WALLABY_DESTINATION_OPTION_READER_H_
 
@@ -21,6 +22,11 @@ class OptionReader {
     const auto it = config_.options.find(name);
     return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
   }
+  // "" when absent.
+  std::string Text(const std::string& name) const {
+    const std::string* text = Find(name);
+    return text == nullptr ? "" : *text;
+  }
   // "option roll_bytes of destination 'lake'"
   std::string Title(std::string_view name) const {
     return absl::StrCat("option ", name, " of destination '", config_.name, "'");
@@ -36,6 +42,16 @@ class OptionReader {
  private:
   const DestinationConfig& config_;
 };
+
+// True for what may stand in place of a secret until it is followed (flow/secret_reference.h).
+inline bool IsReferenceText(std::string_view value) {
+  return value.starts_with("env:") || value.starts_with("file:");
+}
+
+// True for an http or https URL without query and fragment, such as a server's.
+inline bool IsServerUrl(std::string_view text) {
+  return (text.starts_with("https://") || text.starts_with("http://")) && text.find_first_of("?# ") == text.npos;
+}
 
 }  // namespace wallaby
 

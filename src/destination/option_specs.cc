@@ -57,18 +57,37 @@ constexpr OptionSpec kPostgresOwn[] = {
 };
 
 // Of parquet and s3.
-constexpr OptionSpec kObjectsOwn[] = {
+constexpr OptionSpec kS3Own[] = {
     {.name = "path", .allowed = "a folder"},
     {.name = "bucket", .allowed = "a bucket name"},
-    {.name = "prefix", .allowed = "a key prefix"},
     {.name = "region", .allowed = "a region name"},
-    {.name = "endpoint", .allowed = "a URL"},
     {.name = "access_key", .allowed = "an access key", .secret = true},
     {.name = "secret_key", .allowed = "a secret key", .secret = true},
     {.name = "session_token", .allowed = "a session token", .secret = true},
     {.name = "force_path_style", .allowed = "true or false"},
     {.name = "use_fips", .allowed = "true or false"},
     {.name = "use_dualstack", .allowed = "true or false"},
+};
+
+constexpr OptionSpec kAzureOwn[] = {
+    {.name = "container", .required = true, .allowed = "a container's name"},
+    {.name = "account", .allowed = "a storage account's name"},
+    {.name = "account_key", .allowed = "a key of the account", .secret = true},
+    {.name = "sas_token", .allowed = "a shared access signature", .secret = true},
+    {.name = "connection_string", .allowed = "a connection string, as Azure shows it", .secret = true},
+};
+
+constexpr OptionSpec kGcsOwn[] = {
+    {.name = "bucket", .required = true, .allowed = "a bucket name"},
+    {.name = "credentials",
+     .allowed = "the JSON of a service account's key, or a reference to its file",
+     .secret = true},
+};
+
+// Of all that write files.
+constexpr OptionSpec kFilesOwn[] = {
+    {.name = "prefix", .allowed = "a key prefix"},
+    {.name = "endpoint", .allowed = "a URL"},
     {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
     {.name = "compression", .allowed = "none, snappy, gzip, zstd or lz4"},
     {.name = "partition_by", .allowed = "col or col:day|hour|month|year, separated by commas"},
@@ -186,8 +205,10 @@ constexpr auto Join(const std::array<OptionSpec, N>& first, const std::array<Opt
 constexpr auto kNull = Join(kShared);
 constexpr auto kDuckdb = Join(kDuckdbOwn, kShared);
 constexpr auto kPostgres = Join(kPostgresOwn, kShared);
-constexpr auto kParquet = Join(kObjectsOwn, kShared);
-constexpr auto kS3 = Join(Join(kObjectsOwn, kShared), kCodec);
+constexpr auto kParquet = Join(kS3Own, kFilesOwn, kShared);
+constexpr auto kS3 = Join(Join(kS3Own, kFilesOwn, kShared), kCodec);
+constexpr auto kGcs = Join(Join(kGcsOwn, kFilesOwn, kShared), kCodec);
+constexpr auto kAzure = Join(Join(kAzureOwn, kFilesOwn, kShared), kCodec);
 constexpr auto kKafka = Join(Join(kKafkaOwn, kShared), kCodec);
 constexpr auto kHttp = Join(Join(kHttpOwn, kPushOwn, kShared), kCodec);
 constexpr auto kGrpc = Join(Join(kGrpcOwn, kPushOwn, kShared), kCodec);
@@ -201,7 +222,8 @@ constexpr Type kTypes[] = {
     {"duckdb", kDuckdb}, {"parquet", kParquet}, {"postgres", kPostgres}, {"null", kNull},
     {"ducklake", {}},    {"kafka", kKafka},     {"bufstream", kKafka},   {"s3", kS3},
     {"http", kHttp},     {"grpc", kGrpc},       {"pgstream", kPgstream}, {"clickhouse", {}},
-    {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},
+    {"snowflake", {}},   {"snowpipe", {}},      {"iceberg", {}},         {"azure", kAzure},
+    {"gcs", kGcs},
 };
 
 std::string BuiltTypes() {

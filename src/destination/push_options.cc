@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "destination/option_reader.h"
 #include "destination/option_specs.h"
 
 namespace wallaby {
@@ -97,10 +98,6 @@ bool IsHeaderName(std::string_view name) {
 
 bool IsPrintable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c != '\x7f'; });
-}
-
-bool IsReferenceText(std::string_view value) {
-  return value.starts_with("env:") || value.starts_with("file:");
 }
 
 void ReadHeaders(Reader* reader, PushOptions* out) {

@@ -15,7 +15,7 @@ struct TypeName {
   std::string_view name;
 };
 
-constexpr std::array<TypeName, 16> kTypeNames{{
+constexpr std::array<TypeName, 18> kTypeNames{{
     {v1::ENDPOINT_TYPE_POSTGRES, "postgres"},
     {v1::ENDPOINT_TYPE_SNOWFLAKE, "snowflake"},
     {v1::ENDPOINT_TYPE_S3, "s3"},
@@ -32,6 +32,8 @@ constexpr std::array<TypeName, 16> kTypeNames{{
     {v1::ENDPOINT_TYPE_DUCKLAKE, "ducklake"},
     {v1::ENDPOINT_TYPE_ICEBERG, "iceberg"},
     {v1::ENDPOINT_TYPE_NULL, "null"},
+    {v1::ENDPOINT_TYPE_AZURE, "azure"},
+    {v1::ENDPOINT_TYPE_GCS, "gcs"},
 }};
 
 // Enums of proto3 are open: any number may come over the wire.

@@ -15,7 +15,7 @@ import signal
 import time
 import unittest
 
-from e2e.bucket import Bucket, files_of
+from e2e.bucket import AzureContainer, Bucket, GcsBucket, files_of
 from e2e.harness import Postgres, Wallaby, source_endpoint, sql, wait_until
 from e2e.load import SEED, SETUP, Load
 
@@ -23,10 +23,12 @@ KILLS = int(os.environ.get("WALLABY_KILLS", "8"))
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
-class ObjectsTest(unittest.TestCase):
+class FlowIntoBucket(unittest.TestCase):
+    bucket_type = Bucket
+
     @classmethod
     def setUpClass(cls):
-        cls.postgres, cls.bucket = Postgres(15), Bucket()
+        cls.postgres, cls.bucket = Postgres(15), cls.bucket_type()
 
     @classmethod
     def tearDownClass(cls):
@@ -46,10 +48,11 @@ class ObjectsTest(unittest.TestCase):
 
     # ---- kills ----
 
-    def test_every_change_once_over_kill_9_of_worker_and_bucket(self):
+    def kill_and_compare(self):
+        """Under load, until there were KILLS; then every change has come once, and nothing else is left."""
         print(f"kills {KILLS}, WALLABY_SEED={SEED}", flush=True)
         rng = random.Random(SEED)
-        flow_id = self.start(SETUP, [{"name": "lake", "type": "s3", "options": self.bucket.options(
+        flow_id = self.start(SETUP, [{"name": "lake", "type": self.bucket.type, "options": self.bucket.options(
             prefix="kills", roll_interval="300ms")}])
         killed = collections.Counter()
         # The first ones hit the start and the copy; then come changes, each of which the second slot sees, too.
@@ -74,7 +77,7 @@ class ObjectsTest(unittest.TestCase):
 
     def kill_once(self, rng, flow_id, killed):
         time.sleep(rng.choice([0.05, 0.3, 1.0, 2.5]) * rng.random() + 0.05)
-        if rng.random() < 0.6:
+        if rng.random() < 0.6 or not self.bucket.keeps_objects:
             for pid in self.wallaby.worker_pids(flow_id):
                 try:
                     os.kill(pid, signal.SIGKILL)
@@ -141,6 +144,11 @@ class ObjectsTest(unittest.TestCase):
         self.assertEqual(there, named)
         manifest = self.bucket.manifest("kills", flow_id, "lake")
         print(f"{len(named)} objects, all of them named; opened {manifest['epoch']} times, written {manifest['version']} times", flush=True)
+
+
+class ObjectsTest(FlowIntoBucket):
+    def test_every_change_once_over_kill_9_of_worker_and_bucket(self):
+        self.kill_and_compare()
 
     # ---- formats ----
 
@@ -227,6 +235,33 @@ class ObjectsTest(unittest.TestCase):
             rows = self.bucket.duckdb(f"formats/{name}", flow_id, name, f"SELECT count(*) FROM ({query})",
                                       [files_of("public/things")])
             self.assertEqual(rows, [[str(expected)]], name)
+
+
+class AzureTest(FlowIntoBucket):
+    bucket_type = AzureContainer
+
+    def test_every_change_once_in_azure_over_kill_9_of_the_worker(self):
+        self.kill_and_compare()
+
+    def test_a_token_with_the_rights_of_the_page_is_enough_and_is_not_shown(self):
+        token = self.bucket.sas_token("rwdl")
+        flow_id = self.start("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)", [
+            {"name": "lake", "type": "azure", "options": {
+                "container": "test", "endpoint": self.bucket.endpoint(), "sas_token": token, "prefix": "token",
+                "format": "json", "roll_interval": "200ms"}}])
+        sql(self.source, "DELETE FROM t WHERE id > 400")
+        self.wallaby.await_delivery(flow_id, self.source, self.slot)
+        self.wallaby.stop_flow(flow_id)
+        self.assertEqual([["1600"]], self.bucket.duckdb("token", flow_id, "lake", """
+          SELECT count(*) FROM read_json(getvariable('files'), format = 'newline_delimited')""", [files_of("public/t")]))
+        self.assertNotIn("sig=", json.dumps(self.wallaby.get(flow_id)))
+
+
+class GcsTest(FlowIntoBucket):
+    bucket_type = GcsBucket
+
+    def test_every_change_once_in_google_over_kill_9_of_the_worker(self):
+        self.kill_and_compare()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "destination/files/bucket_manifest.h"
-#include "destination/s3/s3_xml.h"
+#include "destination/objects/xml_text.h"
 #include "fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace wallaby;
   fuzz::Input in(data, size);
-  const uint8_t which = in.Byte() % 7;
+  const uint8_t which = in.Byte() % 8;
   std::map<std::string, std::string> options;
   while (!in.empty()) {
     const std::string_view line = in.Until('\n');
@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             "a value that nothing works with");
     return 0;
   }
-  constexpr const char* kTypes[] = {"duckdb", "postgres", "parquet", "null", "http", "grpc"};
+  constexpr const char* kTypes[] = {"duckdb", "postgres", "parquet", "null", "http", "grpc", "azure"};
   DestinationConfig config;
   config.name = "d";
   config.options = options;

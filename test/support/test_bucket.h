@@ -1,4 +1,5 @@
-// A real S3 server (SeaweedFS, test/servers/seaweed) with the bucket `test`.
+// Real servers of objects, each with a bucket `test`: SeaweedFS (test/servers/seaweed) for S3, Azurite and
+// fake-gcs-server (test/servers/cloud) for Azure and Google.
 #ifndef WALLABY_TEST_SUPPORT_TEST_BUCKET_H_
 #define WALLABY_TEST_SUPPORT_TEST_BUCKET_H_
 
@@ -10,9 +11,17 @@ inline constexpr char kTestBucket[] = "test";
 inline constexpr char kTestAccessKey[] = "admin";
 inline constexpr char kTestSecretKey[] = "secretsecret";
 
-// Its URL. All test processes of one ctest run share one; else it lives as long as this process does. Ends the program
-// when it does not start.
+inline constexpr char kTestAzureAccount[] = "devstoreaccount1";
+// That of every Azurite: no secret.
+inline constexpr char kTestAzureKey[] =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+// Their URLs. All test processes of one ctest run share each; else it lives as long as this process does. They end the
+// program when it does not start.
 std::string TestBucketUrl();
+// With the account in it.
+std::string TestAzureUrl();
+std::string TestGcsUrl();
 
 }  // namespace wallaby
 

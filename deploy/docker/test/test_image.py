@@ -147,7 +147,7 @@ class DockerfileTest(unittest.TestCase):
             done = subprocess.run(["ninja", "-C", tree / "build/release", "-n", "programs"], capture_output=True, text=True,
                                   check=False)
             self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
-            for output in ("bin/wallaby-worker", "lib/wallaby/duckdb.so", "lib/wallaby/parquet.so", "lib/wallaby/otlp.so"):
+            for output in ("bin/wallaby-worker", "lib/wallaby/duckdb.so", "lib/wallaby/files.so", "lib/wallaby/otlp.so"):
                 self.assertIn(output, done.stdout)
 
 

@@ -26,7 +26,7 @@ absl::Status Follow(std::string_view step) {
   return fails ? absl::UnavailableError("this step fails in the test") : absl::OkStatus();
 }
 
-class BucketCrashTest : public testing::Test {
+class BucketCrashTest : public testing::TestWithParam<const char*> {
  protected:
   void TearDown() override {
     SetFilesProbe(nullptr);
@@ -36,7 +36,7 @@ class BucketCrashTest : public testing::Test {
   static std::unique_ptr<Destination> Make(const TestPlace& place) { return place.Make({{"partition_by", "note"}}); }
 
   static int StepsOfADelivery() {
-    TestPlace place;
+    TestPlace place(GetParam());
     plan = {};
     SetFilesProbe(Follow);
     EXPECT_TRUE(Deliver(*Make(place)).ok());
@@ -55,11 +55,11 @@ class BucketCrashTest : public testing::Test {
   }
 };
 
-TEST_F(BucketCrashTest, EveryStepCanBeTheLast) {
+TEST_P(BucketCrashTest, EveryStepCanBeTheLast) {
   const int steps = StepsOfADelivery();
   EXPECT_GE(steps, 40);
   for (int step = 0; step < steps; ++step) {
-    TestPlace place;
+    TestPlace place(GetParam());
     plan = {.first = step, .and_all_after = true};
     SetFilesProbe(Follow);
     EXPECT_FALSE(Deliver(*Make(place)).ok());
@@ -71,10 +71,10 @@ TEST_F(BucketCrashTest, EveryStepCanBeTheLast) {
   }
 }
 
-TEST_F(BucketCrashTest, EveryStepCanFailAndTheObjectIsOpenedAgain) {
+TEST_P(BucketCrashTest, EveryStepCanFailAndTheObjectIsOpenedAgain) {
   const int steps = StepsOfADelivery();
   for (int step = 0; step < steps; ++step) {
-    TestPlace place;
+    TestPlace place(GetParam());
     plan = {.first = step};
     SetFilesProbe(Follow);
     auto destination = Make(place);
@@ -86,10 +86,10 @@ TEST_F(BucketCrashTest, EveryStepCanFailAndTheObjectIsOpenedAgain) {
   }
 }
 
-TEST_F(BucketCrashTest, ACrashOnTheWayOutOfACrash) {
+TEST_P(BucketCrashTest, ACrashOnTheWayOutOfACrash) {
   const int steps = StepsOfADelivery();
   for (int step = 0; step < steps; step += 3) {
-    TestPlace place;
+    TestPlace place(GetParam());
     for (int again = 0; again < 3; ++again) {
       plan = {.first = again == 0 ? step : again * 4, .and_all_after = true};
       SetFilesProbe(Follow);
@@ -100,6 +100,9 @@ TEST_F(BucketCrashTest, ACrashOnTheWayOutOfACrash) {
     ExpectDelivered(place, absl::StrCat("step ", step));
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Stores, BucketCrashTest, testing::ValuesIn(kBucketTypes),
+                         [](const auto& type) { return std::string(type.param); });
 
 }  // namespace
 }  // namespace wallaby

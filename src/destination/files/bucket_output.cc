@@ -8,42 +8,36 @@
 namespace wallaby {
 namespace {
 
-constexpr size_t kPart = 8 << 20;
-static_assert(kPart >= S3Client::kMinPart);
-
 constexpr std::string_view kType = "application/octet-stream";
 
 }  // namespace
 
-BucketOutput::BucketOutput(S3Client* client, const std::string& prefix, std::string path)
-    : client_(client), path_(std::move(path)), upload_{prefix + path_, ""} {}
+BucketOutput::BucketOutput(ObjectStore* store, const std::string& prefix, std::string path)
+    : store_(store), path_(std::move(path)), key_(prefix + path_) {}
 
 absl::Status BucketOutput::Write(std::string_view bytes) {
   written_ += static_cast<int64_t>(bytes.size());
   while (!bytes.empty()) {
-    const size_t fits = std::min(bytes.size(), kPart - part_.size());
+    const size_t fits = std::min(bytes.size(), ObjectStore::kPart - part_.size());
     part_.append(bytes.substr(0, fits));
     bytes.remove_prefix(fits);
-    if (part_.size() == kPart) RETURN_IF_ERROR(SendPart());
+    if (part_.size() == ObjectStore::kPart) RETURN_IF_ERROR(SendPart());
   }
   return absl::OkStatus();
 }
 
 absl::Status BucketOutput::SendPart() {
-  if (upload_.id.empty()) {
-    ASSIGN_OR_RETURN(upload_.id, client_->BeginUpload(upload_.key, kType));
+  if (!upload_) {
+    ASSIGN_OR_RETURN(upload_, store_->BeginUpload(key_, kType));
   }
   std::string part;
   part.swap(part_);
-  ASSIGN_OR_RETURN(std::string etag, client_->PutPart(upload_, static_cast<int>(etags_.size()) + 1, std::move(part)));
-  etags_.push_back(std::move(etag));
-  return absl::OkStatus();
+  return store_->PutPart(&*upload_, std::move(part));
 }
 
 absl::Status BucketOutput::Finish(Lsn /*last*/) {
-  if (upload_.id.empty()) return client_->Put(upload_.key, std::move(part_), kType);
-  if (!part_.empty()) RETURN_IF_ERROR(SendPart());
-  return client_->CompleteUpload(upload_, etags_);
+  if (!upload_) return store_->Put(key_, std::move(part_), kType);
+  return store_->CompleteUpload(*std::move(upload_), std::move(part_));
 }
 
 }  // namespace wallaby

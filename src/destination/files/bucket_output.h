@@ -2,20 +2,20 @@
 #ifndef WALLABY_DESTINATION_FILES_BUCKET_OUTPUT_H_
 #define WALLABY_DESTINATION_FILES_BUCKET_OUTPUT_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "destination/files/file_store.h"
-#include "destination/s3/s3_client.h"
+#include "destination/objects/object_store.h"
 
 namespace wallaby {
 
-// An upload that is not finished stays until BucketStore::Open() calls it off; nobody sees it.
+// An upload that is not finished is never seen: BucketStore::Open() calls it off, or the service forgets it.
 class BucketOutput : public FileOutput {
  public:
-  // `path` is where it lies below `prefix`. The client must outlive the object.
-  BucketOutput(S3Client* client, const std::string& prefix, std::string path);
+  // `path` is where it lies below `prefix`. The store must outlive the object.
+  BucketOutput(ObjectStore* store, const std::string& prefix, std::string path);
 
   absl::Status Write(std::string_view bytes) override;
   absl::Status Finish(Lsn last) override;
@@ -26,10 +26,10 @@ class BucketOutput : public FileOutput {
  private:
   absl::Status SendPart();
 
-  S3Client* const client_;
+  ObjectStore* const store_;
   const std::string path_;
-  S3Client::Upload upload_;  // without an id until it is begun
-  std::vector<std::string> etags_;
+  const std::string key_;
+  std::optional<ObjectStore::Upload> upload_;  // once it is large
   std::string part_;
   int64_t written_ = 0;
 };

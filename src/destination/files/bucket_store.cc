@@ -10,9 +10,12 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "destination/azure/azure_client.h"
 #include "destination/files/bucket_output.h"
 #include "destination/files/folder.h"
 #include "destination/files/store_names.h"
+#include "destination/gcs/gcs_client.h"
+#include "destination/s3/s3_client.h"
 
 namespace wallaby {
 namespace {
@@ -38,14 +41,20 @@ std::optional<uint64_t> EpochOf(std::string_view key, std::string_view id_prefix
 
 }  // namespace
 
+std::unique_ptr<ObjectStore> MakeObjectStore(const FilesOptions& options) {
+  if (const auto* azure = std::get_if<AzureOptions>(&options.bucket)) return std::make_unique<AzureClient>(*azure);
+  if (const auto* gcs = std::get_if<GcsOptions>(&options.bucket)) return std::make_unique<GcsClient>(*gcs);
+  return std::make_unique<S3Client>(std::get<S3Options>(options.bucket));
+}
+
 BucketStore::BucketStore(const DestinationConfig& config, const FilesOptions& options, Limits limits)
     : place_(options.Place()),
       prefix_(options.prefix),
       folder_(StoreFolder(config)),
       id_prefix_(StoreIdPrefix(config)),
       limits_(limits),
-      client_(options.s3) {
-  client_.set_probe(&ProbeStep);
+      objects_(MakeObjectStore(options)) {
+  objects_->set_probe(&ProbeStep);
 }
 
 std::string BucketStore::KeyOf(std::string_view path) const {
@@ -58,7 +67,7 @@ std::string BucketStore::WritingPath() const {
 
 absl::Status BucketStore::ReadManifest() {
   const std::string key = KeyOf(folder_ + "/manifest.json");
-  auto object = client_.Get(key);
+  auto object = objects_->Get(key);
   if (absl::IsNotFound(object.status())) {
     manifest_ = BucketManifest();
     manifest_.state.id = NewStoreId(id_prefix_);
@@ -100,14 +109,14 @@ absl::Status BucketStore::TakeOver(int64_t generation) {
 absl::Status BucketStore::CheckConditions() {
   const std::string key = KeyOf(folder_ + "/manifest.json"), text = manifest_.ToJson();
   // There is a manifest, and it has another ETag. Where the server writes all the same, it writes what is there.
-  for (const char* etag : {"", "\"another\""}) {
-    ASSIGN_OR_RETURN(const auto put, client_.PutIf(key, text, kJson, etag));
+  for (const std::string& etag : {std::string(), objects_->NobodysEtag()}) {
+    ASSIGN_OR_RETURN(const auto put, objects_->PutIf(key, text, kJson, etag));
     if (!put.has_value()) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat("the server at ", client_.place().endpoint, " does not carry out conditional writes (",
-                     *etag == '\0' ? "If-None-Match" : "If-Match",
-                     "), without which two workers could overwrite each other's commits; use one that does "
-                     "(docs/destinations/s3.md)"));
+        absl::StrCat("the server at ", objects_->endpoint(), " does not carry out conditional writes (",
+                     etag.empty() ? "that there is no such object" : "that an object is still the same",
+                     "), without which two workers could overwrite each other's commits; use one that does (",
+                     objects_->page(), ")"));
   }
   return absl::OkStatus();
 }
@@ -115,7 +124,7 @@ absl::Status BucketStore::CheckConditions() {
 absl::Status BucketStore::WriteManifest(BucketManifest next) {
   next.version = manifest_.version + 1;
   const std::string key = KeyOf(folder_ + "/manifest.json"), text = next.ToJson();
-  absl::StatusOr<std::optional<std::string>> put = client_.PutIf(key, text, kJson, etag_);
+  absl::StatusOr<std::optional<std::string>> put = objects_->PutIf(key, text, kJson, etag_);
   if (put.ok() && put->has_value()) {
     etag_ = *std::move(*put);
     manifest_ = std::move(next);
@@ -123,7 +132,7 @@ absl::Status BucketStore::WriteManifest(BucketManifest next) {
   }
   if (!put.ok() && !IsTransient(put.status())) return put.status();
   // An answer was lost, or another worker has written. What is there tells.
-  absl::StatusOr<S3Client::Object> there = client_.Get(key);
+  absl::StatusOr<ObjectStore::Object> there = objects_->Get(key);
   if (there.ok() && there->content == text) {
     etag_ = std::move(there->etag);
     manifest_ = std::move(next);
@@ -137,14 +146,14 @@ absl::Status BucketStore::WriteManifest(BucketManifest next) {
 }
 
 absl::Status BucketStore::RemoveOrphans(uint64_t before) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> keys, client_.List(KeyOf(folder_ + "/writing-")));
+  ASSIGN_OR_RETURN(const std::vector<std::string> keys, objects_->List(KeyOf(folder_ + "/writing-")));
   for (const std::string& key : keys) {
     uint64_t epoch = 0, version = 0;
     // A later epoch's is the business of whoever has taken over since.
     if (!absl::SimpleHexAtoi(std::string_view(key).substr(key.rfind('-') + 1), &epoch) || epoch >= manifest_.epoch) {
       continue;
     }
-    auto writing = client_.Get(key);
+    auto writing = objects_->Get(key);
     if (absl::IsNotFound(writing.status())) continue;
     RETURN_IF_ERROR(writing.status());
     std::vector<std::string> lines = absl::StrSplit(writing->content, '\n', absl::SkipEmpty());
@@ -154,8 +163,8 @@ absl::Status BucketStore::RemoveOrphans(uint64_t before) {
     // Nothing was committed after these were announced, unless the versions differ: then some may have been, and as a
     // request may arrive late, long ago.
     RETURN_IF_ERROR(KeepUnnamed(/*look_in_lists=*/version != before, &orphans));
-    for (const std::string& path : orphans) RETURN_IF_ERROR(client_.Delete(KeyOf(path)));
-    RETURN_IF_ERROR(client_.Delete(key));
+    for (const std::string& path : orphans) RETURN_IF_ERROR(objects_->Delete(KeyOf(path)));
+    RETURN_IF_ERROR(objects_->Delete(key));
   }
   return absl::OkStatus();
 }
@@ -165,7 +174,7 @@ absl::Status BucketStore::KeepUnnamed(bool look_in_lists, std::set<std::string>*
   for (const FileList& list : manifest_.lists) paths->erase(list.path);
   for (const FileList& list : manifest_.lists) {
     if (!look_in_lists || paths->empty()) break;
-    ASSIGN_OR_RETURN(const S3Client::Object object, client_.Get(KeyOf(list.path)));
+    ASSIGN_OR_RETURN(const ObjectStore::Object object, objects_->Get(KeyOf(list.path)));
     for (const std::string_view line : absl::StrSplit(object.content, '\n', absl::SkipEmpty())) {
       ASSIGN_OR_RETURN(const StoredFile file, ParseFileLine(line));
       paths->erase(file.path);
@@ -175,35 +184,35 @@ absl::Status BucketStore::KeepUnnamed(bool look_in_lists, std::set<std::string>*
 }
 
 absl::Status BucketStore::CallOffUploads() {
-  ASSIGN_OR_RETURN(const std::vector<S3Client::Upload> uploads, client_.ListUploads(prefix_));
-  for (const S3Client::Upload& upload : uploads) {
+  ASSIGN_OR_RETURN(const std::vector<ObjectStore::Upload> uploads, objects_->ListUploads(prefix_));
+  for (const ObjectStore::Upload& upload : uploads) {
     const auto epoch = EpochOf(upload.key, id_prefix_);
-    if (epoch && *epoch < manifest_.epoch) RETURN_IF_ERROR(client_.AbortUpload(upload));
+    if (epoch && *epoch < manifest_.epoch) RETURN_IF_ERROR(objects_->AbortUpload(upload));
   }
   return absl::OkStatus();
 }
 
 absl::Status BucketStore::FinishRemovals() {
-  for (const std::string& path : manifest_.removed) RETURN_IF_ERROR(client_.Delete(KeyOf(path)));
+  for (const std::string& path : manifest_.removed) RETURN_IF_ERROR(objects_->Delete(KeyOf(path)));
   manifest_.removed.clear();
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<FileOutput>> BucketStore::Create(const FileName& name) {
   const std::string id = absl::StrCat(manifest_.state.id, "-", EpochText(manifest_.epoch));
-  return std::make_unique<BucketOutput>(&client_, prefix_, FilePath(name, name.first, id));
+  return std::make_unique<BucketOutput>(objects_.get(), prefix_, FilePath(name, name.first, id));
 }
 
 absl::Status BucketStore::Announce(const std::vector<std::string>& paths) {
   const size_t before = announced_.size();
   announced_.insert(paths.begin(), paths.end());
   if (announced_.size() == before) return absl::OkStatus();
-  return client_.Put(KeyOf(WritingPath()), absl::StrCat(manifest_.version, "\n", absl::StrJoin(announced_, "\n")),
-                     "text/plain");
+  return objects_->Put(KeyOf(WritingPath()), absl::StrCat(manifest_.version, "\n", absl::StrJoin(announced_, "\n")),
+                       "text/plain");
 }
 
 absl::Status BucketStore::Discard(const StoredFile& file) {
-  return client_.Delete(KeyOf(file.path));
+  return objects_->Delete(KeyOf(file.path));
 }
 
 absl::Status BucketStore::Commit(const StoreState& next, std::vector<StoredFile> files) {
@@ -238,7 +247,7 @@ absl::Status BucketStore::MergeLists(BucketManifest* manifest) {
   int64_t files = 0;
   for (const FileList& list : manifest->lists) {
     if (list.merged) continue;
-    ASSIGN_OR_RETURN(const S3Client::Object object, client_.Get(KeyOf(list.path)));
+    ASSIGN_OR_RETURN(const ObjectStore::Object object, objects_->Get(KeyOf(list.path)));
     lines += object.content;
     files += list.files;
     manifest->replaced.push_back(list.path);
@@ -256,7 +265,7 @@ absl::StatusOr<FileList> BucketStore::WriteList(const std::string& lines, int64_
                                      EpochText(manifest_.epoch), ".jsonl"),
                 .files = files};
   RETURN_IF_ERROR(Announce({list.path}));
-  RETURN_IF_ERROR(client_.Put(KeyOf(list.path), lines, kLines));
+  RETURN_IF_ERROR(objects_->Put(KeyOf(list.path), lines, kLines));
   return list;
 }
 
@@ -271,7 +280,7 @@ absl::Status BucketStore::RemoveSnapshot(const StoreState& next, const std::stri
   });
   for (size_t i = 0; i < manifest.lists.size(); ++i) {
     FileList& list = manifest.lists[i];
-    ASSIGN_OR_RETURN(const S3Client::Object object, client_.Get(KeyOf(list.path)));
+    ASSIGN_OR_RETURN(const ObjectStore::Object object, objects_->Get(KeyOf(list.path)));
     std::string kept;
     int64_t files = 0;
     for (const std::string_view line : absl::StrSplit(object.content, '\n', absl::SkipEmpty())) {

@@ -21,9 +21,12 @@
 #include "destination/files/bucket_manifest.h"
 #include "destination/files/file_store.h"
 #include "destination/files/files_options.h"
-#include "destination/s3/s3_client.h"
+#include "destination/objects/object_store.h"
 
 namespace wallaby {
+
+// The bucket of the options, which have no path.
+std::unique_ptr<ObjectStore> MakeObjectStore(const FilesOptions& options);
 
 class BucketStore : public FileStore {
  public:
@@ -70,7 +73,7 @@ class BucketStore : public FileStore {
   const std::string folder_;  // of this flow and destination, below the prefix
   const std::string id_prefix_;
   const Limits limits_;
-  S3Client client_;
+  const std::unique_ptr<ObjectStore> objects_;
   BucketManifest manifest_;
   std::string etag_;                 // of manifest_; empty: there is none
   std::set<std::string> announced_;  // and not committed

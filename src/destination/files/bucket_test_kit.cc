@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/check.h"
+#include "destination/files/bucket_store.h"
 #include "destination/files/files_destination.h"
 #include "destination/files/files_test_kit.h"
 #include "test/support/test_bucket.h"
@@ -22,17 +23,28 @@ std::string NewPrefix() {
 
 }  // namespace
 
-TestPlace::TestPlace()
-    : prefix_(NewPrefix()),
-      client_(
-          {.bucket = kTestBucket, .endpoint = TestBucketUrl(), .credentials = {kTestAccessKey, kTestSecretKey, ""}}) {}
+TestPlace::TestPlace(const std::string& type)
+    : type_(type), prefix_(NewPrefix()), objects_(MakeObjectStore(*ParseFilesOptions(type, Config()))) {}
+
+std::string TestPlace::Url() const {
+  return ParseFilesOptions(type_, Config())->Place();
+}
 
 std::map<std::string, std::string> TestPlace::Options(std::map<std::string, std::string> others) const {
-  others.insert({{"bucket", kTestBucket},
-                 {"endpoint", TestBucketUrl()},
-                 {"prefix", prefix_},
-                 {"access_key", kTestAccessKey},
-                 {"secret_key", kTestSecretKey}});
+  others.insert({"prefix", prefix_});
+  if (type_ == "s3") {
+    others.insert({{"bucket", kTestBucket},
+                   {"endpoint", TestBucketUrl()},
+                   {"access_key", kTestAccessKey},
+                   {"secret_key", kTestSecretKey}});
+  } else if (type_ == "gcs") {
+    others.insert({{"bucket", kTestBucket}, {"endpoint", TestGcsUrl()}});
+  } else {
+    others.insert({{"container", kTestBucket},
+                   {"endpoint", TestAzureUrl()},
+                   {"account", kTestAzureAccount},
+                   {"account_key", kTestAzureKey}});
+  }
   return others;
 }
 
@@ -41,13 +53,13 @@ DestinationConfig TestPlace::Config(std::map<std::string, std::string> others, i
 }
 
 std::unique_ptr<Destination> TestPlace::Make(std::map<std::string, std::string> others, int64_t generation) const {
-  auto made = FilesDestination::Make("s3", Config(std::move(others), generation));
+  auto made = FilesDestination::Make(type_, Config(std::move(others), generation));
   WALLABY_CHECK(made.ok(), made.status().ToString().c_str());
   return *std::move(made);
 }
 
 BucketManifest TestPlace::ReadManifest() {
-  auto object = client_.Get(Key("_wallaby/flow-lake/manifest.json"));
+  auto object = objects_->Get(Key("_wallaby/flow-lake/manifest.json"));
   if (absl::IsNotFound(object.status())) return {};
   WALLABY_CHECK(object.ok(), object.status().ToString().c_str());
   return *BucketManifest::FromJson(object->content);
@@ -57,7 +69,7 @@ std::vector<StoredFile> TestPlace::Named() {
   const BucketManifest manifest = ReadManifest();
   std::vector<StoredFile> files;
   for (const FileList& list : manifest.lists) {
-    auto object = client_.Get(Key(list.path));
+    auto object = objects_->Get(Key(list.path));
     WALLABY_CHECK(object.ok(), object.status().ToString().c_str());
     for (const std::string_view line : absl::StrSplit(object->content, '\n', absl::SkipEmpty())) {
       files.push_back(*ParseFileLine(line));
@@ -68,7 +80,7 @@ std::vector<StoredFile> TestPlace::Named() {
 }
 
 std::vector<std::string> TestPlace::Objects(bool own) {
-  auto keys = client_.List(prefix_ + "/");
+  auto keys = objects_->List(prefix_ + "/");
   WALLABY_CHECK(keys.ok(), keys.status().ToString().c_str());
   std::vector<std::string> names;
   for (const std::string& key : *keys) {
@@ -81,7 +93,7 @@ std::vector<std::string> TestPlace::Objects(bool own) {
 std::vector<std::string> TestPlace::NamedRows() {
   std::vector<SortableRow> rows;
   for (const StoredFile& file : Named()) {
-    auto object = client_.Get(Key(file.path));
+    auto object = objects_->Get(Key(file.path));
     WALLABY_CHECK(object.ok(), object.status().ToString().c_str());
     const size_t before = rows.size();
     ReadRows(object->content, &rows);

@@ -12,7 +12,7 @@ namespace wallaby {
 namespace {
 
 absl::Status ReadFormat(std::string_view type, const OptionReader& reader, FileFormat* out) {
-  const std::string* text = type == "s3" ? reader.Find("format") : nullptr;
+  const std::string* text = type == "parquet" ? nullptr : reader.Find("format");
   if (text == nullptr) return absl::OkStatus();
   const auto format = ParseWireFormat(*text);
   if (!format || *format == WireFormat::kProto) return reader.Bad("format", "parquet, arrow, avro or json");
@@ -59,8 +59,9 @@ absl::Status ReadRolls(const OptionReader& reader, FileFormat* out) {
     auto bytes = ParseBytes(*text);
     if (!bytes.ok() || *bytes < (1 << 20)) return reader.Bad("roll_bytes", "a size of at least 1MiB, like 128MiB");
     constexpr int64_t kLargest = int64_t{16} << 30;  // of parts of 8 MiB, an object may have 10,000
-    if (reader.Find("bucket") != nullptr && *bytes > kLargest)
+    if (reader.Find("path") == nullptr && *bytes > kLargest) {
       return reader.Bad("roll_bytes", "up to 16GiB in a bucket");
+    }
     out->roll_bytes = *bytes;
   }
   return absl::OkStatus();
@@ -82,6 +83,10 @@ std::string FileFormat::Extension() const {
     default:
       return "parquet";
   }
+}
+
+bool WritesFiles(std::string_view type) {
+  return type == "parquet" || type == "s3" || type == "azure" || type == "gcs";
 }
 
 absl::StatusOr<FileFormat> ParseFileFormat(std::string_view type, const DestinationConfig& config) {

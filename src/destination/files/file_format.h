@@ -30,7 +30,10 @@ struct FileFormat {
   std::string Extension() const;
 };
 
-// `type` is parquet or s3. INVALID_ARGUMENT naming the option and what is allowed.
+// True for the types that write tables as files: parquet, s3, azure, gcs.
+bool WritesFiles(std::string_view type);
+
+// `type` is one of those. INVALID_ARGUMENT naming the option and what is allowed.
 absl::StatusOr<FileFormat> ParseFileFormat(std::string_view type, const DestinationConfig& config);
 
 }  // namespace wallaby

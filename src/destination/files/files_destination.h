@@ -1,5 +1,5 @@
-// FilesDestination: the history of tables as files in a folder or a bucket, exactly once. The types parquet and s3.
-// docs/destinations/parquet.md and s3.md are the user's pages.
+// FilesDestination: the history of tables as files in a folder or a bucket, exactly once. The types parquet, s3, azure
+// and gcs, whose pages are docs/destinations/parquet.md, s3.md, azure.md and gcs.md.
 //
 // Files whose name ends in -r hold rows of a snapshot, the others streamed changes, never both.
 #ifndef WALLABY_DESTINATION_FILES_FILES_DESTINATION_H_

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -11,14 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "destination/objects/object_options.h"
 
 namespace wallaby {
 namespace {
-
-std::string Text(const OptionReader& reader, const std::string& name) {
-  const std::string* text = reader.Find(name);
-  return text == nullptr ? "" : *text;
-}
 
 absl::Status Flag(const OptionReader& reader, const std::string& name, bool* out) {
   const std::string* text = reader.Find(name);
@@ -26,11 +20,6 @@ absl::Status Flag(const OptionReader& reader, const std::string& name, bool* out
   const auto flag = ParseBool(*text);
   if (!flag.ok()) return reader.Bad(name, "true or false");
   return *out = *flag, absl::OkStatus();
-}
-
-// Between slashes, as some stores and most readers take "a//b" and "./b" for other names than they look.
-bool IsGoodPrefix(std::string_view prefix) {
-  return !prefix.starts_with('/') && prefix.find("//") == prefix.npos && prefix.find("./") == prefix.npos;
 }
 
 bool HasBlank(std::string_view text) {
@@ -51,7 +40,7 @@ bool IsEndpoint(std::string_view text) {
 // Keys that are given stand alone: half of them is a mistake, and nothing that the worker's machine has completes them.
 absl::Status ReadKeys(const OptionReader& reader, const std::string& before, AwsCredentials* out) {
   const std::string access = before + "access_key", secret = before + "secret_key", token = before + "session_token";
-  *out = {Text(reader, access), Text(reader, secret), Text(reader, token)};
+  *out = {reader.Text(access), reader.Text(secret), reader.Text(token)};
   if (out->access_key.empty() != out->secret_key.empty()) {
     return reader.Wrong(out->access_key.empty() ? access : secret,
                         absl::StrCat("is missing; give ", access, " and ", secret, " together, or neither"));
@@ -67,17 +56,13 @@ absl::Status ReadKeys(const OptionReader& reader, const std::string& before, Aws
 absl::StatusOr<BucketOptions> ParseBucketOptions(const OptionReader& reader, const std::string& before) {
   BucketOptions out;
   S3Options& s3 = out.s3;
-  s3.bucket = Text(reader, before + "bucket");
+  s3.bucket = reader.Text(before + "bucket");
   if (s3.bucket.find('/') != std::string::npos || HasBlank(s3.bucket)) {
     return reader.Bad(before + "bucket",
                       absl::StrCat("the bucket's name alone; what comes behind it is option ", before, "prefix"));
   }
-  out.prefix = Text(reader, before + "prefix");
-  if (!IsGoodPrefix(out.prefix)) {
-    return reader.Bad(before + "prefix", "names with a slash between them, like lake/orders");
-  }
-  if (!out.prefix.empty() && !out.prefix.ends_with('/')) out.prefix += '/';
-  s3.endpoint = Text(reader, before + "endpoint");
+  ASSIGN_OR_RETURN(out.prefix, ParseKeyPrefix(reader, before + "prefix"));
+  s3.endpoint = reader.Text(before + "endpoint");
   if (!s3.endpoint.empty() && !IsEndpoint(s3.endpoint)) {
     return reader.Bad(before + "endpoint", "a server's URL without a path, like http://minio:9000");
   }
@@ -92,7 +77,6 @@ absl::StatusOr<BucketOptions> ParseBucketOptions(const OptionReader& reader, con
        {std::pair("use_fips", s3.use_fips), std::pair("use_dualstack", s3.use_dualstack)}) {
     if (is_set && !s3.endpoint.empty()) return reader.Wrong(before + name, "endpoint says which host it is");
   }
-  out.ca_file = Text(reader, before + "tls_ca_file");
   return out;
 }
 
@@ -105,12 +89,7 @@ absl::Status CompleteBucketOptions(const OptionReader& reader, const std::string
       break;
     }
   }
-  if (options->ca_file.empty()) return absl::OkStatus();
-  std::ifstream file(options->ca_file);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) return reader.Bad(before + "tls_ca_file", "a file of PEM certificates; this one cannot be read");
-  options->s3.ca = std::move(text).str();
+  ASSIGN_OR_RETURN(options->s3.ca, ReadCertificates(reader, before + "tls_ca_file"));
   return absl::OkStatus();
 }
 

@@ -14,8 +14,7 @@ namespace wallaby {
 
 struct BucketOptions {
   S3Options s3;
-  std::string prefix;   // of keys; "" or with a slash at its end
-  std::string ca_file;  // a file of PEM certificates; empty: none
+  std::string prefix;  // of keys; "" or with a slash at its end
 };
 
 // The options' names, without what stands before them.

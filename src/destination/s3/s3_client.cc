@@ -2,41 +2,24 @@
 
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "base/backoff.h"
 #include "base/status.h"
-#include "destination/s3/s3_xml.h"
+#include "base/url_encode.h"
+#include "destination/objects/xml_text.h"
 
 namespace wallaby {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(120);
-constexpr int kTries = 7;  // about ten seconds in all
-
-// Every byte but those that need no encoding; the slash too, unless it stands in a path.
-std::string UrlEncoded(std::string_view text, bool path) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~' || (path && c == '/')) {
-      out.push_back(c);
-    } else {
-      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
-    }
-  }
-  return out;
-}
 
 // std::map sorts by name, as the signature wants it.
 std::string QueryText(const std::map<std::string, std::string>& query) {
   std::string text;
   for (const auto& [name, value] : query) {
-    absl::StrAppend(&text, text.empty() ? "" : "&", UrlEncoded(name, false), "=", UrlEncoded(value, false));
+    absl::StrAppend(&text, text.empty() ? "" : "&", UrlEncode(name), "=", UrlEncode(value));
   }
   return text;
 }
@@ -44,12 +27,6 @@ std::string QueryText(const std::map<std::string, std::string>& query) {
 std::string AwsEndpoint(const S3Options& options) {
   return absl::StrCat("https://s3", options.use_fips ? "-fips" : "", options.use_dualstack ? ".dualstack." : ".",
                       options.region, options.region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com");
-}
-
-std::string WithScheme(const std::string& endpoint) {
-  std::string url = absl::StrContains(endpoint, "://") ? endpoint : absl::StrCat("https://", endpoint);
-  while (url.ends_with('/')) url.pop_back();
-  return url;
 }
 
 // As curl writes the header: without the scheme's own port.
@@ -60,8 +37,7 @@ std::string HostOf(std::string_view url) {
 }
 
 std::string Etag(const HttpResponse& response) {
-  const auto found = response.headers.find("etag");
-  return found == response.headers.end() ? "" : found->second;
+  return HeaderOf(response, "etag");
 }
 
 std::string TypeHeader(std::string_view type) {
@@ -75,9 +51,9 @@ std::string S3Url(std::string_view bucket, std::string_view key) {
 }
 
 S3Client::S3Client(S3Options options)
-    : place_{options.bucket, options.endpoint.empty() ? AwsEndpoint(options) : WithScheme(options.endpoint),
+    : ObjectStore(std::move(options.ca)),
+      place_{options.bucket, options.endpoint.empty() ? AwsEndpoint(options) : WithScheme(options.endpoint),
              options.region},
-      tls_{.ca = std::move(options.ca)},
       credentials_(std::move(options.credentials)) {
   // A name with dots fits no certificate for *.s3.amazonaws.com.
   const bool in_path = options.path_style.value_or(!options.endpoint.empty()) || absl::StrContains(place_.bucket, ".");
@@ -87,7 +63,7 @@ S3Client::S3Client(S3Options options)
   root_ = in_path ? absl::StrCat("/", place_.bucket, "/") : "/";
 }
 
-absl::StatusOr<S3Client::Object> S3Client::Get(const std::string& key) {
+absl::StatusOr<ObjectStore::Object> S3Client::Get(const std::string& key) {
   ASSIGN_OR_RETURN(HttpResponse response, Send({"reading", "GET", key, {}, {}, {}}));
   return Object{std::move(response.body), Etag(response)};
 }
@@ -124,7 +100,7 @@ absl::StatusOr<std::vector<std::string>> S3Client::List(const std::string& prefi
   }
 }
 
-absl::StatusOr<std::string> S3Client::BeginUpload(const std::string& key, std::string_view type) {
+absl::StatusOr<ObjectStore::Upload> S3Client::BeginUpload(const std::string& key, std::string_view type) {
   ASSIGN_OR_RETURN(const HttpResponse response,
                    Send({"beginning to write", "POST", key, {{"uploads", ""}}, {TypeHeader(type)}, {}}));
   std::string id = XmlText(response.body, "UploadId");
@@ -132,23 +108,29 @@ absl::StatusOr<std::string> S3Client::BeginUpload(const std::string& key, std::s
     return absl::UnavailableError(
         absl::StrCat("beginning to write ", key, " at ", place_.endpoint, ": there is no UploadId in its answer"));
   }
-  return id;
+  return Upload{.key = key, .id = std::move(id)};
 }
 
-absl::StatusOr<std::string> S3Client::PutPart(const Upload& upload, int number, std::string content) {
+absl::Status S3Client::PutPart(Upload* upload, std::string content) {
+  const auto size = static_cast<int64_t>(content.size());
+  const std::string number = absl::StrCat(upload->parts.size() + 1);
   ASSIGN_OR_RETURN(const HttpResponse response, Send({"writing a part of",
                                                       "PUT",
-                                                      upload.key,
-                                                      {{"partNumber", absl::StrCat(number)}, {"uploadId", upload.id}},
+                                                      upload->key,
+                                                      {{"partNumber", number}, {"uploadId", upload->id}},
                                                       {},
                                                       std::move(content)}));
-  return Etag(response);
+  upload->parts.push_back(Etag(response));
+  upload->bytes += size;
+  return absl::OkStatus();
 }
 
-absl::Status S3Client::CompleteUpload(const Upload& upload, const std::vector<std::string>& etags) {
+absl::Status S3Client::CompleteUpload(Upload upload, std::string last) {
+  if (!last.empty()) RETURN_IF_ERROR(PutPart(&upload, std::move(last)));
   std::string body = "<CompleteMultipartUpload>";
-  for (size_t i = 0; i < etags.size(); ++i) {
-    absl::StrAppend(&body, "<Part><PartNumber>", i + 1, "</PartNumber><ETag>", XmlEscape(etags[i]), "</ETag></Part>");
+  for (size_t i = 0; i < upload.parts.size(); ++i) {
+    absl::StrAppend(&body, "<Part><PartNumber>", i + 1, "</PartNumber><ETag>", XmlEscape(upload.parts[i]),
+                    "</ETag></Part>");
   }
   body += "</CompleteMultipartUpload>";
   const auto response = Send(
@@ -168,14 +150,15 @@ absl::Status S3Client::AbortUpload(const Upload& upload) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-absl::StatusOr<std::vector<S3Client::Upload>> S3Client::ListUploads(const std::string& prefix) {
+absl::StatusOr<std::vector<ObjectStore::Upload>> S3Client::ListUploads(const std::string& prefix) {
   std::vector<Upload> uploads;
   Call call{"listing uploads of " + prefix, "GET", "", {{"uploads", ""}, {"prefix", prefix}}, {}, {}};
   while (true) {
     ASSIGN_OR_RETURN(const HttpResponse response, Send(call));
     std::vector<std::string> keys = XmlTexts(response.body, "Key"), ids = XmlTexts(response.body, "UploadId");
-    for (size_t i = 0; i < keys.size() && i < ids.size(); ++i)
-      uploads.push_back({std::move(keys[i]), std::move(ids[i])});
+    for (size_t i = 0; i < keys.size() && i < ids.size(); ++i) {
+      uploads.push_back({.key = std::move(keys[i]), .id = std::move(ids[i])});
+    }
     const std::string next = XmlText(response.body, "NextKeyMarker");
     if (XmlText(response.body, "IsTruncated") != "true" || next.empty()) return uploads;
     call.query["key-marker"] = next;
@@ -183,48 +166,39 @@ absl::StatusOr<std::vector<S3Client::Upload>> S3Client::ListUploads(const std::s
   }
 }
 
-absl::StatusOr<HttpResponse> S3Client::Send(Call call) {
+ObjectStore::Answer S3Client::Send(Call call) {
   const std::string what = absl::StrCat(call.method, " ", call.key.empty() ? "?" : call.key);
   if (!call.key.empty()) absl::StrAppend(&call.doing, " ", call.key);
-  if (probe_) RETURN_IF_ERROR(probe_(absl::StrCat("sent ", what)));
   HttpRequest request{.method = call.method, .body = std::move(call.body), .timeout = kTimeout};
-  auto response = SendRepeatedly(call, std::move(request));
-  if (probe_) RETURN_IF_ERROR(probe_(absl::StrCat("answered ", what)));
-  return response;
-}
-
-absl::StatusOr<HttpResponse> S3Client::SendRepeatedly(const Call& call, HttpRequest request) {
   const std::string body_hash = AwsBodyHash(request.body);
-  Backoff backoff(absl::Milliseconds(200), absl::Seconds(4));
   bool mended = false;
-  while (true) {
-    absl::StatusOr<HttpResponse> response = SendOnce(call, body_hash, &request);
-    absl::Status status =
-        Annotate(response.status(), absl::StrCat(call.doing, " in bucket ", place_.bucket, " at ", place_.endpoint));
-    if (response.ok()) {
-      // Complete answers 200 before it knows how it went, and says the error in the body.
-      const bool failed_late = call.method == "POST" && absl::StrContains(response->body, "<Error>");
-      if ((response->status / 100 == 2 && !failed_late) || response->status == 412) return response;
-      if (!mended && Mend(*response)) {
-        mended = true;
-        continue;
-      }
-      status = ExplainS3Error(*response, place_, call.doing);
-      if (failed_late && response->status == 200 && S3ErrorCode(*response) == "InternalError") {
-        status = absl::UnavailableError(status.message());
-      }
+  return SendRepeatedly(what, [&] {
+    Answer answer = SendSigned(call, body_hash, &request);
+    if (answer.ok() && !mended && Mend(*answer)) {
+      mended = true;
+      answer = SendSigned(call, body_hash, &request);
     }
-    const bool again = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-    if (!again || backoff.tries() + 1 >= kTries) return status;
-    never_.Wait(backoff.Next());
-  }
+    return Judged(call, std::move(answer));
+  });
 }
 
-absl::StatusOr<HttpResponse> S3Client::SendOnce(const Call& call, const std::string& body_hash, HttpRequest* request) {
+ObjectStore::Answer S3Client::Judged(const Call& call, Answer answer) const {
+  if (!answer.ok()) {
+    return Annotate(answer.status(), absl::StrCat(call.doing, " in bucket ", place_.bucket, " at ", place_.endpoint));
+  }
+  // Complete answers 200 before it knows how it went, and says the error in the body.
+  const bool failed_late = call.method == "POST" && absl::StrContains(answer->body, "<Error>");
+  if ((answer->status / 100 == 2 && !failed_late) || answer->status == 412) return answer;
+  const absl::Status status = ExplainS3Error(*answer, place_, call.doing);
+  const bool again = failed_late && answer->status == 200 && S3ErrorCode(*answer) == "InternalError";
+  return again ? absl::UnavailableError(status.message()) : status;
+}
+
+ObjectStore::Answer S3Client::SendSigned(const Call& call, const std::string& body_hash, HttpRequest* request) {
   ASSIGN_OR_RETURN(const AwsCredentials credentials, credentials_.Get());
   AwsRequest to_sign{.method = call.method,
                      .host = host_,
-                     .path = root_ + UrlEncoded(call.key, true),
+                     .path = root_ + UrlPath(call.key),
                      .query = QueryText(call.query),
                      .headers = {{"x-amz-content-sha256", body_hash}},
                      .body_hash = body_hash};
@@ -233,11 +207,12 @@ absl::StatusOr<HttpResponse> S3Client::SendOnce(const Call& call, const std::str
   request->headers.push_back(absl::StrCat("x-amz-content-sha256: ", body_hash));
   for (const std::string& header : call.headers) request->headers.push_back(header);
   if (request->body.empty() && call.method != "GET") request->headers.push_back("Content-Length: 0");
-  return http_.Send(*request, tls_, never_);
+  return SendOnce(*request);
 }
 
 // True where the same request may go well now.
 bool S3Client::Mend(const HttpResponse& response) {
+  if (response.status / 100 == 2) return false;
   const std::string code = S3ErrorCode(response);
   if (code == "ExpiredToken" || code == "TokenRefreshRequired") return credentials_.Renew();
   if (code != "RequestTimeTooSkewed") return false;

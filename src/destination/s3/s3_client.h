@@ -1,4 +1,4 @@
-// S3Client: the objects of one bucket, by the REST API that S3 has and many others speak.
+// S3Client: an ObjectStore by the REST API that S3 has and many others speak.
 //
 // Requests are signed with Signature Version 4, bodies' hashes included. What can be tried again is, a few times with
 // growing waits (503 SlowDown, other 5xx, cut connections); a clock that is off is corrected from the server's; keys
@@ -8,7 +8,6 @@
 #ifndef WALLABY_DESTINATION_S3_S3_CLIENT_H_
 #define WALLABY_DESTINATION_S3_S3_CLIENT_H_
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,8 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/aws_credentials.h"
-#include "base/event.h"
-#include "base/http_client.h"
+#include "destination/objects/object_store.h"
 #include "destination/s3/s3_error.h"
 
 namespace wallaby {
@@ -35,49 +33,23 @@ struct S3Options {
   std::string ca;  // PEM text; empty: the system's authorities
 };
 
-// For one thread at a time.
-class S3Client {
+class S3Client : public ObjectStore {
  public:
-  // A part of an upload but the last has at least this many bytes, an upload at most kMaxParts.
-  static constexpr int64_t kMinPart = 5 << 20;
-  static constexpr int64_t kMaxParts = 10'000;
-
-  struct Object {
-    std::string content;
-    std::string etag;
-  };
-  struct Upload {
-    std::string key;
-    std::string id;
-  };
-
   explicit S3Client(S3Options options);
 
-  // NOT_FOUND when there is none.
-  absl::StatusOr<Object> Get(const std::string& key);
-  absl::Status Put(const std::string& key, std::string content, std::string_view type);
-  // Only where the object that is there has this ETag; empty: where there is none. The new ETag, or nothing where that
-  // does not hold. After an error it may still have happened, as after "nothing" when an answer was lost: read it.
+  absl::StatusOr<Object> Get(const std::string& key) override;
+  absl::Status Put(const std::string& key, std::string content, std::string_view type) override;
   absl::StatusOr<std::optional<std::string>> PutIf(const std::string& key, std::string content, std::string_view type,
-                                                   const std::string& etag);
-  // OK also when there is none.
-  absl::Status Delete(const std::string& key);
-  absl::StatusOr<std::vector<std::string>> List(const std::string& prefix);
-
-  // A large object in parts. It is there when CompleteUpload() returns, as a whole.
-  absl::StatusOr<std::string> BeginUpload(const std::string& key, std::string_view type);
-  // Numbers from 1. The part's ETag.
-  absl::StatusOr<std::string> PutPart(const Upload& upload, int number, std::string content);
-  absl::Status CompleteUpload(const Upload& upload, const std::vector<std::string>& etags);
-  // OK also when there is none.
-  absl::Status AbortUpload(const Upload& upload);
-  absl::StatusOr<std::vector<Upload>> ListUploads(const std::string& prefix);
-
-  const S3Place& place() const { return place_; }
-
-  // Tests: hears of every request before it is sent and after its answer ("sent PUT a/b", "answered PUT a/b"); what it
-  // returns instead of OK is the call's result.
-  void set_probe(std::function<absl::Status(std::string_view step)> probe) { probe_ = std::move(probe); }
+                                                   const std::string& etag) override;
+  absl::Status Delete(const std::string& key) override;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& prefix) override;
+  absl::StatusOr<Upload> BeginUpload(const std::string& key, std::string_view type) override;
+  absl::Status PutPart(Upload* upload, std::string content) override;
+  absl::Status CompleteUpload(Upload upload, std::string last) override;
+  absl::StatusOr<std::vector<Upload>> ListUploads(const std::string& prefix) override;
+  absl::Status AbortUpload(const Upload& upload) override;
+  std::string endpoint() const override { return place_.endpoint; }
+  std::string_view page() const override { return "docs/destinations/s3.md"; }
 
  private:
   struct Call {
@@ -90,22 +62,19 @@ class S3Client {
   };
 
   // A 2xx answer, or 412 where a condition did not hold.
-  absl::StatusOr<HttpResponse> Send(Call call);
-  absl::StatusOr<HttpResponse> SendRepeatedly(const Call& call, HttpRequest request);
+  Answer Send(Call call);
   // Signs and sends once.
-  absl::StatusOr<HttpResponse> SendOnce(const Call& call, const std::string& body_hash, HttpRequest* request);
+  Answer SendSigned(const Call& call, const std::string& body_hash, HttpRequest* request);
+  // What is a success, or the error in words.
+  Answer Judged(const Call& call, Answer answer) const;
   bool Mend(const HttpResponse& response);
 
   S3Place place_;
   std::string base_;  // URL in front of the path
   std::string host_;
   std::string root_;  // of paths: "/" or "/bucket/"
-  TlsIdentity tls_;
   AwsCredentialSource credentials_;
   absl::Duration clock_offset_;  // the server's clock less this machine's
-  HttpClient http_;
-  const Event never_;  // nobody calls a request off: each has its limit
-  std::function<absl::Status(std::string_view)> probe_;
 };
 
 // "s3://bucket/prefix" for people and for readers' queries.

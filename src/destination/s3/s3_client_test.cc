@@ -155,8 +155,8 @@ TEST_F(S3ClientTest, AnUploadWhoseCompletionWasNotHeardOfIsLookedUp) {
     if (request.method == "POST") return Error(response, 404, "NoSuchUpload");
     response.set_content("<L><Contents><Key>k</Key></Contents></L>", "application/xml");
   };
-  EXPECT_TRUE(Client().CompleteUpload({"k", "id"}, {"e"}).ok());
-  EXPECT_TRUE(absl::IsUnavailable(Client().CompleteUpload({"other", "id"}, {"e"})));
+  EXPECT_TRUE(Client().CompleteUpload({.key = "k", .id = "id", .parts = {"e"}}, "").ok());
+  EXPECT_TRUE(absl::IsUnavailable(Client().CompleteUpload({.key = "other", .id = "id", .parts = {"e"}}, "")));
 }
 
 TEST_F(S3ClientTest, AnErrorBehindAStatusOfSuccessIsOne) {
@@ -165,14 +165,14 @@ TEST_F(S3ClientTest, AnErrorBehindAStatusOfSuccessIsOne) {
     if (left-- > 0) return Error(response, 200, "InternalError");
     response.set_content("<C><ETag>e</ETag></C>", "application/xml");
   };
-  EXPECT_TRUE(Client().CompleteUpload({"k", "id"}, {"e"}).ok());
+  EXPECT_TRUE(Client().CompleteUpload({.key = "k", .id = "id", .parts = {"e"}}, "").ok());
   EXPECT_EQ(requests_.size(), 2u);
 }
 
 TEST(S3ClientPlaceTest, Endpoints) {
   const auto endpoint = [](S3Options options) {
     options.bucket = "b";
-    return S3Client(options).place().endpoint;
+    return S3Client(options).endpoint();
   };
   EXPECT_EQ(endpoint({.region = "eu-west-1"}), "https://s3.eu-west-1.amazonaws.com");
   EXPECT_EQ(endpoint({.region = "us-gov-west-1", .use_fips = true, .use_dualstack = true}),

@@ -3,22 +3,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "destination/s3/s3_xml.h"
+#include "destination/objects/object_store.h"
+#include "destination/objects/xml_text.h"
 
 namespace wallaby {
 namespace {
-
-std::string Header(const HttpResponse& response, const char* name) {
-  const auto found = response.headers.find(name);
-  return found == response.headers.end() ? "" : found->second;
-}
 
 // What an error of this name needs from a person; nothing for those without an entry.
 absl::Status ExplainKeys(std::string_view code, const std::string& text, const HttpResponse& response) {
   if (code == "RequestTimeTooSkewed") {
     return absl::UnauthenticatedError(absl::StrCat(text, "; this machine's clock says ",
                                                    absl::FormatTime(absl::Now(), absl::UTCTimeZone()),
-                                                   ", the server's ", Header(response, "date"), ": set the clock"));
+                                                   ", the server's ", HeaderOf(response, "date"), ": set the clock"));
   }
   if (code == "ExpiredToken" || code == "TokenRefreshRequired") {
     return absl::UnauthenticatedError(
@@ -45,7 +41,7 @@ absl::Status ExplainS3Error(const HttpResponse& response, const S3Place& place, 
       absl::StrCat(doing, " in bucket ", place.bucket, " at ", place.endpoint, ": it answers ", response.status,
                    code.empty() ? "" : " ", code, words.empty() ? "" : ": ", words);
   std::string region = XmlText(response.body, "Region");
-  if (region.empty()) region = Header(response, "x-amz-bucket-region");
+  if (region.empty()) region = HeaderOf(response, "x-amz-bucket-region");
   const bool elsewhere = code == "PermanentRedirect" || code == "TemporaryRedirect" ||
                          code == "IllegalLocationConstraintException" || code == "AuthorizationHeaderMalformed" ||
                          response.status / 100 == 3;

@@ -1,6 +1,6 @@
-// The little XML that S3's API speaks: flat lists of elements that hold text.
-#ifndef WALLABY_DESTINATION_S3_S3_XML_H_
-#define WALLABY_DESTINATION_S3_S3_XML_H_
+// The little XML that the APIs of S3 and Azure speak: flat lists of elements that hold text.
+#ifndef WALLABY_DESTINATION_OBJECTS_XML_TEXT_H_
+#define WALLABY_DESTINATION_OBJECTS_XML_TEXT_H_
 
 #include <string>
 #include <string_view>
@@ -19,4 +19,4 @@ std::string XmlEscape(std::string_view text);
 
 }  // namespace wallaby
 
-#endif  // WALLABY_DESTINATION_S3_S3_XML_H_
+#endif  // WALLABY_DESTINATION_OBJECTS_XML_TEXT_H_

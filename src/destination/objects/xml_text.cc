@@ -1,4 +1,4 @@
-#include "destination/s3/s3_xml.h"
+#include "destination/objects/xml_text.h"
 
 #include <cstdint>
 #include <utility>

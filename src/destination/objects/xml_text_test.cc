@@ -1,4 +1,4 @@
-#include "destination/s3/s3_xml.h"
+#include "destination/objects/xml_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-TEST(S3XmlTest, TextsOfElements) {
+TEST(XmlTextTest, TextsOfElements) {
   const std::string xml =
       "<?xml version=\"1.0\"?><R><Contents><Key>a &amp; "
       "b</Key></Contents><Contents><Key>c&#x2F;d&#233;</Key></Contents>"
@@ -21,7 +21,7 @@ TEST(S3XmlTest, TextsOfElements) {
   EXPECT_THAT(XmlTexts("", "Key"), IsEmpty());
 }
 
-TEST(S3XmlTest, EscapesWhatItMust) {
+TEST(XmlTextTest, EscapesWhatItMust) {
   EXPECT_EQ(XmlEscape("\"a\" <&> b"), "\"a\" &lt;&amp;&gt; b");
 }
 
