@@ -50,6 +50,12 @@ std::string Between(std::string_view xml, std::string_view name) {
   return to == xml.npos ? "" : std::string(xml.substr(from + open.size(), to - from - open.size()));
 }
 
+// What is set in the environment without what belongs to it: to look further would use keys that nobody meant.
+absl::Status Half(const char* set, const char* missing) {
+  return absl::UnauthenticatedError(
+      absl::StrCat(set, " is set in the worker's environment and ", missing, " is not; set both, or neither"));
+}
+
 absl::StatusOr<absl::Time> ParseExpiration(const std::string& text, const std::string& place) {
   absl::Time time;
   std::string error;
@@ -95,7 +101,9 @@ absl::Status AwsCredentialSource::Find() {
 absl::Status AwsCredentialSource::FromEnvironmentKeys() {
   AwsCredentials found{FromEnvironment("AWS_ACCESS_KEY_ID"), FromEnvironment("AWS_SECRET_ACCESS_KEY"),
                        FromEnvironment("AWS_SESSION_TOKEN")};
-  if (found.access_key.empty() || found.secret_key.empty()) return absl::NotFoundError("");
+  if (found.access_key.empty() && found.secret_key.empty()) return absl::NotFoundError("");
+  if (found.access_key.empty()) return Half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID");
+  if (found.secret_key.empty()) return Half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
   credentials_ = std::move(found);
   until_ = absl::InfiniteFuture();
   return absl::OkStatus();
@@ -103,7 +111,8 @@ absl::Status AwsCredentialSource::FromEnvironmentKeys() {
 
 absl::Status AwsCredentialSource::FromWebIdentity() {
   const std::string path = FromEnvironment("AWS_WEB_IDENTITY_TOKEN_FILE"), role = FromEnvironment("AWS_ROLE_ARN");
-  if (path.empty() || role.empty()) return absl::NotFoundError("");
+  if (path.empty()) return absl::NotFoundError("");  // a role alone means a profile's, for other tools
+  if (role.empty()) return Half("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN");
   auto token = ReadWhole(path);
   if (!token.ok())
     return absl::UnauthenticatedError(absl::StrCat("AWS_WEB_IDENTITY_TOKEN_FILE: ", path, " cannot be read"));
@@ -152,7 +161,14 @@ absl::Status AwsCredentialSource::FromProfile() {
     if (name == "aws_secret_access_key") found.secret_key = value;
     if (name == "aws_session_token") found.session_token = value;
   }
-  if (found.access_key.empty() || found.secret_key.empty()) {
+  if (found.access_key.empty() != found.secret_key.empty()) {
+    return absl::UnauthenticatedError(absl::StrCat("profile ", wanted, " in ", path, " has ",
+                                                   found.secret_key.empty()
+                                                       ? "aws_access_key_id and no aws_secret_access_key"
+                                                       : "aws_secret_access_key and no aws_access_key_id",
+                                                   "; give both, or neither"));
+  }
+  if (found.access_key.empty()) {
     if (!named) return absl::NotFoundError("");
     return absl::UnauthenticatedError(absl::StrCat("AWS_PROFILE: there are no keys of profile ", wanted, " in ", path));
   }

@@ -6,6 +6,7 @@
 //   profile AWS_PROFILE ("default") of AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials);
 //   AWS_CONTAINER_CREDENTIALS_FULL_URI or _RELATIVE_URI (ECS, EKS pod identity);
 //   the instance's role by its metadata service (IMDSv2), unless AWS_EC2_METADATA_DISABLED is true.
+// A place that has half of what belongs together ends the search with an error.
 // Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
 #ifndef WALLABY_BASE_AWS_CREDENTIALS_H_
 #define WALLABY_BASE_AWS_CREDENTIALS_H_

@@ -16,7 +16,9 @@
 namespace wallaby {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kVariables[] = {"AWS_ACCESS_KEY_ID",
                                       "AWS_SECRET_ACCESS_KEY",
@@ -82,6 +84,20 @@ TEST_F(AwsCredentialsTest, TheEnvironment) {
   setenv("AWS_ACCESS_KEY_ID", "e", 1);
   setenv("AWS_SECRET_ACCESS_KEY", "f", 1);
   EXPECT_EQ(*AwsCredentialSource().Get(), (AwsCredentials{"e", "f", ""}));
+}
+
+TEST_F(AwsCredentialsTest, HalfOfWhatBelongsTogetherIsSaid) {
+  const auto said = [] {
+    const absl::Status status = AwsCredentialSource().Get().status();
+    EXPECT_TRUE(absl::IsUnauthenticated(status)) << status;
+    return std::string(status.message());
+  };
+  setenv("AWS_SHARED_CREDENTIALS_FILE", File("half", "[default]\naws_access_key_id = d\n").c_str(), 1);
+  EXPECT_THAT(said(), HasSubstr("aws_access_key_id and no aws_secret_access_key"));
+  setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token", 1);
+  EXPECT_THAT(said(), HasSubstr("AWS_ROLE_ARN is not"));
+  setenv("AWS_SECRET_ACCESS_KEY", "geheim", 1);
+  EXPECT_THAT(said(), AllOf(HasSubstr("AWS_ACCESS_KEY_ID is not"), Not(HasSubstr("geheim"))));
 }
 
 TEST_F(AwsCredentialsTest, AProfile) {

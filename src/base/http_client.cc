@@ -7,6 +7,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/freer.h"
 
@@ -128,6 +129,15 @@ struct HttpClient::Handles {
   std::unique_ptr<CURLM, Freer<curl_multi_cleanup>> multi{curl_multi_init()};
   Easy easy{curl_easy_init()};
 };
+
+absl::Duration ParseRetryAfter(std::string_view value, absl::Time now) {
+  int64_t seconds = 0;
+  if (absl::SimpleAtoi(value, &seconds)) return absl::Seconds(std::max<int64_t>(seconds, 0));
+  absl::Time at;
+  std::string error;
+  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", value, &at, &error)) return absl::ZeroDuration();
+  return std::max(at - now, absl::ZeroDuration());
+}
 
 HttpClient::HttpClient() {
   static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);

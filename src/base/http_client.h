@@ -45,6 +45,9 @@ struct HttpResponse {
   std::map<std::string, std::string> headers;  // all; names in lower case, the last value of each
 };
 
+// Of HttpResponse::retry_after, by RFC 9110, section 10.2.3: seconds or a date. Zero for what is neither, or past.
+absl::Duration ParseRetryAfter(std::string_view value, absl::Time now);
+
 // For one thread at a time. Keeps its connections for the next request.
 class HttpClient {
  public:

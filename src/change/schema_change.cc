@@ -8,10 +8,6 @@
 namespace wallaby {
 namespace {
 
-bool SameType(const PgType& a, const PgType& b) {
-  return a.oid == b.oid && a.typmod == b.typmod;
-}
-
 // The text types that print a value as it is; bpchar pads.
 bool IsPlainText(const PgType& type) {
   constexpr uint32_t kText = 25, kVarchar = 1043;
@@ -104,7 +100,7 @@ void AddColumnSteps(const TableShape& before, const TableShape& after, SchemaCha
       continue;
     }
     const PgType& old_type = before.relation.columns[partner].type;
-    if (!SameType(old_type, after.relation.columns[column].type)) {
+    if (!old_type.SameAs(after.relation.columns[column].type)) {
       SchemaStep step = ColumnStep(SchemaStepKind::kRetypeColumn, after, column);
       step.old_type = old_type;
       step.widens = Widens(old_type, step.definition.type);

@@ -47,6 +47,8 @@ struct PgType {
   std::string source_name;
 
   friend bool operator==(const PgType&, const PgType&) = default;
+  // The same at the source, whatever is known of it here.
+  bool SameAs(const PgType& other) const { return oid == other.oid && typmod == other.typmod; }
 };
 
 // The type for a built-in OID. For an OID that is not built in: kText, binary=false, sql_name "text".

@@ -87,6 +87,14 @@ std::string DestinationText(const v1::DestinationStatus& status, absl::Time now)
   return status.error().empty() ? text : absl::StrCat(text, ": ", status.error());
 }
 
+// "stream orders, 98 behind, the oldest for 12s, 2 in flight"
+std::string ReaderText(const v1::StreamReader& reader) {
+  std::string text = absl::StrCat("stream ", reader.stream(), ", ", reader.lag_messages(), " behind");
+  if (reader.lag_messages() > 0) absl::StrAppend(&text, ", the oldest for ", SecondsText(reader.lag_seconds()));
+  if (reader.in_flight() > 0) absl::StrAppend(&text, ", ", reader.in_flight(), " in flight");
+  return text;
+}
+
 std::string SpoolText(const v1::SpoolStatus& spool) {
   std::string text = absl::StrCat(SizeText(spool.behind_bytes()), " behind, ", SizeText(spool.size_bytes()), " of ",
                                   spool.limit_bytes() > 0 ? SizeText(spool.limit_bytes()) : "no limit");
@@ -163,6 +171,9 @@ std::string FlowText(const v1::Flow& flow, absl::Time now) {
   for (const v1::DestinationStatus& status : flow.destination_status()) {
     if (flow.destination_status_size() > 1)
       fields.Add(absl::StrCat("to ", status.name()), DestinationText(status, now));
+  }
+  for (const v1::StreamReader& reader : flow.stream_readers()) {
+    fields.Add(absl::StrCat("read by ", reader.consumer_group()), ReaderText(reader));
   }
   if (flow.dead_letters() > 0) fields.Add("dead letters", absl::StrCat(flow.dead_letters()));
   fields.Add("activity", flow.activity());

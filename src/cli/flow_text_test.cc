@@ -70,6 +70,24 @@ TEST(FlowTextTest, SaysWhatIsNotKnown) {
   EXPECT_NE(FlowText(flow, Now()).find("slot active:     no, it does not exist\n"), std::string::npos);
 }
 
+TEST(FlowTextTest, WhoReadsItsStreams) {
+  v1::Flow flow = Orders();
+  v1::StreamReader* behind = flow.add_stream_readers();
+  behind->set_stream("orders");
+  behind->set_consumer_group("billing");
+  behind->set_lag_messages(98);
+  behind->set_lag_seconds(12);
+  behind->set_in_flight(2);
+  v1::StreamReader* even = flow.add_stream_readers();
+  even->set_stream("orders");
+  even->set_consumer_group("audit");
+  const std::string text = FlowText(flow, Now());
+  EXPECT_NE(text.find("read by billing: stream orders, 98 behind, the oldest for 12s, 2 in flight\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("read by audit:   stream orders, 0 behind\n"), std::string::npos) << text;
+}
+
 TEST(FlowTextTest, EachOfSeveralDestinationsShows) {
   v1::Flow flow = Orders();
   v1::DestinationStatus* primary = flow.add_destination_status();

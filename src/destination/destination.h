@@ -51,6 +51,8 @@ struct DestinationConfig {
   DeadLetterSink* dead_letters = nullptr;
   // Hears, on the destination's thread, of each change that is left out because an option says so. May be empty.
   std::function<void(const std::string& table, std::string_view why)> left_out;
+  // Hears, on the destination's thread, of each message whose payload went into a bucket instead. May be empty.
+  std::function<void()> claim_checked;
 };
 
 // What a destination holds durably for a flow.
@@ -114,6 +116,10 @@ class Destination {
 
   // Publishes all written since the last Commit. Never called within a transaction of the source.
   virtual absl::Status Commit(const CommitPoint& point) = 0;
+
+  // What is due by time, whether or not anything arrives, such as retention. Called about once a second while nothing
+  // is written that is not committed; returns at once where nothing is due.
+  virtual absl::Status Tend() { return absl::OkStatus(); }
 
   // Before a table's snapshot starts over: removes what earlier tries left of it (in target mode every row, in append
   // mode the rows with op 'r') and forgets its parts (names that begin with `part_prefix`). Durable on return.

@@ -67,6 +67,7 @@ class MappedDestination : public Destination {
   }
 
   absl::Status Commit(const CommitPoint& point) override { return inner_->Commit(point); }
+  absl::Status Tend() override { return inner_->Tend(); }
 
   absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) override {
     return WithMapped(relation, [&](const Relation& target) { return inner_->ResetSnapshot(target, part_prefix); });

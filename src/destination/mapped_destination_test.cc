@@ -45,6 +45,7 @@ class Recorder : public Destination {
     return Note("write", text + (batch.continues() ? " ..." : ""));
   }
   absl::Status Commit(const CommitPoint&) override { return Note("commit", ""); }
+  absl::Status Tend() override { return Note("tend", ""); }
   absl::Status ResetSnapshot(const Relation& relation, std::string_view prefix) override {
     return Note("reset ", absl::StrCat(Columns(relation), " ", prefix));
   }
@@ -134,12 +135,13 @@ TEST_F(MappedDestinationTest, EveryCallIsMapped) {
   ASSERT_TRUE(destination->CheckPresent(*Orders()).ok());
   ASSERT_TRUE(destination->Write(Insert(Orders())).ok());
   ASSERT_TRUE(destination->Commit({}).ok());
+  ASSERT_TRUE(destination->Tend().ok());
   ASSERT_TRUE(destination->ResetSnapshot(*Orders(), "public.orders/").ok());
   ASSERT_TRUE(destination->ResetPart(*Orders(), "p", {.column = "id"}).ok());
   ASSERT_TRUE(destination->CheckTable(*Orders(2, "others")).ok());
   ASSERT_TRUE(destination->Resend({.key = "k"}).ok());
   EXPECT_THAT(Calls(), ElementsAre("check lake.o(key,text)", "present lake.o(key,text)", "write lake.o(key,text)",
-                                   "commit", "reset lake.o(key,text) public.orders/", "reset part lake.o key",
+                                   "commit", "tend", "reset lake.o(key,text) public.orders/", "reset part lake.o key",
                                    "check elsewhere.others(id,note)", "resend k"));
 }
 

@@ -15,7 +15,10 @@
 #include "destination/files/file_format.h"
 #include "destination/gcs/gcs_options.h"
 #include "destination/kafka/kafka_options.h"
+#include "destination/objects/object_options.h"
+#include "destination/option_reader.h"
 #include "destination/push_options.h"
+#include "destination/s3/bucket_options.h"
 #include "mapping/mapped_type.h"
 
 namespace wallaby {
@@ -133,24 +136,36 @@ absl::Status CheckDuckdb(const Reader& reader) {
 }
 
 // Of parquet and s3.
-absl::Status CheckFolderOrBucket(const Reader& reader) {
-  for (std::string_view name : {"force_path_style", "use_fips", "use_dualstack"}) {
-    RETURN_IF_ERROR(reader.IfPresentBool(name));
+absl::Status CheckFolderOrBucket(const DestinationConfig& config) {
+  const OptionReader reader(config);
+  const std::string* path = reader.Find("path");
+  if (path == nullptr && reader.Find("bucket") == nullptr) {
+    return reader.Wrong("path", "is missing; give path or bucket");
   }
-  const bool path = reader.Find("path") != nullptr;
-  const bool bucket = reader.Find("bucket") != nullptr;
-  if (path == bucket) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path ? reader.Title("bucket") : reader.Title("path"),
-                     path ? ": path is set too; give one of them" : " is missing; give path or bucket"));
+  if (path == nullptr) return ParseBucketOptions(reader).status();
+  if (reader.Find("bucket") != nullptr) return reader.Wrong("bucket", "path is set too; give one of them");
+  if (path->find("://") != std::string::npos) {
+    return reader.Wrong("path", "it is a local folder; for an object store give bucket and prefix");
+  }
+  for (const char* name : kBucketOptionNames) {
+    if (reader.Find(name) != nullptr) return reader.Wrong(name, "it goes with bucket, and path is given");
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckFiles(std::string_view type, const DestinationConfig& config, const Reader& reader) {
+absl::Status CheckFiles(std::string_view type, const DestinationConfig& config) {
   RETURN_IF_ERROR(type == "azure" ? ParseAzureOptions(config).status()
                   : type == "gcs" ? ParseGcsOptions(config).status()
-                                  : CheckFolderOrBucket(reader));
+                                  : CheckFolderOrBucket(config));
+  const OptionReader reader(config);
+  RETURN_IF_ERROR(ParseKeyPrefix(reader, "prefix").status());
+  if (const std::string* mode = reader.Find("write_mode"); mode != nullptr && *mode != "append") {
+    return reader.Wrong(
+        "write_mode",
+        absl::StrCat("got '", *mode,
+                     "'; allowed: append. Files are never changed, so a folder of them holds the history of "
+                     "a table; a view over it shows the current rows (docs/destinations/parquet.md)"));
+  }
   return ParseFileFormat(type, config).status();
 }
 
@@ -186,7 +201,7 @@ absl::Status CheckPgstream(const Reader& reader, const DestinationConfig& config
 absl::Status CheckOwn(std::string_view type, const Reader& reader, const DestinationConfig& config) {
   if (type == "pgstream") return CheckPgstream(reader, config);
   if (type == "duckdb") return CheckDuckdb(reader);
-  if (WritesFiles(type)) return CheckFiles(type, config, reader);
+  if (WritesFiles(type)) return CheckFiles(type, config);
   if (type == "http") return ParseHttpOptions(config).status();
   if (type == "grpc") return ParseGrpcOptions(config).status();
   if (type == "kafka" || type == "bufstream") return ParseKafkaOptions(type, config).status();

@@ -60,6 +60,39 @@ TEST(Options, RefusalNamesOptionAndWhatIsAllowed) {
   EXPECT_TRUE(absl::IsInvalidArgument(Parse("s3", {{"bucket", "b"}, {"use_fips", "perhaps"}})));
 }
 
+TEST(Options, WhatABucketNeedsIsCheckedBeforeAWorkerStarts) {
+  const std::pair<Map, const char*> cases[] = {
+      {{{"access_key", "a"}}, "option secret_key of destination 'lake': is missing"},
+      {{{"secret_key", "geheim"}}, "option access_key of destination 'lake': is missing"},
+      {{{"session_token", "geheim"}}, "option session_token"},
+      {{{"bucket", "b/lake"}}, "option prefix"},
+      {{{"prefix", "/lake"}}, "like lake/orders"},
+      {{{"endpoint", "http://h:9000/lake"}}, "without a path"},
+      {{{"endpoint", "s3://h"}}, "without a path"},
+      {{{"endpoint", "http://h"}, {"use_fips", "true"}}, "endpoint says which host"},
+      {{{"use_dualstack", "maybe"}}, "true or false"},
+      {{{"write_mode", "target"}}, "allowed: append"},
+      {{{"bucket", ""}, {"path", "/lake"}, {"access_key", "a"}}, "it goes with bucket"},
+      {{{"bucket", ""}, {"path", "s3://b/lake"}}, "a local folder"},
+  };
+  for (const char* type : {"s3", "parquet"}) {
+    for (const auto& [options, words] : cases) {
+      Map all = options;
+      all.emplace("bucket", "b");
+      const absl::Status status = Parse(type, all);
+      EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+      EXPECT_THAT(std::string(status.message()), testing::AllOf(HasSubstr(words), testing::Not(HasSubstr("geheim"))));
+    }
+  }
+  for (const Map& fine :
+       {Map{{"access_key", "a"}, {"secret_key", "file:/run/key"}, {"session_token", "env:TOKEN"}},
+        Map{{"endpoint", "http://minio:9000/"}}, Map{{"endpoint", "minio:9000"}, {"prefix", "a/b"}}}) {
+    Map all = fine;
+    all.emplace("bucket", "b");
+    EXPECT_TRUE(Parse("s3", all).ok()) << Parse("s3", all);
+  }
+}
+
 TEST(Options, SecretsDoNotAppearInErrors) {
   const absl::Status status = Parse("postgres", {{"dsn", "postgres://u:geheim@h/d"}, {"nope", "1"}});
   EXPECT_THAT(std::string(status.message()), testing::Not(HasSubstr("geheim")));

@@ -113,6 +113,7 @@ absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& ident
     CountDropped(name);
     Log(LogLevel::kWarn, "change left out", {{"destination", name}, {"table", table}, {"reason", std::string(why)}});
   };
+  config.claim_checked = [name = endpoint.name] { CountClaimCheck(name); };
   auto made = MakeDestination(endpoint.type, config);
   if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
   RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
@@ -348,7 +349,11 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark) {
   for (const OpenDestination& open : open_) first.metadata[DestinationKey(open.name)] = open.progress.end.ToString();
   if (fans_out()) first.metadata[kPrimaryKey] = c_.flow->config.primary_destination;
   RETURN_IF_ERROR(c_.checkpoints->Put(first));
+  const bool begins = !checkpoint_.has_value();
   checkpoint_ = std::move(first);
+  // Now the spooler may read the slot.
+  if (begins && cursor_ != nullptr) RETURN_IF_ERROR(cursor_->Move(checkpoint_->lsn));
+  if (begins && c_.spooler != nullptr) c_.spooler->Poke();
   return absl::OkStatus();
 }
 
@@ -440,6 +445,8 @@ absl::Status Attempt::Stream() {
 // What the spool does not have any more nobody will bring.
 absl::Status Attempt::AfterLoss(const absl::Status& status) {
   if (!absl::IsOutOfRange(status) || c_.spooler == nullptr) return status;
+  // Somebody who was overtaken is behind the spool, too, and the cursor is the other's by then: the store knows.
+  RETURN_IF_ERROR(c_.store->SetLastError(c_.flow->id, std::string(status.message())));
   RETURN_IF_ERROR(ForgetSpoolCursor(*c_.options->spool, spool_name_, CursorId()));
   return NeedsBackfill(std::string(status.message()));
 }

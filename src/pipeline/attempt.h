@@ -174,6 +174,7 @@ class Attempt {
   absl::Status CheckShapesAtSnapshot();
   absl::Status Snapshot();
   absl::Status StoreCopiedShapes(Lsn snapshot);
+  absl::Status SettleCopiedDdl(Lsn snapshot);
   absl::StatusOr<pgoutput::Assembler::Options> AssemblerOptions() const;
   DdlWatch::Options WatchOptions(std::function<bool(const Relation&)> carries) const;
   HeldTransaction Held(const DdlWatch& watch, Lsn commit) const;

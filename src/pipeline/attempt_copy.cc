@@ -107,6 +107,7 @@ absl::Status Attempt::Snapshot() {
   options.partition = c_.options->partition;
   // Before the first row: after a crash, DDL since then is still seen.
   RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent));
+  RETURN_IF_ERROR(SettleCopiedDdl(snapshot_->consistent));
   const Lsn consistent = snapshot_->consistent;
   const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
   snapshot_.reset();
@@ -119,6 +120,21 @@ absl::Status Attempt::Snapshot() {
   }
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
   return NoteCopied(consistent);
+}
+
+// An event that was decided and whose apply did not come through: the copy shows the table behind it, and the stream,
+// which leaves out what is older than the copy, does not come to it again. Later events would wait for it for ever.
+absl::Status Attempt::SettleCopiedDdl(Lsn snapshot) {
+  const std::vector<DdlStatus> open = {DdlStatus::kApproved, DdlStatus::kApplying, DdlStatus::kFailed};
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent> events, c_.store->ListDdl(c_.flow->id, open));
+  for (const DdlEvent& event : events) {
+    ASSIGN_OR_RETURN(const SchemaChange change, ChangeFromPlan(event.plan));
+    const bool copied = change.after && std::any_of(to_copy_.begin(), to_copy_.end(), [&](const TableToCopy& copy) {
+                          return copy.table.relation.oid == change.after->relation.oid;
+                        });
+    if (copied && event.lsn < snapshot) RETURN_IF_ERROR(c_.store->SettleDdl(event.id, open, {}).status());
+  }
+  return absl::OkStatus();
 }
 
 // Transactions that commit at the snapshot's LSN or later find the tables as they were copied.

@@ -17,10 +17,6 @@ namespace {
 // Between the ordinals of two messages there is room for differences that no message told of.
 constexpr int32_t kOrdinalStep = 1000;
 
-bool SameType(const PgType& a, const PgType& b) {
-  return a.oid == b.oid && a.typmod == b.typmod;
-}
-
 // Whether the stream announced the shape. The key of an identity `full` is looked up in the catalog, which may be ahead
 // of the stream, so it tells nothing.
 bool IsAnnounced(const Relation& announced, const TableShape& shape) {
@@ -31,7 +27,7 @@ bool IsAnnounced(const Relation& announced, const TableShape& shape) {
   for (size_t i = 0; i < known.columns.size(); ++i) {
     const Column& a = announced.columns[i];
     const Column& b = known.columns[i];
-    if (a.name != b.name || !SameType(a.type, b.type) || (!full && a.key != b.key)) return false;
+    if (a.name != b.name || !a.type.SameAs(b.type) || (!full && a.key != b.key)) return false;
   }
   return announced.identity == known.identity;
 }

@@ -38,6 +38,10 @@ Counter& Dropped(const std::string& destination) {
   return Registry().GetCounter(kDestinationDropped, {{"destination", destination}});
 }
 
+Counter& ClaimChecks(const std::string& destination) {
+  return Registry().GetCounter(kClaimChecks, {{"destination", destination}});
+}
+
 // A batch on its way; what is shared is the batch inside.
 struct TrackedBatch {
   std::unique_ptr<ChangeBatch> batch;
@@ -66,6 +70,7 @@ void PrepareInstruments(const Flow& flow, const std::string& checkpoint_backend)
   for (const Endpoint& endpoint : flow.destinations) {
     WriterInstruments{endpoint.name};
     Dropped(endpoint.name);
+    if (endpoint.type == "kafka" || endpoint.type == "bufstream") ClaimChecks(endpoint.name);
     DdlApplied(flow.id, endpoint.type);
     if (endpoint.type == "http" || endpoint.type == "grpc") DeadLetters(endpoint.name);
   }
@@ -100,6 +105,10 @@ WriterInstruments::WriterInstruments(const std::string& destination)
 
 void CountDropped(const std::string& destination) {
   Dropped(destination).Add();
+}
+
+void CountClaimCheck(const std::string& destination) {
+  ClaimChecks(destination).Add();
 }
 
 void CountError(const absl::Status& error) {

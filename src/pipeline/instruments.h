@@ -45,6 +45,8 @@ struct WriterInstruments {
 
 // A destination has left out a change.
 void CountDropped(const std::string& destination);
+// A message's payload went into a bucket.
+void CountClaimCheck(const std::string& destination);
 // An attempt ended by this error.
 void CountError(const absl::Status& error);
 // A request of this destination became a dead letter.

@@ -91,10 +91,12 @@ class MemoryDestination : public Destination {
     ++commits;
     return absl::OkStatus();
   }
+  absl::Status Tend() override { return tend ? tend() : absl::OkStatus(); }
   absl::Status ResetSnapshot(const Relation&, std::string_view) override { return absl::OkStatus(); }
   std::vector<std::string> DdlStatements(const SchemaChange&) const override { return {}; }
   absl::Status ApplyDdl(const SchemaChange&) override { return absl::OkStatus(); }
 
+  std::function<absl::Status()> tend;
   absl::Duration linger = absl::ZeroDuration();
   std::string fail_at_row;
   std::vector<std::string> written;
@@ -125,7 +127,7 @@ class Relations : public pgoutput::RelationSource {
 class PipelineTest : public testing::Test {
  protected:
   absl::Status Run(Progress progress = {}) {
-    options_.reader.max_empty_reads = 1;
+    options_.reader.max_empty_reads = max_empty_reads_;
     Pipeline pipeline({{"memory", &destination_, std::move(progress)}}, &checkpoints_, Clock::Real(), options_);
     pgoutput::Assembler assembler(&relations_, nullptr, watch_, assembler_options_);
     running_ = &pipeline;
@@ -142,6 +144,7 @@ class PipelineTest : public testing::Test {
   }
 
   Pipeline::Options options_;
+  int max_empty_reads_ = 1;
   ScriptedStream stream_;
   MemoryDestination destination_;
   MemoryCheckpoints checkpoints_;
@@ -193,6 +196,27 @@ TEST_F(PipelineTest, AProbeDoesNotWaitForWhatLingers) {
   ASSERT_TRUE(Run().ok());
   EXPECT_EQ(destination_.committed, (std::vector<std::string>{"1"}));
   EXPECT_EQ(stream_.flushed, Lsn{1000});
+}
+
+TEST_F(PipelineTest, WhatIsDueByTimeIsDoneWhileNothingArrives) {
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  max_empty_reads_ = 0;  // it reads until it is stopped
+  std::vector<std::string> committed;
+  destination_.tend = [&] {
+    committed = destination_.committed;
+    if (!committed.empty()) running_->Stop();
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(committed, (std::vector<std::string>{"1"}));
+}
+
+TEST_F(PipelineTest, AnErrorOfWhatIsDueByTimeEndsTheRun) {
+  max_empty_reads_ = 0;
+  destination_.tend = [] { return absl::UnavailableError("the disk is away"); };
+  const absl::Status status = Run();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(status.message(), "destination memory: the disk is away");
 }
 
 TEST_F(PipelineTest, ALargeTransactionIsCutAndCommittedOnce) {

@@ -112,7 +112,9 @@ absl::Status Spooler::Open(Try& t) {
     name_ = name;
   }
   ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool_, name));
-  if (cursors.empty()) return NotYet("no flow has begun to read the slot");
+  // At 0/0 a flow has no checkpoint yet, and begins where the slot stands when it makes its first.
+  const bool begun = std::any_of(cursors.begin(), cursors.end(), [](const auto& at) { return at.second.valid(); });
+  if (!begun) return NotYet("no flow has begun to read the slot");
   ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, t.session->GetSlot());
   // The flow's own attempt makes it, or says what its loss means.
   if (!slot.has_value()) return NotYet("there is no slot");

@@ -70,7 +70,9 @@ absl::Status Writer::Step() {
   const bool asked = item.has_value() && item->batch == nullptr;
   if (item.has_value() && !asked) RETURN_IF_ERROR(Take(*item));
   if (asked ? uncommitted() && !open_transaction_ : CommitIsDue()) return CommitNow();
-  return absl::OkStatus();
+  if ((item.has_value() && !asked) || uncommitted() || open_transaction_) return absl::OkStatus();
+  const Busy busy(clock_, &stats_);
+  return destination_->Tend();
 }
 
 absl::Status Writer::Take(const WriteItem& item) {

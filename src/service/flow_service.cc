@@ -63,11 +63,11 @@ std::string MakeFlowId(std::string_view name) {
 }
 
 FlowServiceImpl::FlowServiceImpl(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher,
-                                 Settings settings, const SlotWatch* slots)
+                                 Settings settings, const SlotWatch* slots, const StreamLag* stream_lag)
     : store_(store),
       dispatcher_(dispatcher),
       settings_(std::move(settings)),
-      view_(store, checkpoints, dispatcher, slots) {}
+      view_(store, checkpoints, dispatcher, slots, stream_lag) {}
 
 absl::Status FlowServiceImpl::Show(const std::string& flow_id, v1::Flow* flow) {
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));

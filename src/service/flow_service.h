@@ -19,7 +19,7 @@ class FlowServiceImpl final : public v1::FlowService::Service {
  public:
   // Pointers outlive the service; `slots` may be null.
   FlowServiceImpl(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, Settings settings,
-                  const SlotWatch* slots);
+                  const SlotWatch* slots, const StreamLag* stream_lag);
 
   grpc::Status CreateFlow(grpc::ServerContext*, const v1::CreateFlowRequest* request, v1::Flow* flow) override;
   grpc::Status UpdateFlow(grpc::ServerContext*, const v1::UpdateFlowRequest* request, v1::Flow* flow) override;

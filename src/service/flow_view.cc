@@ -18,6 +18,8 @@
 namespace wallaby {
 namespace {
 
+// A stream may have a thousand groups.
+constexpr int kMostReaders = 20;
 // A person waits for this answer.
 constexpr absl::Duration kSourceLimit = absl::Seconds(3);
 // Workers report every few seconds; what is older says nothing about now.
@@ -94,6 +96,7 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
   *proto->mutable_slot() = LookAtSlot(stored.flow, kSourceLimit, &behind);
   if (slots_ != nullptr) slots_->AddGrowth(id, proto->mutable_slot());
   if (behind >= 0) proto->mutable_lag()->set_bytes(behind + SpooledBytes(*proto));
+  FillStreamReaders(id, proto);
   return FillTables(id, proto);
 }
 
@@ -195,6 +198,20 @@ absl::Status FlowView::FillTables(const std::string& flow_id, v1::Flow* proto) c
     table->set_rows_estimated(sync.rows_estimated);
   }
   return absl::OkStatus();
+}
+
+void FlowView::FillStreamReaders(const std::string& flow_id, v1::Flow* proto) const {
+  if (stream_lag_ == nullptr) return;
+  for (const StreamReader& reader : stream_lag_->ReadersOf(flow_id)) {
+    if (proto->stream_readers_size() == kMostReaders) return;
+    v1::StreamReader& out = *proto->add_stream_readers();
+    out.set_destination(reader.destination);
+    out.set_stream(reader.stream);
+    out.set_consumer_group(reader.group.name);
+    out.set_lag_messages(reader.group.lag_messages);
+    out.set_lag_seconds(absl::ToDoubleSeconds(reader.group.lag));
+    out.set_in_flight(reader.group.in_flight);
+  }
 }
 
 }  // namespace wallaby

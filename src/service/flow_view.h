@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "dispatch/dispatcher.h"
 #include "service/slot_watch.h"
+#include "service/stream_lag.h"
 #include "store/control_store.h"
 #include "wallaby/v1/services.pb.h"
 #include "wallaby/v1/types.pb.h"
@@ -19,8 +20,9 @@ enum class FlowDetail {
 // Pointers outlive the view. Safe from any thread.
 class FlowView {
  public:
-  FlowView(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, const SlotWatch* slots)
-      : store_(store), checkpoints_(checkpoints), dispatcher_(dispatcher), slots_(slots) {}
+  FlowView(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, const SlotWatch* slots,
+           const StreamLag* stream_lag)
+      : store_(store), checkpoints_(checkpoints), dispatcher_(dispatcher), slots_(slots), stream_lag_(stream_lag) {}
 
   absl::Status Fill(const StoredFlow& stored, FlowDetail detail, v1::Flow* proto) const;
   // Where its lag is (lag_explanation.h). Asks the source.
@@ -34,11 +36,13 @@ class FlowView {
   // True when the report is of now.
   bool FillWorker(const StoredFlow& stored, const std::optional<WorkerReport>& report, v1::Flow* proto) const;
   absl::Status FillTables(const std::string& flow_id, v1::Flow* proto) const;
+  void FillStreamReaders(const std::string& flow_id, v1::Flow* proto) const;
 
   ControlStore* const store_;
   ControlStore* const checkpoints_;
   Dispatcher* const dispatcher_;
-  const SlotWatch* const slots_;  // may be null
+  const SlotWatch* const slots_;       // may be null
+  const StreamLag* const stream_lag_;  // may be null
 };
 
 v1::Checkpoint CheckpointToProto(const Checkpoint& checkpoint);

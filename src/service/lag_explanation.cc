@@ -20,6 +20,8 @@ constexpr int64_t kSmallLag = 1 << 20;
 constexpr int64_t kSegment = 16 << 20;
 // One write or commit that takes longer is stuck, or as good as that.
 constexpr absl::Duration kStuck = absl::Seconds(5);
+// Consumers that are at work acknowledge sooner.
+constexpr absl::Duration kUnread = absl::Minutes(1);
 
 std::string Bytes(int64_t bytes) {
   if (bytes < 1 << 20) return absl::StrCat(bytes / 1024, " KiB");
@@ -40,6 +42,7 @@ class Explainer {
     (void)(Slot() || Gate() || NoWorker() || Failing() || SourceAway() || Snapshot() || SlowDestination() ||
            FailingLane() || Decoding() || Network() || OnTheWay() || LaneBehind() || Held() || Nothing());
     FullSpool();
+    SlowReader();
     return std::move(out_);
   }
 
@@ -75,6 +78,7 @@ class Explainer {
   bool Held();
   bool Nothing();
   void FullSpool();
+  void SlowReader();
 
   const LagFacts& facts_;
   const v1::Flow& flow_;
@@ -89,6 +93,7 @@ void Explainer::Copy() {
   *out_.mutable_slot() = slot_;
   out_.set_failing_seconds(absl::ToDoubleSeconds(facts_.failing));
   out_.set_error(flow_.error());
+  *out_.mutable_stream_readers() = flow_.stream_readers();
   for (const DestinationWait& wait : facts_.destinations) {
     auto* destination = out_.add_destinations();
     destination->set_name(wait.name);
@@ -261,6 +266,17 @@ void Explainer::FullSpool() {
   if (!flow_.has_spool() || flow_.spool().full_in_seconds() != 0) return;
   absl::StrAppend(out_.mutable_sentence(),
                   " The spool is full: the slot is read no further until there is room in it.");
+}
+
+// What is delivered into a stream is not read yet.
+void Explainer::SlowReader() {
+  if (flow_.stream_readers().empty()) return;
+  const v1::StreamReader& worst = flow_.stream_readers(0);
+  if (absl::Seconds(worst.lag_seconds()) < kUnread) return;
+  absl::StrAppend(out_.mutable_sentence(), " Consumer group ", worst.consumer_group(), " of stream ", worst.stream(),
+                  " has not acknowledged ", worst.lag_messages(), " messages, the oldest for ",
+                  Seconds(absl::Seconds(worst.lag_seconds())), ".");
+  if (out_.where() == "nothing") out_.set_remedy(absl::StrCat("wallaby-admin stream groups -stream ", worst.stream()));
 }
 
 bool Explainer::Nothing() {

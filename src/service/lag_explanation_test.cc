@@ -46,6 +46,27 @@ TEST_F(LagExplanationTest, Nothing) {
   EXPECT_EQ(Where(), "nothing");
 }
 
+// What is delivered into a stream may lie there unread.
+TEST_F(LagExplanationTest, AGroupOfConsumersThatIsBehind) {
+  v1::StreamReader* reader = flow_.add_stream_readers();
+  reader->set_stream("orders");
+  reader->set_consumer_group("billing");
+  reader->set_lag_messages(98);
+  reader->set_lag_seconds(12);
+  EXPECT_EQ(Explain().sentence(), "Nothing lags: what is committed at the source is delivered.");
+  reader->set_lag_seconds(312.7);
+  EXPECT_EQ(
+      Explain().sentence(),
+      "Nothing lags: what is committed at the source is delivered. Consumer group billing of stream orders has not "
+      "acknowledged 98 messages, the oldest for 5m12s.");
+  EXPECT_EQ(Explain().remedy(), "wallaby-admin stream groups -stream orders");
+  EXPECT_EQ(Where(), "nothing");
+  flow_.set_state(v1::FLOW_STATE_PAUSED);
+  EXPECT_EQ(Where(), "paused");
+  EXPECT_THAT(Explain().sentence(), HasSubstr("Consumer group billing"));
+  EXPECT_EQ(Explain().remedy(), "wallaby-admin flow resume -flow-id shop");
+}
+
 TEST_F(LagExplanationTest, ASecondaryIsNamedThoughTheFlowIsUpToDate) {
   v1::DestinationStatus* primary = flow_.add_destination_status();
   primary->set_name("lake");

@@ -53,14 +53,14 @@ class GrpcControlServer final : public ControlServer {
                     const Settings& settings, const SlotWatch* slots)
       : store_(store),
         guard_(access, settings.access),
-        flows_(store, checkpoints, dispatcher, settings, slots),
+        catalog_(store, settings.postgres_dsn),
+        stream_lag_(&catalog_, kLagInterval),
+        flows_(store, checkpoints, dispatcher, settings, slots, &stream_lag_),
         checkpoints_(store, checkpoints, dispatcher),
         sources_(store, dispatcher, settings.ddl),
         ddl_(store),
         dead_letters_(store),
-        catalog_(store, settings.postgres_dsn),
-        streams_(&catalog_, settings.access),
-        stream_lag_(&catalog_, kLagInterval) {
+        streams_(&catalog_, settings.access) {
     AddMethods();
   }
 
@@ -175,14 +175,14 @@ class GrpcControlServer final : public ControlServer {
 
   ControlStore* const store_;
   CallGuard guard_;
+  StreamCatalog catalog_;
+  StreamLag stream_lag_;
   FlowServiceImpl flows_;
   CheckpointServiceImpl checkpoints_;
   SourceServiceImpl sources_;
   DdlServiceImpl ddl_;
   DeadLetterServiceImpl dead_letters_;
-  StreamCatalog catalog_;
   StreamServiceImpl streams_;
-  StreamLag stream_lag_;
   GuardedService<FlowServiceImpl> guarded_flows_{"wallaby.v1.FlowService", &flows_, &guard_};
   GuardedService<CheckpointServiceImpl> guarded_checkpoints_{"wallaby.v1.CheckpointService", &checkpoints_, &guard_};
   GuardedService<SourceServiceImpl> guarded_sources_{"wallaby.v1.SourceService", &sources_, &guard_};

@@ -1,5 +1,6 @@
 #include "service/stream_lag.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "telemetry/metric_table.h"
@@ -18,11 +19,18 @@ StreamLag::~StreamLag() {
   thread_.join();
 }
 
+std::vector<StreamReader> StreamLag::ReadersOf(const std::string& flow_id) const {
+  std::lock_guard lock(mutex_);
+  const auto found = readers_.find(flow_id);
+  return found == readers_.end() ? std::vector<StreamReader>() : found->second;
+}
+
 void StreamLag::Look() {
   const auto places = catalog_->All();
   if (!places.ok()) return;
   MetricRegistry& metrics = MetricRegistry::Process();
   std::set<Labels> seen;
+  std::map<std::string, std::vector<StreamReader>> readers;
   for (const StreamPlace& place : *places) {
     if (!place.trouble.ok()) continue;
     if (end_.Wait(absl::ZeroDuration())) return;
@@ -33,7 +41,16 @@ void StreamLag::Look() {
       metrics.GetGauge(kStreamLagMessages, labels).Set(static_cast<double>(group.lag_messages));
       metrics.GetGauge(kStreamLagSeconds, labels).Set(absl::ToDoubleSeconds(group.lag));
       seen.insert(labels);
+      readers[place.flow_id].push_back({place.destination, place.name, group});
     }
+  }
+  for (auto& [flow_id, all] : readers) {
+    std::stable_sort(all.begin(), all.end(),
+                     [](const StreamReader& a, const StreamReader& b) { return a.group.lag > b.group.lag; });
+  }
+  {
+    std::lock_guard lock(mutex_);
+    readers_ = std::move(readers);
   }
   // What is not known any more is not shown.
   for (const Labels& labels : shown_) {

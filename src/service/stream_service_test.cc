@@ -411,6 +411,51 @@ TEST_F(StreamServiceTest, StreamsAndGroupsAreListed) {
   }
 }
 
+TEST_F(StreamServiceTest, TheFlowShowsWhoReadsItsStreams) {
+  const std::string id = AddFlow("orders");
+  AddFlow("nowhere", {{"dsn", "postgres://127.0.0.1:1/none"}});
+  Append(4);
+  v1::StreamPullRequest request = PullRequest();
+  request.set_max_messages(3);
+  Ids(request);
+  request.set_consumer_group("fast");
+  request.set_max_messages(4);
+  int64_t acked = 0;
+  const std::vector<int64_t> ids = Ids(request);
+  {
+    grpc::ClientContext context;
+    v1::StreamAckRequest ack;
+    ack.set_stream("orders");
+    ack.set_consumer_group("fast");
+    ack.mutable_ids()->Add(ids.begin(), ids.end());
+    v1::StreamAckResponse response;
+    ASSERT_TRUE(streams_->Ack(&context, ack, &response).ok());
+    acked = response.acked();
+  }
+  EXPECT_EQ(acked, 4);
+  MustExecute(*sql_, "UPDATE wallaby.stream_1 SET created_at = created_at - interval '10 minutes'");
+  Connect();  // a server looks when it starts
+  v1::Flow flow;
+  EXPECT_TRUE(Eventually([&] { return Get(id, &flow).ok() && flow.stream_readers_size() > 0; }));
+  ASSERT_EQ(flow.stream_readers_size(), 2);
+  const v1::StreamReader& reader = flow.stream_readers(0);
+  EXPECT_EQ(reader.destination(), "out");
+  EXPECT_EQ(reader.stream(), "orders");
+  EXPECT_EQ(reader.consumer_group(), "g") << "the furthest behind is the first";
+  EXPECT_EQ(reader.lag_messages(), 4);
+  EXPECT_GE(reader.lag_seconds(), 600);
+  EXPECT_EQ(reader.in_flight(), 3);
+  EXPECT_EQ(flow.stream_readers(1).consumer_group(), "fast");
+  EXPECT_EQ(flow.stream_readers(1).lag_messages(), 0);
+  grpc::ClientContext context;
+  v1::ExplainLagRequest ask;
+  ask.set_flow_id(id);
+  v1::LagExplanation why;
+  ASSERT_TRUE(flows_->ExplainLag(&context, ask, &why).ok());
+  EXPECT_THAT(why.sentence(), HasSubstr("Consumer group g of stream orders has not acknowledged 4 messages"));
+  EXPECT_EQ(why.stream_readers_size(), 2);
+}
+
 TEST_F(StreamServiceTest, StreamsOfTheControlStoresDatabase) {
   // A flow that is deleted leaves its stream there.
   OpenWriter("left");

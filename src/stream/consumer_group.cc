@@ -131,9 +131,12 @@ absl::Status ConsumerGroup::TakeExpired(const std::vector<Claim>& expired, Messa
 }
 
 absl::Status ConsumerGroup::TakeNew(MessageReader& reader, Taken* taken) {
+  if (reader.full()) return absl::OkStatus();
   const int64_t first = reader.FirstKept(taken->next_id);
-  if (reader.full() || first > reader.reach()) return absl::OkStatus();
+  // Also where retention has removed all that was before.
   taken->skipped = first - taken->next_id;
+  taken->next_id = first;
+  if (first > reader.reach()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const int64_t through, reader.Read({first, reader.reach()}, Claim{}, &taken->given));
   taken->next_id = std::max(through + 1, first);
   return absl::OkStatus();
@@ -243,9 +246,13 @@ absl::StatusOr<std::vector<GroupState>> ListGroups(PgConnection& sql, const Stre
       const PgRows rows,
       sql.Query(absl::StrCat(
           "SELECT g.name, g.next_id, g.skipped, coalesce(c.ids, 0), coalesce(c.again, 0), "
-          "greatest(s.last_id - g.next_id + 1, 0), least(c.oldest, g.next_id), clock_timestamp() FROM ",
+          "greatest(s.last_id - greatest(g.next_id, k.first_id) + 1, 0), least(c.oldest, g.next_id), clock_timestamp() "
+          "FROM ",
           tables.groups(), " g JOIN ", tables.streams(),
-          " s ON s.id = g.stream_id LEFT JOIN LATERAL (SELECT sum(last_id - first_id + 1)::bigint AS ids, "
+          " s ON s.id = g.stream_id CROSS JOIN (SELECT min(first_id) AS "
+          "first_id FROM ",
+          tables.segments(), " WHERE stream_id = ", stream_id,
+          ") k LEFT JOIN LATERAL (SELECT sum(last_id - first_id + 1)::bigint AS ids, "
           "sum(last_id - first_id + 1) FILTER (WHERE deliveries > 1)::bigint AS again, min(first_id) AS oldest FROM ",
           tables.claims(), " WHERE stream_id = g.stream_id AND consumer_group = g.name) c ON true WHERE g.stream_id = ",
           stream_id, " ORDER BY g.name")));

@@ -98,7 +98,7 @@ class ConsumerGroup {
 
 struct GroupState {
   std::string name;
-  int64_t lag_messages = 0;  // not acknowledged, those in flight included
+  int64_t lag_messages = 0;  // kept and not acknowledged, those in flight included
   absl::Duration lag;        // since the oldest of them was stored; zero when there is none
   int64_t in_flight = 0;
   int64_t redelivered = 0;  // of those in flight, how many not for the first time

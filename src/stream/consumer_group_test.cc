@@ -227,6 +227,26 @@ TEST_F(RetentionTest, OrDroppedAndCounted) {
   EXPECT_EQ(MustQuery(*sql_, "SELECT min(first_id) FROM wallaby.stream_claims"), "301");
 }
 
+// As a writer leaves it that has nothing to write: the newest segment is empty.
+TEST_F(RetentionTest, WhatIsRemovedWhileNothingArrivesIsNoLag) {
+  EXPECT_EQ(Pull("a", {.max_messages = 10}).size(), 10u);
+  EXPECT_EQ(Pull("b", {.max_messages = 1000}).size(), 500u);
+  BeginSegment();
+  MustExecute(*sql_, "UPDATE wallaby.stream_segments SET last_at = now() - interval '8 days' WHERE first_id < 501");
+  EXPECT_EQ(Drop({.age = absl::Hours(24 * 7)}), 0) << "nobody has acknowledged them";
+  EXPECT_EQ(Drop({.age = absl::Hours(24 * 7), .drop_unread = true}), 5);
+  const auto groups = ListGroups(*sql_, tables_, kId);
+  ASSERT_TRUE(groups.ok()) << groups.status();
+  EXPECT_EQ((*groups)[0].lag_messages, 10) << "those in flight";
+  Pass(100);
+  EXPECT_EQ(Pull("a"), Ids(1, 0));
+  EXPECT_EQ(ListGroups(*sql_, tables_, kId).value()[0].lag_messages, 0);
+  EXPECT_EQ(ListGroups(*sql_, tables_, kId).value()[0].skipped, 490);
+  AppendMessages(2);
+  EXPECT_EQ(Pull("a"), Ids(501, 502));
+  EXPECT_EQ(ListGroups(*sql_, tables_, kId).value()[0].skipped, 490);
+}
+
 TEST_F(RetentionTest, ASegmentThatSomebodyReadsWaits) {
   auto reader = MustConnect(dsn_);
   MustExecute(*reader, "BEGIN; SELECT count(*) FROM wallaby.stream_1_1");

@@ -85,6 +85,8 @@ inline constexpr MetricDef kDeadLetters = {"wallaby.destination.dead_letters", M
 inline constexpr MetricDef kDestinationDropped = {
     "wallaby.destination.dropped", MetricKind::kCounter, "{change}",
     "Changes that a destination has left out because an option of it says so"};
+inline constexpr MetricDef kClaimChecks = {"wallaby.destination.claim_checks", MetricKind::kCounter, "{message}",
+                                           "Messages whose payload was put into a bucket as it was too large"};
 inline constexpr MetricDef kDdlApplied = {"wallaby.destination.ddl.applied", MetricKind::kCounter, "{event}",
                                           "Schema changes that a destination has followed, by the destination's type"};
 inline constexpr MetricDef kCheckpointCommits = {"wallaby.checkpoints.commits", MetricKind::kCounter, "{checkpoint}",
@@ -135,7 +137,7 @@ inline constexpr MetricDef kStreamLagMessages = {"wallaby.stream.lag.messages", 
 inline constexpr MetricDef kStreamLagSeconds = {"wallaby.stream.lag.seconds", MetricKind::kGauge, "s",
                                                 "Age of the oldest message that the group has not acknowledged"};
 
-inline constexpr std::array<const MetricDef*, 52> kAllMetrics = {&kRecordsProcessed,
+inline constexpr std::array<const MetricDef*, 53> kAllMetrics = {&kRecordsProcessed,
                                                                  &kBatchesProcessed,
                                                                  &kBatchRecords,
                                                                  &kBatchLatency,
@@ -165,6 +167,7 @@ inline constexpr std::array<const MetricDef*, 52> kAllMetrics = {&kRecordsProces
                                                                  &kDestinationCommitLatency,
                                                                  &kDeadLetters,
                                                                  &kDestinationDropped,
+                                                                 &kClaimChecks,
                                                                  &kDdlApplied,
                                                                  &kCheckpointCommits,
                                                                  &kCheckpointGetLatency,

@@ -3,6 +3,8 @@
 WALLABY_KILLS sets how many (default 6). The seed is printed; WALLABY_SEED repeats its choices, though not the timing.
 """
 
+import hashlib
+import io
 import json
 import os
 import random
@@ -10,6 +12,7 @@ import signal
 import time
 import unittest
 
+from e2e.bucket import BUCKET, Bucket
 from e2e.harness import Postgres, Wallaby, source_endpoint, sql, wait_until
 from e2e.kafka_broker import Kafka, headers, value
 from e2e.load import SEED, SETUP, Load
@@ -166,6 +169,119 @@ class KafkaTest(unittest.TestCase):
             wait_until(lambda: "change left out" in wallaby.log(), 30, "the line about the change")
         finally:
             wallaby.close()
+
+    def test_large_rows_are_claimed_from_the_bucket(self):
+        """Kills between objects and commits: each row once, as it was in the source, wherever its payload is."""
+        source, bucket, rng = self.postgres.database("claims"), Bucket(), random.Random(SEED)
+        self.addCleanup(bucket.stop)
+        sql(source, "CREATE TABLE notes (id bigint PRIMARY KEY, body text)")
+        wallaby = Wallaby().start()
+        try:
+            claims = {f"claim_check_{name}": value for name, value in bucket.options(prefix="claims").items()}
+            flow_id = wallaby.create({
+                "name": "claims", "source": source_endpoint(source, slot="claims", publication="claims"),
+                "destinations": [
+                    self.destination(mode, topic=f"claims.{mode}", message_mode=mode, max_message_bytes="20KB",
+                                     oversize_policy="claim_check", **claims) for mode in ("record", "batch")]})
+            wallaby.await_delivery(flow_id, source, "claims")
+            for first in range(1, 200, 20):
+                sql(source, f"INSERT INTO notes SELECT n, repeat(md5(n::text), CASE WHEN n % 3 = 0 THEN 1500 ELSE 1 END) "
+                            f"FROM generate_series({first}, {first + 19}) n")
+                time.sleep(rng.random())
+                for pid in wallaby.worker_pids(flow_id):
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+            wallaby.await_delivery(flow_id, source, "claims", timeout=300)
+            wallaby.stop_flow(flow_id)
+            rows = sql(source, "SELECT id, body FROM notes ORDER BY id")
+            for mode in ("record", "batch"):
+                messages = self.kafka.read(f"claims.{mode}")
+                payloads = [self.payload(m, bucket) for m in messages]
+                records = [json.loads(line) for payload in payloads for line in payload.splitlines()]
+                found = sorted(([str(r["after"]["id"]), r["after"]["body"]] for r in records), key=lambda row: int(row[0]))
+                self.assertEqual(rows, found, mode)
+                claimed = {headers(m)["wallaby-claim-check"] for m in messages if "wallaby-claim-check" in headers(m)}
+                self.assertEqual(len(claimed), 66, mode)
+                self.assertEqual(claimed, {f"s3://{BUCKET}/{key}" for key in bucket.keys(f"claims/{flow_id}-{mode}")
+                                           if not key.endswith("/check")}, "no object that nothing refers to")
+        finally:
+            wallaby.close()
+
+    @staticmethod
+    def payload(message, bucket):
+        """As docs/destinations/kafka.md shows it."""
+        claim = headers(message)
+        if "wallaby-claim-check" not in claim:
+            return message.value()
+        place, key = claim["wallaby-claim-check"].removeprefix("s3://").split("/", 1)
+        assert place == BUCKET
+        body = bucket.read(key)
+        assert hashlib.sha256(body).hexdigest() == claim["wallaby-claim-check-sha256"]
+        assert str(len(body)) == claim["wallaby-claim-check-bytes"]
+        return body
+
+    def test_columnar_payloads_are_read_by_pyarrow(self):
+        import pyarrow.ipc
+        import pyarrow.parquet
+        source = self.postgres.database("columnar")
+        sql(source, """
+            CREATE TABLE things (id bigint PRIMARY KEY, day date, total numeric(12,2), note text, raw bytea, at timestamptz);
+            INSERT INTO things SELECT n, date '2024-01-01' + n % 60, n / 4.0, CASE WHEN n % 7 <> 0 THEN 'note ' || n END,
+              decode(md5(n::text), 'hex'), timestamptz '2024-05-01 12:00:00.123456+00' + n * interval '1s'
+            FROM generate_series(1, 300) n""")
+        readers = {"arrow": lambda data: pyarrow.ipc.open_stream(data).read_all(),
+                   "parquet": lambda data: pyarrow.parquet.read_table(io.BytesIO(data))}
+        forms = {"arrow": {"message_mode": "batch"}, "parquet": {"message_mode": "batch"},
+                 "one": {"format": "arrow", "message_mode": "record"}}
+        wallaby = Wallaby().start()
+        try:
+            flow_id = wallaby.create({
+                "name": "columnar", "source": source_endpoint(source, slot="columnar", publication="columnar"),
+                "destinations": [self.destination(name, **{"topic": f"columnar.{name}", "topic_partitions": "1", "format": name,
+                                                           "max_batch_bytes": "8KB", **options})
+                                 for name, options in forms.items()]})
+            wallaby.await_delivery(flow_id, source, "columnar")
+            sql(source, """
+                UPDATE things SET note = 'changed' WHERE id % 10 = 0;
+                DELETE FROM things WHERE id % 11 = 0;
+                UPDATE things SET id = id + 1000 WHERE id % 13 = 0;
+                INSERT INTO things (id, note) VALUES (2000, 'ü')""")
+            wallaby.await_delivery(flow_id, source, "columnar")
+            wallaby.stop_flow(flow_id)
+            expected = sql(source, "SELECT id, day, total, note, encode(raw, 'hex'), extract(epoch FROM at) FROM things ORDER BY id")
+            for name in forms:
+                rows = []
+                for message in self.kafka.read(f"columnar.{name}"):
+                    told = headers(message)
+                    self.assertEqual(told["wallaby-format"], "arrow" if name == "one" else name)
+                    table = readers[told["wallaby-format"]](message.value())
+                    self.assertEqual(table.schema.metadata[b"wallaby.table"], b"public.things")
+                    # An update of the key is one change and two rows.
+                    self.assertEqual(len({(r["_wallaby_lsn"], r["_wallaby_seq"]) for r in table.to_pylist()}),
+                                     int(told.get("wallaby-changes", "1")))
+                    last = table.slice(table.num_rows - 1).to_pylist()[0]
+                    self.assertEqual((str(last["_wallaby_lsn"]), str(last["_wallaby_seq"])),
+                                     (told["wallaby-lsn"], told["wallaby-seq"]))
+                    rows += table.to_pylist()
+                state = {}
+                for row in rows:
+                    state.pop(row["id"], None)
+                    if row["_wallaby_op"] != "d":
+                        state[row["id"]] = row
+                self.assertEqual(expected, [self.as_text(state[key]) for key in sorted(state)], name)
+                # What the copy and the changes make: 300, 30 updates, 27 deletes, two for each of 21 new keys, one insert.
+                self.assertEqual(len(rows), 300 + 30 + 27 + 2 * 21 + 1, name)
+        finally:
+            wallaby.close()
+
+    @staticmethod
+    def as_text(row):
+        at = row["at"]
+        return [None if value is None else str(value) for value in (
+            row["id"], row["day"], row["total"], row["note"], row["raw"] and row["raw"].hex(),
+            at and f"{int(at.timestamp())}.{at.microsecond:06d}")]
 
     def test_debezium_envelope_as_its_consumers_read_it(self):
         source = self.postgres.database("debezium")

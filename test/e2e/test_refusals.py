@@ -59,6 +59,13 @@ class RefusalsTest(PostgresTest):
     def test_missing_option(self):
         self.refused_at_create(self.flow({"name": "d", "type": "duckdb", "options": {}}), "dsn")
 
+    def test_half_of_a_buckets_keys(self):
+        self.refused_at_create(self.flow({"name": "lake", "type": "s3", "options": {"bucket": "b", "access_key": "hidden"}}),
+                               "option secret_key of destination 'lake': is missing")
+        self.refused_at_create(self.flow({"name": "k", "type": "kafka", "options": {
+            "brokers": "b:9092", "oversize_policy": "claim_check", "claim_check_bucket": "b",
+            "claim_check_secret_key": "hidden"}}), "option claim_check_access_key of destination 'k': is missing")
+
     def test_unknown_destination_type(self):
         self.refused_at_create(self.flow({"name": "d", "type": "duckbd", "options": {}}), "duckbd", "duckdb")
 

@@ -149,6 +149,35 @@ class StreamTest(unittest.TestCase):
             wallaby.close()
             postgres.stop()
 
+    def test_old_messages_go_though_nothing_arrives(self):
+        """The shortest retention, and a worker that looks once a minute. Until then the flow tells who has not read them."""
+        postgres = Postgres(15)
+        source, target = postgres.database("source"), postgres.database("target")
+        sql(source, "CREATE TABLE notes (id bigint PRIMARY KEY)")
+        wallaby = Wallaby().start()
+        try:
+            flow_id = wallaby.create({
+                "name": "idle", "source": source_endpoint(source, slot="idle", publication="idle"),
+                "destinations": [{"name": "out", "type": "pgstream", "options": {
+                    "dsn": target, "stream": "changes", "retention": "1m", "retention_unread": "drop"}}]})
+            wallaby.await_delivery(flow_id, source, "idle")
+            sql(source, "INSERT INTO notes SELECT generate_series(1, 10)")
+            wallaby.await_delivery(flow_id, source, "idle")
+            wallaby.admin("stream", "pull", "-stream", "changes", "-group", "billing", "-max", "4")
+            readers = wait_until(lambda: wallaby.get(flow_id).get("stream_readers"), 60, "the flow's readers", interval=1)
+            self.assertEqual([(r["consumer_group"], int(r["lag_messages"]), int(r["in_flight"])) for r in readers], [("billing", 10, 4)])
+            self.assertIn("read by billing: stream changes, 10 behind", wallaby.admin("flow", "get", "-flow-id", flow_id).stdout)
+            wait_until(lambda: sql(target, "SELECT count(*) FROM wallaby.stream_1") == [["0"]], 300, "the end of all messages",
+                       interval=1)
+            pids = wallaby.worker_pids(flow_id)
+            sql(source, "INSERT INTO notes VALUES (11)")
+            wallaby.await_delivery(flow_id, source, "idle")
+            self.assertEqual(wallaby.worker_pids(flow_id), pids, "no error ended the worker")
+            self.assertEqual(sql(target, "SELECT id FROM wallaby.stream_1"), [["11"]])
+        finally:
+            wallaby.close()
+            postgres.stop()
+
     def lags(self, wallaby):
         answer = json.loads(wallaby.admin("stream", "groups", "-stream", "changes", "-json").stdout)
         return {group["consumer_group"]: int(group["lag_messages"]) for group in answer["groups"]}

@@ -38,11 +38,14 @@ class HistoryTest(FaultTest):
         return told
 
     def crash_that_forgets(self):
-        # Now and then the source writes the slot down by itself, with a note of its running transactions.
+        # The source writes the slot down when it is told that its note of running transactions is read. That of the
+        # checkpoint is behind here; one that it makes by itself may come in between.
         for _ in range(5):
-            sql(self.source, "CHECKPOINT")
-            sql(self.source, "UPDATE accounts SET balance = balance + 1; INSERT INTO ledger (account, amount) VALUES (1, 2)")
+            mark = sql(self.source, "CHECKPOINT; SELECT pg_current_wal_lsn()")[-1][0]
             self.rows_go_on("a checkpoint of the source")
+            wait_until(lambda: sql(self.source, f"SELECT '{self.confirmed()}'::pg_lsn > '{mark}'") == [["t"]], 60, "the slot to move")
+            sql(self.source, "UPDATE accounts SET balance = balance + 1; INSERT INTO ledger (account, amount) VALUES (1, 2)")
+            self.rows_go_on("rows behind it")
             told = self.stop_and_crash()
             self.origin.restart()
             wait_until(lambda: self.origin.sql("SELECT 1"), 60, "crash recovery")

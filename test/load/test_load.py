@@ -15,6 +15,8 @@ FLOWS, RUNNING, CLIENTS, SECONDS = map(int, os.environ.get("WALLABY_LOAD", "40 6
 CLIENT_PROGRAM = os.environ["WALLABY_LOAD_CLIENTS"]
 # What a worker may have open at the source: the stream, its look-ups, the pulse, and what a reconnect leaves for a moment.
 CONNECTIONS_PER_FLOW = 5
+# And at a PostgreSQL store; the server has a few of its own.
+CONNECTIONS_TO_STORE = 2
 
 
 def status_of(pid, field):
@@ -40,10 +42,10 @@ class Sampler(threading.Thread):
                     workers[pid] = status_of(pid, "VmRSS")
                 except (OSError, StopIteration):
                     pass  # it has just ended
-            sessions = int(sql(self.source, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE "
-                                            "'wallaby%'")[0][0])
+            sessions, store = map(int, sql(self.source, "SELECT count(*) FILTER (WHERE datname = 'source'), count(*) FILTER ("
+                                           "WHERE datname = 'store') FROM pg_stat_activity WHERE application_name LIKE 'wallaby%'")[0])
             self.samples.append({"rss": status_of(server, "VmRSS"), "threads": status_of(server, "Threads"),
-                                 "workers": workers, "sessions": sessions,
+                                 "workers": workers, "sessions": sessions, "store": store,
                                  "files": len(os.listdir(f"/proc/{server}/fd"))})
 
     def stop(self):
@@ -112,6 +114,7 @@ class LoadTest(unittest.TestCase):
         self.assertLess(max(s["threads"] for s in samples), CLIENTS + 64)
         self.assertLess(max(s["files"] for s in samples), 2 * CLIENTS + 128)
         self.assertLessEqual(max(s["sessions"] for s in samples), RUNNING * CONNECTIONS_PER_FLOW + 4)
+        self.assertLessEqual(max(s["store"] for s in samples), RUNNING * CONNECTIONS_TO_STORE + 8)
         self.assertLess(max(rss for s in samples for rss in s["workers"].values()), 300 * 1024)
         self.compare()
 
@@ -139,7 +142,7 @@ class LoadTest(unittest.TestCase):
               f"{samples[0]['rss'] // 1024} MiB at the start, {samples[-1]['rss'] // 1024} at the end, grown by "
               f"{growth([s['rss'] for s in samples]) / 1024:.1f} from the second to the last quarter; at most "
               f"{max(s['threads'] for s in samples)} threads, {max(s['files'] for s in samples)} files, "
-              f"{max(s['sessions'] for s in samples)} sessions at the source; workers at most "
+              f"{max(s['sessions'] for s in samples)} sessions at the source, {max(s['store'] for s in samples)} at the store; workers at most "
               f"{max(rss for s in samples for rss in s['workers'].values()) // 1024} MiB")
         for method, figure in sorted(figures.items()):
             print(f"  {method:16} {figure['calls']:8} calls, p50 {figure['p50_ms']:8.2f} ms, p99 {figure['p99_ms']:8.2f} ms")

@@ -269,6 +269,20 @@ void Writing::Alter(Table& table, const std::string& sql, TableShape shape, bool
   Record({.oid = table.oid, .sql = sql, .column = ChangedColumn(*before, *shapes_[table.oid].shape)});
 }
 
+void Writing::ChangeIdentity(Table& table) {
+  const ShapePtr before = ShapeOf(table);
+  TableShape shape = *before;
+  const bool full = shape.relation.identity != ReplicaIdentity::kFull;
+  shape.relation.identity = full ? ReplicaIdentity::kFull : ReplicaIdentity::kDefault;
+  for (size_t i = 0; i < shape.details.size(); ++i) {
+    shape.relation.columns[i].key = full || shape.details[i].attnum == 1;
+  }
+  auto after = std::make_shared<const TableShape>(std::move(shape));
+  Capture("ALTER TABLE", "ALTER TABLE REPLICA IDENTITY", before.get(), after.get());
+  const uint32_t file = shapes_.contains(table.oid) ? shapes_[table.oid].file : table.now().file;
+  shapes_[table.oid] = {{}, std::move(after), file};
+}
+
 void Writing::Record(DdlRecord record) {
   record.captured = database_.captures_ddl;
   record.changes_before = static_cast<uint32_t>(

@@ -119,6 +119,8 @@ class Writing {
   void DropTable(Table& table);
   // `rewrite`: gives every row that is there a value of its own in the new column, by its key.
   void Alter(Table& table, const std::string& sql, TableShape shape, bool rewrite);
+  // From its key to `full` and back: relation messages change, and no destination has anything to do.
+  void ChangeIdentity(Table& table);
 
   const TableShape& Shape(const Table& table) const;
   bool Exists(const Table& table) const { return ShapeOf(table) != nullptr; }

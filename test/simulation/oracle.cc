@@ -327,8 +327,10 @@ std::string Oracle::NotThereYet() {
   if (!world_.plan.spool) return "";
   if (checkpoint_ < world_.database.wal.back().end) return absl::StrCat("the flow is at ", checkpoint_.ToString());
   for (const auto& [name, disk] : world_.disks) {
-    if (!IsSecondary(world_.flow, name) || lanes_[name].checkpoint >= world_.database.wal.back().end) continue;
-    return absl::StrCat(name, " is at ", lanes_[name].checkpoint.ToString());
+    if (!IsSecondary(world_.flow, name)) continue;
+    const auto lane = lanes_.find(name);
+    const Lsn at = lane == lanes_.end() ? Lsn{} : lane->second.checkpoint;
+    if (at < world_.database.wal.back().end) return absl::StrCat(name, " is at ", at.ToString());
   }
   return "";
 }

@@ -180,6 +180,7 @@ void Workload::ChangeShape(Writing& writing) {
   }
   Table& table = *tables[random_.Below(tables.size())];
   if (tables.size() > 2 && random_.OneIn(10)) return writing.DropTable(table);
+  if (random_.OneIn(8)) return writing.ChangeIdentity(table);
   TableShape shape = writing.Shape(table);
   if (random_.OneIn(12)) {
     shape.relation.name = NewName("t");

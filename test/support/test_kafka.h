@@ -21,10 +21,14 @@ class TestKafka {
   TestKafka& operator=(const TestKafka&) = delete;
 
   const std::string& brokers() const { return brokers_; }
-  // SASL without TLS: user app, password secret.
+  // SASL without TLS: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, user app, password secret.
   std::string sasl_brokers() const { return FileText("sasl"); }
   std::string tls_brokers() const { return FileText("tls"); }
-  std::string ca_file() const { return dir_ + "/ca.pem"; }
+  std::string ca_file() const { return File("ca.pem"); }
+  // TLS for who has a certificate: this one, whose key has the password opensesame.
+  std::string mtls_brokers() const { return FileText("mtls"); }
+  std::string client_certificate_file() const { return File("client.pem"); }
+  std::string client_key_file() const { return File("client-key.pem"); }
 
   // kill -9; its data stay.
   void Kill();
@@ -32,6 +36,7 @@ class TestKafka {
 
  private:
   explicit TestKafka(const std::string& line, bool own);
+  std::string File(const std::string& name) const { return dir_ + "/" + name; }
   std::string FileText(const std::string& name) const;
 
   std::string brokers_;

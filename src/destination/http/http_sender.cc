@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
@@ -33,15 +32,6 @@ std::string SchemeAndHost(const std::string& url) {
 }
 
 }  // namespace
-
-absl::Duration ParseRetryAfter(std::string_view value, absl::Time now) {
-  int64_t seconds = 0;
-  if (absl::SimpleAtoi(value, &seconds)) return absl::Seconds(std::max<int64_t>(seconds, 0));
-  absl::Time at;
-  std::string error;
-  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", value, &at, &error)) return absl::ZeroDuration();
-  return std::max(at - now, absl::ZeroDuration());
-}
 
 HttpSender::HttpSender(const HttpOptions& options, std::string flow_id, std::string destination)
     : options_(options), receiver_(SchemeAndHost(options.url)) {

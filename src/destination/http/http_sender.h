@@ -33,9 +33,6 @@ class HttpSender final : public PushSender {
   HttpClient client_;
 };
 
-// RFC 9110, section 10.2.3: seconds or a date. Zero for what is neither, or past.
-absl::Duration ParseRetryAfter(std::string_view value, absl::Time now);
-
 }  // namespace wallaby
 
 #endif  // WALLABY_DESTINATION_HTTP_HTTP_SENDER_H_

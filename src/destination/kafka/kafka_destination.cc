@@ -25,6 +25,9 @@ absl::StatusOr<std::unique_ptr<Destination>> KafkaDestination::Make(const Destin
   std::erase_if(without_registry.options,
                 [](const auto& option) { return option.first.starts_with("schema_registry"); });
   ASSIGN_OR_RETURN(made->checker_, made->MakeCodec(without_registry));
+  if (const auto& bucket = made->options_.claim_check) {
+    ASSIGN_OR_RETURN(made->claims_, ClaimCheck::Make(config, *bucket));
+  }
   return made;
 }
 
@@ -51,13 +54,15 @@ std::string KafkaDestination::ProgressTopicName() const {
 
 absl::StatusOr<Progress> KafkaDestination::Open() {
   session_.reset();
+  // Before the first large row is met, which may be long after.
+  if (claims_ != nullptr) RETURN_IF_ERROR(claims_->Check());
   Session session;
   ASSIGN_OR_RETURN(session.producer, Producer::Make(options_, config_.memory_limit / 2));
   if (options_.transactional()) RETURN_IF_ERROR(OpenProgress(&session));
   KafkaClient* client = session.producer->client();
   session.topics = std::make_unique<Topics>(client, &options_);
   session.writer = std::make_unique<MessageWriter>(
-      &options_, codec_.get(), session.producer.get(), session.topics.get(),
+      &options_, codec_.get(), session.producer.get(), session.topics.get(), claims_.get(),
       [this](const Relation& relation) { return TopicOf(relation); }, config_.left_out);
   session.next = session.stored;
   session_.emplace(std::move(session));

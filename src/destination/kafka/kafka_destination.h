@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "codec/codec.h"
 #include "destination/destination.h"
+#include "destination/kafka/claim_check.h"
 #include "destination/kafka/kafka_options.h"
 #include "destination/kafka/message_writer.h"
 #include "destination/kafka/producer.h"
@@ -72,8 +73,9 @@ class KafkaDestination : public Destination {
   const DestinationConfig config_;
   const TableOptions table_;
   const KafkaOptions options_;
-  std::unique_ptr<Codec> codec_;    // outlives sessions: what is registered is not asked for again
-  std::unique_ptr<Codec> checker_;  // the same without a registry: checks change nothing
+  std::unique_ptr<Codec> codec_;        // outlives sessions: what is registered is not asked for again
+  std::unique_ptr<Codec> checker_;      // the same without a registry: checks change nothing
+  std::unique_ptr<ClaimCheck> claims_;  // null: there is no place for them
   std::optional<Session> session_;
 };
 

@@ -355,42 +355,5 @@ TEST(Kafka, WhatASchemaChangeMeansInWords) {
   EXPECT_THAT(destination->DdlStatements(CompareShapes(&before, nullptr)), ElementsAre("-- topic orders stays"));
 }
 
-// ---- who may come in ----
-
-TEST(Kafka, SaslAndTls) {
-  const TestKafka& kafka = TestKafka::Shared();
-  const Options sasl = {{"brokers", kafka.sasl_brokers()},
-                        {"security_protocol", "sasl_plaintext"},
-                        {"sasl_username", "app"},
-                        {"sasl_password", "secret"}};
-  const auto with = [](Options options, const Options& more) {
-    for (const auto& [name, value] : more) options[name] = value;
-    return options;
-  };
-  TestBatch batch;
-  batch.Begin(100).Insert({"1", "1.00", "a"});
-  for (const Options& options :
-       {with(sasl, {{"sasl_mechanism", "PLAIN"}}), with(sasl, {{"sasl_mechanism", "SCRAM-SHA-256"}}),
-        Options{{"brokers", kafka.tls_brokers()}, {"security_protocol", "ssl"}, {"ssl_ca", kafka.ca_file()}}}) {
-    const std::string flow = UniqueName("secure");
-    Deliver(*OpenKafka(KafkaConfig(flow, options)), batch.batch(), 100);
-    EXPECT_EQ(ReadTopic(kafka.brokers(), flow).size(), 1u);
-  }
-}
-
-TEST(Kafka, AWrongPasswordIsSaidAndNotShown) {
-  for (const char* mechanism : {"PLAIN", "SCRAM-SHA-256"}) {
-    const auto destination =
-        MakeKafka(KafkaConfig(UniqueName("wrong"), {{"brokers", TestKafka::Shared().sasl_brokers()},
-                                                    {"security_protocol", "sasl_plaintext"},
-                                                    {"sasl_mechanism", mechanism},
-                                                    {"sasl_username", "app"},
-                                                    {"sasl_password", "hunter2"}}));
-    const absl::Status status = destination->Open().status();
-    EXPECT_TRUE(absl::IsUnauthenticated(status)) << status;
-    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("hunter2")));
-  }
-}
-
 }  // namespace
 }  // namespace wallaby

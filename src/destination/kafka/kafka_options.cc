@@ -168,6 +168,27 @@ absl::Status ReadDelivery(std::string_view type, const Reader& reader, const Des
   return absl::OkStatus();
 }
 
+absl::Status ReadOversize(const Reader& reader, KafkaOptions* out) {
+  RETURN_IF_ERROR(reader.Choice<OversizePolicy>("oversize_policy",
+                                                {{"error", OversizePolicy::kError},
+                                                 {"drop", OversizePolicy::kDrop},
+                                                 {"claim_check", OversizePolicy::kClaimCheck}},
+                                                &out->oversize_policy));
+  if (out->oversize_policy == OversizePolicy::kClaimCheck) {
+    const std::string bucket = absl::StrCat(kClaimCheckPrefix, "bucket");
+    if (reader.Find(bucket) == nullptr) {
+      return reader.Wrong(bucket, "is missing; oversize_policy claim_check needs the bucket that payloads go into");
+    }
+    ASSIGN_OR_RETURN(out->claim_check, ParseBucketOptions(reader, kClaimCheckPrefix));
+    return absl::OkStatus();
+  }
+  for (const char* option : kBucketOptionNames) {
+    const std::string name = absl::StrCat(kClaimCheckPrefix, option);
+    if (reader.Find(name) != nullptr) return reader.Wrong(name, "it is for oversize_policy claim_check");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadMessages(const Reader& reader, const CodecConfig& codec, KafkaOptions* out) {
   // Debezium's consumers know single records, with their keys as they are.
   out->debezium = codec.codec.json_envelope == JsonEnvelope::kDebezium;
@@ -181,8 +202,7 @@ absl::Status ReadMessages(const Reader& reader, const CodecConfig& codec, KafkaO
   RETURN_IF_ERROR(
       reader.Choice<KeyMode>("key_mode", {{"hash", KeyMode::kHash}, {"raw", KeyMode::kRaw}}, &out->key_mode));
   RETURN_IF_ERROR(reader.Flag("tombstones", &out->tombstones));
-  RETURN_IF_ERROR(reader.Choice<OversizePolicy>(
-      "oversize_policy", {{"error", OversizePolicy::kError}, {"drop", OversizePolicy::kDrop}}, &out->oversize_policy));
+  RETURN_IF_ERROR(ReadOversize(reader, out));
   reader.Text("transaction_header", &out->transaction_header);
 
   const bool batch = out->message_mode == MessageMode::kBatch;

@@ -13,16 +13,24 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "destination/destination.h"
+#include "destination/s3/bucket_options.h"
 
 namespace wallaby {
 
 enum class KafkaAcks { kAll, kLeader, kNone };
-enum class OversizePolicy { kError, kDrop };
+enum class OversizePolicy {
+  kError,
+  kDrop,
+  kClaimCheck,  // the payload goes into a bucket, and the message says where
+};
 enum class MessageMode { kBatch, kRecord };
 enum class KeyMode {
   kHash,  // 32 hexadecimal digits, whatever the key's length
   kRaw,   // the key as the codec writes it
 };
+
+// What stands before the names of a bucket's options here.
+inline constexpr char kClaimCheckPrefix[] = "claim_check_";
 
 using KafkaSettings = std::vector<std::pair<std::string, std::string>>;
 
@@ -54,6 +62,7 @@ struct KafkaOptions {
   int64_t max_batch_bytes = 1'000'000;      // of a batch's payload; in record mode, of messages sent together
   std::optional<int64_t> max_record_bytes;  // of key and value, in record mode
   OversizePolicy oversize_policy = OversizePolicy::kError;
+  std::optional<BucketOptions> claim_check;  // with kClaimCheck
   MessageMode message_mode = MessageMode::kBatch;
   KeyMode key_mode = KeyMode::kHash;
   bool tombstones = false;

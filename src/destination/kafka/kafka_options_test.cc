@@ -77,6 +77,13 @@ TEST(KafkaOptions, EachRefusalNamesTheOptionAndWhatIsAllowed) {
       {{{"security_protocol", "ssl"}, {"ssl_certificate", "/c.pem"}}, "go together"},
       {{{"client_config", "acks=0"}}, "set by the destination itself"},
       {{{"topics", "x"}}, "does not exist"},
+      {{{"oversize_policy", "split"}}, "error, drop, claim_check"},
+      {{{"oversize_policy", "claim_check"}}, "option claim_check_bucket of destination 'k': is missing"},
+      {{{"claim_check_bucket", "b"}}, "it is for oversize_policy claim_check"},
+      {{{"oversize_policy", "claim_check"}, {"claim_check_bucket", "b"}, {"claim_check_access_key", "a"}},
+       "option claim_check_secret_key of destination 'k': is missing; give claim_check_access_key and"},
+      {{{"oversize_policy", "claim_check"}, {"claim_check_bucket", "b"}, {"claim_check_endpoint", "h/b"}},
+       "option claim_check_endpoint"},
   };
   for (const auto& [options, words] : cases) EXPECT_THAT(Said(Parse(options)), HasSubstr(words));
 }

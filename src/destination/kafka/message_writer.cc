@@ -26,14 +26,21 @@ void AddNumber(rd_kafka_headers_t* headers, std::string_view name, uint64_t numb
   AddHeader(headers, name, {digits, static_cast<size_t>(end.ptr - digits)});
 }
 
+void AddClaim(rd_kafka_headers_t* headers, const Claim& claim) {
+  AddHeader(headers, kClaimHeader, claim.url);
+  AddNumber(headers, kClaimBytesHeader, claim.bytes);
+  AddHeader(headers, kClaimHashHeader, claim.sha256);
+}
+
 }  // namespace
 
 MessageWriter::MessageWriter(const KafkaOptions* options, Codec* codec, Producer* producer, Topics* topics,
-                             TopicOf topic_of, LeftOut left_out)
+                             ClaimCheck* claims, TopicOf topic_of, LeftOut left_out)
     : options_(options),
       codec_(codec),
       producer_(producer),
       topics_(topics),
+      claims_(claims),
       topic_of_(std::move(topic_of)),
       left_out_(std::move(left_out)) {}
 
@@ -123,19 +130,28 @@ absl::Status MessageWriter::WriteRecords(Table* table, const BatchSlice& slice) 
 
 absl::Status MessageWriter::WriteRecord(const Table& table, const EncodedRecord& record) {
   const size_t bytes = record.key.size() + record.value.size();
-  if (options_->max_record_bytes && bytes > static_cast<size_t>(*options_->max_record_bytes)) {
-    return TooLarge(table, record.position, bytes, *options_->max_record_bytes, "max_record_bytes");
-  }
-  const size_t whole = bytes + table.headers_bytes + kFrame;
-  if (whole > static_cast<size_t>(options_->max_message_bytes)) {
-    return TooLarge(table, record.position, whole, options_->max_message_bytes, "max_message_bytes");
+  const size_t around = table.headers_bytes + kFrame;
+  const auto record_limit = static_cast<size_t>(options_->max_record_bytes.value_or(options_->max_message_bytes));
+  std::optional<Claim> claim;
+  if (bytes > record_limit || bytes + around > static_cast<size_t>(options_->max_message_bytes)) {
+    if (!record.tombstone && record.key.size() <= record_limit) {
+      ASSIGN_OR_RETURN(claim, TryClaim(table, record.position, OperationName(record.kind), record.value,
+                                       record.key.size() + around));
+    }
+    if (!claim && options_->max_record_bytes && bytes > record_limit) {
+      return TooLarge(table, record.position, bytes, *options_->max_record_bytes, "max_record_bytes");
+    }
+    if (!claim) {
+      return TooLarge(table, record.position, bytes + around, options_->max_message_bytes, "max_message_bytes");
+    }
   }
   const auto message = [&](int partition) {
     KafkaMessage message{.topic = table.topic->handle.get(), .partition = partition};
     if (record.has_key) message.key = KeyOf(record.key);
-    if (!record.tombstone) message.value = record.value;
+    if (!record.tombstone) message.value = claim ? std::string_view(claim->value) : record.value;
     message.headers = Headers(table, *record.transaction, record.position.seq, record.kind);
     AddHeader(message.headers.get(), "wallaby-operation", OperationName(record.kind));
+    if (claim) AddClaim(message.headers.get(), *claim);
     return message;
   };
   if (record.kind != ChangeKind::kTruncate) return producer_->Send(message(RD_KAFKA_PARTITION_UA));
@@ -175,24 +191,41 @@ absl::Status MessageWriter::WriteBatches(Table* table, const ChangeBatch& batch,
     const Change& last = changes[places_[next + count - 1]];
     next += count;
     if (static_cast<int64_t>(payload_.size()) <= largest) {
-      RETURN_IF_ERROR(SendBatch(*table, batch, last, count));
-    } else {
-      RETURN_IF_ERROR(TooLarge(*table, batch.position(last), payload_.size() + around, options_->max_message_bytes,
-                               "max_message_bytes"));
+      RETURN_IF_ERROR(SendBatch(*table, batch, last, count, nullptr));
+      continue;
     }
+    ASSIGN_OR_RETURN(const std::optional<Claim> claim,
+                     TryClaim(*table, batch.position(last), "batch", payload_, around));
+    RETURN_IF_ERROR(claim ? SendBatch(*table, batch, last, count, &*claim)
+                          : TooLarge(*table, batch.position(last), payload_.size() + around,
+                                     options_->max_message_bytes, "max_message_bytes"));
   }
   return absl::OkStatus();
 }
 
-absl::Status MessageWriter::SendBatch(const Table& table, const ChangeBatch& batch, const Change& last,
-                                      size_t changes) {
-  KafkaMessage message{.topic = table.topic->handle.get(), .key = KeyOf(table.batch_key), .value = payload_};
+absl::Status MessageWriter::SendBatch(const Table& table, const ChangeBatch& batch, const Change& last, size_t changes,
+                                      const Claim* claim) {
+  KafkaMessage message{.topic = table.topic->handle.get(),
+                       .key = KeyOf(table.batch_key),
+                       .value = claim == nullptr ? payload_ : claim->value};
   message.headers = Headers(table, batch.transaction(last), last.seq, last.kind);
   AddNumber(message.headers.get(), "wallaby-changes", changes);
+  if (claim != nullptr) AddClaim(message.headers.get(), *claim);
   return producer_->Send(std::move(message));
 }
 
 // ---- what does not fit ----
+
+absl::StatusOr<std::optional<Claim>> MessageWriter::TryClaim(const Table& table, Position position,
+                                                             std::string_view operation, std::string_view payload,
+                                                             size_t rest) {
+  if (claims_ == nullptr) return std::nullopt;
+  Claim claim = claims_->Name(table.topic->name, position, operation, payload);
+  if (rest + claim.message_bytes() > static_cast<size_t>(options_->max_message_bytes)) return std::nullopt;
+  const bool batch = options_->message_mode == MessageMode::kBatch;
+  RETURN_IF_ERROR(claims_->Put(claim, payload, batch ? codec_->content_type() : codec_->record_content_type()));
+  return claim;
+}
 
 absl::Status MessageWriter::TooLarge(const Table& table, Position position, size_t bytes, int64_t limit,
                                      std::string_view option) {
@@ -203,9 +236,10 @@ absl::Status MessageWriter::TooLarge(const Table& table, Position position, size
     if (left_out_) left_out_(name, why);
     return absl::OkStatus();
   }
-  return absl::FailedPreconditionError(absl::StrCat("table ", name, ": ", why, "; raise ", option,
-                                                    " (and max.message.bytes of topic ", table.topic->name,
-                                                    "), or set oversize_policy to drop to leave such changes out"));
+  const char* even_so = claims_ == nullptr ? "" : "; a claim check does not help, as its key is too large";
+  return absl::FailedPreconditionError(absl::StrCat(
+      "table ", name, ": ", why, even_so, "; raise ", option, " (and max.message.bytes of topic ", table.topic->name,
+      "), or set oversize_policy to drop, to leave such changes out", claims_ == nullptr ? ", or to claim_check" : ""));
 }
 
 }  // namespace wallaby

@@ -16,6 +16,7 @@
 #include "change/change_batch.h"
 #include "codec/codec.h"
 #include "codec/relation_cache.h"
+#include "destination/kafka/claim_check.h"
 #include "destination/kafka/kafka_options.h"
 #include "destination/kafka/producer.h"
 #include "destination/kafka/topics.h"
@@ -27,9 +28,9 @@ class MessageWriter {
   using TopicOf = std::function<std::string(const Relation&)>;
   using LeftOut = std::function<void(const std::string& table, std::string_view why)>;
 
-  // All pointers outlive the object.
-  MessageWriter(const KafkaOptions* options, Codec* codec, Producer* producer, Topics* topics, TopicOf topic_of,
-                LeftOut left_out);
+  // All pointers outlive the object. `claims` may be null.
+  MessageWriter(const KafkaOptions* options, Codec* codec, Producer* producer, Topics* topics, ClaimCheck* claims,
+                TopicOf topic_of, LeftOut left_out);
 
   // Into the producer's open transaction, in the batch's order; in batch mode, in its order within each table.
   // FAILED_PRECONDITION names the change that is too large and what to do.
@@ -50,7 +51,13 @@ class MessageWriter {
   absl::Status WriteRecords(Table* table, const BatchSlice& slice);
   absl::Status WriteRecord(const Table& table, const EncodedRecord& record);
   absl::Status WriteBatches(Table* table, const ChangeBatch& batch, uint32_t relation);
-  absl::Status SendBatch(const Table& table, const ChangeBatch& batch, const Change& last, size_t changes);
+  // The payload is payload_, or stands where `claim` says.
+  absl::Status SendBatch(const Table& table, const ChangeBatch& batch, const Change& last, size_t changes,
+                         const Claim* claim);
+  // Puts a payload where claim checks are kept. Nothing when there is no such place, or no room in the message even so:
+  // `rest` is what it takes without its payload.
+  absl::StatusOr<std::optional<Claim>> TryClaim(const Table& table, Position position, std::string_view operation,
+                                                std::string_view payload, size_t rest);
   KafkaHeaders Headers(const Table& table, const Transaction& transaction, uint32_t seq, ChangeKind kind) const;
   // The key by key_mode; valid until the next call.
   std::string_view KeyOf(std::string_view key);
@@ -60,6 +67,7 @@ class MessageWriter {
   Codec* const codec_;
   Producer* const producer_;
   Topics* const topics_;
+  ClaimCheck* const claims_;
   const TopicOf topic_of_;
   const LeftOut left_out_;
   RelationCache<Table> tables_;

@@ -59,6 +59,12 @@ class PgstreamDestination : public Destination {
     return CloseOnError(Retain());
   }
 
+  // Age goes on while nothing arrives, and consumers acknowledge what is kept for them.
+  absl::Status Tend() override {
+    RETURN_IF_ERROR(CheckOpen());
+    return session_->in_transaction() ? absl::OkStatus() : CloseOnError(Retain());
+  }
+
   absl::Status ResetSnapshot(const Relation& relation, std::string_view part_prefix) override {
     RETURN_IF_ERROR(CheckNothingOpen(absl::StrCat("the snapshot of ", relation.QualifiedName(), " starts over")));
     session_->Begin();
@@ -85,11 +91,18 @@ class PgstreamDestination : public Destination {
     return progress;
   }
 
+  absl::Status Rotate() {
+    session_->Begin();
+    RETURN_IF_ERROR(writer_->Rotate());
+    return session_->Commit(writer_->FenceSql());
+  }
+
   // Drops old segments when one may be due. A database that cannot be reached now is told of by the next commit.
   absl::Status Retain() {
     if (options_.retention.keeps_all()) return absl::OkStatus();
     if (!writer_->TakeRotated() && absl::Now() - retained_at_ < kRetentionInterval) return absl::OkStatus();
     retained_at_ = absl::Now();
+    if (writer_->RotationIsDue()) RETURN_IF_ERROR(Rotate());
     // On a connection of its own: an error, such as a lock that is not to be had, spoils the session.
     const auto sql = PgConnection::Connect(options_.dsn);
     if (!sql.ok()) return absl::OkStatus();

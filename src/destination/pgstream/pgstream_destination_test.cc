@@ -164,6 +164,67 @@ TEST_F(PgstreamTest, SegmentsAndRetention) {
             "1000 2001 3000");
 }
 
+class IdleStreamTest : public PgstreamTest {
+ protected:
+  // So long ago as if everything had been stored then; what the worker remembers of it goes with the worker.
+  std::unique_ptr<Destination> AfterDays(int days, const std::map<std::string, std::string>& options) {
+    MustExecute(*sql_, absl::StrCat("UPDATE wallaby.stream_segments SET first_at = first_at - interval '", days,
+                                    " days', last_at = last_at - interval '", days, " days'"));
+    return MakeOpen(options);
+  }
+  std::string Segments() {
+    return MustQuery(*sql_,
+                     "SELECT string_agg(first_id || '-' || last_id, ' ' ORDER BY first_id) FROM "
+                     "wallaby.stream_segments");
+  }
+};
+
+TEST_F(IdleStreamTest, AgeLetsGoOfMessagesThoughNothingArrives) {
+  const std::map<std::string, std::string> options = {{"retention", "10d"}};
+  ASSERT_TRUE(Deliver(*MakeOpen(options), TestBatch(10).Insert(kOrders, {"1", "a"}).Insert(kOrders, {"2", "b"})).ok());
+  ASSERT_TRUE(MakeOpen(options)->Tend().ok());
+  EXPECT_EQ(Segments(), "1-2") << "it is young";
+  ASSERT_TRUE(AfterDays(2, options)->Tend().ok());
+  EXPECT_EQ(Segments(), "1-2 3-2") << "the next one is ready, and retention keeps the messages still";
+  ASSERT_TRUE(AfterDays(5, options)->Tend().ok());
+  EXPECT_EQ(Segments(), "1-2 3-2") << "one that is empty is enough";
+  auto destination = AfterDays(4, options);
+  ASSERT_TRUE(destination->Tend().ok());
+  EXPECT_EQ(Segments(), "3-2");
+  EXPECT_EQ(Messages("id"), "");
+  ASSERT_TRUE(Deliver(*destination, TestBatch(20).Insert(kOrders, {"3", "c"})).ok());
+  EXPECT_EQ(Messages("id, lsn"), "3,0/14;");
+}
+
+// The last group acknowledges what was kept for it after the flow's last commit.
+TEST_F(IdleStreamTest, WhatIsAcknowledgedGoesToo) {
+  const std::map<std::string, std::string> options = {{"retention_messages", "1000"}};
+  {
+    auto destination = MakeOpen(options);
+    ASSERT_TRUE(Deliver(*destination, TestBatch(10).Insert(kOrders, {"1", "a"})).ok());
+    MustExecute(*sql_, "INSERT INTO wallaby.stream_groups (stream_id, name, next_id) VALUES (1, 'g', 1)");
+    TestBatch batch(20);
+    for (int i = 0; i < 100; ++i) batch.Insert(kOrders, {std::to_string(i), "a"});
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(Deliver(*destination, batch).ok());
+  }
+  EXPECT_THAT(Segments(), StartsWith("1-"));
+  MustExecute(*sql_, "UPDATE wallaby.stream_groups SET next_id = 2002");
+  ASSERT_TRUE(MakeOpen(options)->Tend().ok());
+  EXPECT_THAT(Segments(), testing::Not(StartsWith("1-")));
+  EXPECT_EQ(MustQuery(*sql_, "SELECT max(last_id) FROM wallaby.stream_segments"), "2001");
+}
+
+TEST_F(IdleStreamTest, AWorkerThatWasReplacedFindsOut) {
+  const std::map<std::string, std::string> options = {{"retention", "10d"}};
+  ASSERT_TRUE(Deliver(*MakeOpen(options), TestBatch(10).Insert(kOrders, {"1", "a"})).ok());
+  auto older = AfterDays(2, options);
+  auto newer = MakeOpen(options, 2);
+  EXPECT_THAT(std::string(older->Tend().message()), StartsWith("fenced"));
+  EXPECT_EQ(Segments(), "1-1");
+  ASSERT_TRUE(newer->Tend().ok());
+  EXPECT_EQ(Segments(), "1-1 2-1");
+}
+
 TEST_F(PgstreamTest, AnotherFormatBeginsAnotherSegment) {
   ASSERT_TRUE(Deliver(*MakeOpen(), TestBatch(10).Insert(kOrders, {"1", "a"})).ok());
   ASSERT_TRUE(Deliver(*MakeOpen({{"format", "proto"}}), TestBatch(20).Insert(kOrders, {"2", "b"})).ok());

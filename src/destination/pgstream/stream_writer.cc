@@ -101,11 +101,15 @@ absl::Status StreamWriter::LoadSegment() {
 
 // ---- segments ----
 
+bool StreamWriter::SegmentIsOld() const {
+  return absl::Now() - segment_begin_ >= most_age_;
+}
+
 bool StreamWriter::SegmentIsFull() const {
   if (segment_ == 0) return true;
   if (last_id_ < segment_) return false;  // empty: it takes whatever comes
   return segment_bytes_ >= most_bytes_ || last_id_ - segment_ + 1 >= most_messages_ || segment_format_ != format_ ||
-         absl::Now() - segment_begin_ >= most_age_;
+         SegmentIsOld();
 }
 
 absl::Status StreamWriter::BeginSegment() {
@@ -134,11 +138,14 @@ std::string StreamWriter::SegmentSql() const {
 
 std::string StreamWriter::CommitSql() {
   if (written_.messages == 0) return "";
+  return absl::StrCat(FenceSql(), "; ", SegmentSql(), "; ", NotifySql(tables_, stream_id_, last_id_), "; ");
+}
+
+std::string StreamWriter::FenceSql() const {
   return absl::StrCat("WITH moved AS (UPDATE ", tables_.streams(), " SET last_id = ", last_id_,
                       " WHERE id = ", stream_id_, " AND flow_id = ", SqlLiteral(flow_),
                       " AND destination = ", SqlLiteral(destination_), " AND generation = ", generation_,
-                      " RETURNING 1) SELECT ", Session::Check("count(*) = 1", Session::kFenced, shown_),
-                      " FROM moved; ", SegmentSql(), "; ", NotifySql(tables_, stream_id_, last_id_), "; ");
+                      " RETURNING 1) SELECT ", Session::Check("count(*) = 1", Session::kFenced, shown_), " FROM moved");
 }
 
 // ---- messages ----

@@ -33,6 +33,14 @@ class StreamWriter {
   std::string CommitSql();
   void AfterCommit() { written_ = {}; }
 
+  // True when the newest segment has been the newest for long enough: retention, which lets go of none that is, may
+  // want it though nothing arrives.
+  bool RotationIsDue() const { return segment_ != 0 && last_id_ >= segment_ && SegmentIsOld(); }
+  // In the open transaction, which is to end with FenceSql(): begins another segment.
+  absl::Status Rotate() { return BeginSegment(); }
+  // A statement that fails when somebody else has become the writer.
+  std::string FenceSql() const;
+
   // In the open transaction: deletes the messages of a table's first copy.
   absl::Status DeleteSnapshot(const Relation& relation);
 
@@ -52,6 +60,7 @@ class StreamWriter {
   absl::Status FindStream();
   absl::Status RefuseWriter();
   absl::Status LoadSegment();
+  bool SegmentIsOld() const;
   bool SegmentIsFull() const;
   absl::Status BeginSegment();
   std::string SegmentSql() const;

@@ -8,6 +8,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 
 namespace wallaby {
@@ -35,9 +36,9 @@ std::string QueryEscape(std::string_view text) {
   return out;
 }
 
-absl::Duration ParseRetryAfter(const std::string& header) {
-  int seconds = 0;
-  return absl::SimpleAtoi(header, &seconds) && seconds >= 0 ? absl::Seconds(std::min(seconds, 3600)) : absl::Seconds(1);
+// How long the server asks to be left alone; a second where it does not say.
+absl::Duration Pause(const HttpResponse& busy) {
+  return std::clamp(ParseRetryAfter(busy.retry_after, absl::Now()), absl::Seconds(1), absl::Hours(1));
 }
 
 bool IsBusy(long status) {
@@ -139,7 +140,7 @@ absl::StatusOr<HttpResponse> KubeClient::Send(const Call& call) {
       access_->Refresh();
       continue;
     }
-    const absl::Duration wait = ParseRetryAfter(response.retry_after);
+    const absl::Duration wait = Pause(response);
     if (!IsBusy(response.status) || tries >= kTries || wait > kMaxWait) return ToStatus(call, response);
     if (end_->Wait(wait)) return absl::CancelledError("called off");
   }
@@ -189,8 +190,7 @@ absl::Status KubeClient::ToStatus(const Call& call, const HttpResponse& response
     case 503: {
       absl::Status busy = response.status == 429 ? absl::ResourceExhaustedError(said) : absl::UnavailableError(said);
       if (!response.retry_after.empty()) {
-        busy.SetPayload(kRetryAfter,
-                        absl::Cord(absl::StrCat(absl::ToInt64Milliseconds(ParseRetryAfter(response.retry_after)))));
+        busy.SetPayload(kRetryAfter, absl::Cord(absl::StrCat(absl::ToInt64Milliseconds(Pause(response)))));
       }
       return busy;
     }

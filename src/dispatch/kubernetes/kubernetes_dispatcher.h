@@ -118,7 +118,6 @@ class KubernetesDispatcher final : public Dispatcher, private WatchListener {
   void Review();
   void PutOff(const std::string& flow_id, absl::Duration wait, std::string_view trouble);
   void TellTrouble(const std::string& flow_id);
-  bool LeaseIsFree(const std::string& flow_id, absl::Duration* left);
 
   ControlStore* const store_;
   const KubernetesDispatcherOptions options_;

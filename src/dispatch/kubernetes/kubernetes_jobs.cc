@@ -12,8 +12,6 @@ namespace wallaby {
 namespace {
 
 constexpr int kMaxNames = 5;
-constexpr absl::Duration kMinLeaseWait = absl::Milliseconds(200);
-constexpr absl::Duration kMaxLeaseWait = absl::Seconds(15);
 
 }  // namespace
 
@@ -125,16 +123,6 @@ void KubernetesDispatcher::EndJobs(const std::vector<SeenJob>& jobs, size_t spar
       LookAt(job.identity.flow_id);
     }
   }
-}
-
-bool KubernetesDispatcher::LeaseIsFree(const std::string& flow_id, absl::Duration* left) {
-  *left = absl::ZeroDuration();
-  const absl::StatusOr<std::optional<Lease>> lease = store_->GetLease(flow_id);
-  if (!lease.ok() || !lease->has_value()) return true;
-  *left = (*lease)->left;
-  if (*left <= absl::ZeroDuration()) return true;
-  *left = std::clamp(*left, kMinLeaseWait, kMaxLeaseWait);
-  return false;
 }
 
 void KubernetesDispatcher::PutOff(const std::string& flow_id, absl::Duration wait, std::string_view trouble) {

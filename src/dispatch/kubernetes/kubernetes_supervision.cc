@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "dispatch/kubernetes/kubernetes_dispatcher.h"
+#include "dispatch/worker_process.h"
 #include "store/for_each_flow.h"
 #include "telemetry/log.h"
 
@@ -297,7 +298,7 @@ void KubernetesDispatcher::SettleIdle(const StoredFlow& flow) {
 }
 
 void KubernetesDispatcher::TryNext(const std::string& flow_id, const DispatchOptions& options) {
-  if (absl::Duration left; !LeaseIsFree(flow_id, &left)) {
+  if (const absl::Duration left = LeaseLeft(store_, flow_id); left > absl::ZeroDuration()) {
     PutOff(flow_id, std::min(left, kLeaseLook), "the next Job waits for the lease of the worker before it to end");
     return;
   }
@@ -317,7 +318,7 @@ void KubernetesDispatcher::TryNext(const std::string& flow_id, const DispatchOpt
 }
 
 bool KubernetesDispatcher::SettleStopping(const std::string& flow_id) {
-  if (absl::Duration left; !LeaseIsFree(flow_id, &left)) {
+  if (const absl::Duration left = LeaseLeft(store_, flow_id); left > absl::ZeroDuration()) {
     PutOff(flow_id, std::min(left, kLeaseLook), "");
     return false;
   }
