@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "dispatch/worker_process.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -90,7 +91,7 @@ absl::Status KubernetesDispatcher::EnsureJob(const std::string& flow_id, const D
     }
   }
   // Somebody else runs it, perhaps by hand, or a pod that is being killed: as good as ours, and followed by ours.
-  if (absl::Duration left; !LeaseIsFree(flow_id, &left)) {
+  if (const absl::Duration left = LeaseLeft(store_, flow_id); left > absl::ZeroDuration()) {
     PutOff(flow_id, left, "its lease is held by a worker of before, or of somewhere else; the Job waits for that");
     return absl::OkStatus();
   }
