@@ -111,8 +111,15 @@ absl::Status AddAzureEnvironment(AzureOptions* options, const DestinationConfig&
   const OptionReader reader(config);
   const bool unsaid = options->key.empty() && options->sas.empty();
   if (const std::string text = Environment("AZURE_STORAGE_CONNECTION_STRING"); unsaid && !text.empty()) {
-    const absl::Status status = AddConnectionString(text, options);
-    if (!status.ok()) return Annotate(status, "AZURE_STORAGE_CONNECTION_STRING in the environment");
+    constexpr char kPlace[] = "AZURE_STORAGE_CONNECTION_STRING in the environment";
+    AzureOptions found;
+    const absl::Status status = AddConnectionString(text, &found);
+    if (!status.ok()) return Annotate(status, kPlace);
+    if (!options->account.empty() && !found.account.empty() && found.account != options->account) {
+      return reader.Wrong("account", absl::StrCat("got '", options->account, "', and ", kPlace, " is of account '",
+                                                  found.account, "'; give account_key or sas_token, too"));
+    }
+    RETURN_IF_ERROR(AddConnectionString(text, options));
   }
   if (options->account.empty()) options->account = Environment("AZURE_STORAGE_ACCOUNT");
   if (options->key.empty() && options->sas.empty()) options->sas = TokenOf(Environment("AZURE_STORAGE_SAS_TOKEN"));

@@ -74,6 +74,8 @@ TEST_F(AzureOptionsTest, WhatIsMissingIsLookedForWhereAzuresToolsDo) {
   EXPECT_EQ(Parse({{"account_key", "b3RoZXI="}}).sas, "");
   setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountName=third;AccountKey=dGhpcmQ=", 1);
   EXPECT_EQ(Parse({}).endpoint, "https://third.blob.core.windows.net");
+  EXPECT_EQ(Parse({{"account", "third"}}).key, "dGhpcmQ=");
+  EXPECT_THAT(Refusal({{"account", "shop"}}), HasSubstr("is of account 'third'"));
   setenv("AZURE_STORAGE_CONNECTION_STRING", "nonsense", 1);
   EXPECT_THAT(Refusal({}), HasSubstr("AZURE_STORAGE_CONNECTION_STRING in the environment: it has neither"));
 }
