@@ -136,10 +136,9 @@ int Run(int argc, const char* const* argv) {
     std::printf("%s %s\n", std::string(kProgram).c_str(), std::string(WallabyVersion()).c_str());
     return kExitDone;
   }
-  const std::vector<CommandGroup> groups = {FlowCommands(), DdlCommands(),         CheckpointCommands(),
-                                            SlotCommands(), PublicationCommands(), StreamCommands(),
-                                            DeadLetterCommands(),
-                                            TraceCommands()};
+  const std::vector<CommandGroup> groups = {FlowCommands(),       DdlCommands(),         CheckpointCommands(),
+                                            SlotCommands(),       PublicationCommands(), StreamCommands(),
+                                            DeadLetterCommands(), TraceCommands()};
   const std::vector<Command> commands = {DoctorCommand(), WhyCommand()};
   if (words.words.empty()) {
     if (!WantsHelp(words.others)) return UsageError(kProgram, "which command?");

@@ -34,9 +34,9 @@ struct AccessSettings {
   int64_t max_message = 16 << 20;      // WALLABY_MAX_MESSAGE, bytes, of a request or an answer
   int64_t max_calls = 256;             // WALLABY_MAX_CALLS, at the same time
   int64_t max_pulls = 64;              // WALLABY_MAX_PULLS, of streams, at the same time; those that wait count
-  absl::Duration pull_wait = absl::Seconds(10);  // WALLABY_PULL_WAIT, of a pull that asks for no other
-  int64_t max_page = 1000;             // WALLABY_MAX_PAGE, flows of one ListFlows
-  int64_t http_max_body = 64 << 10;    // WALLABY_HTTP_MAX_BODY, bytes
+  absl::Duration pull_wait = absl::Seconds(10);    // WALLABY_PULL_WAIT, of a pull that asks for no other
+  int64_t max_page = 1000;                         // WALLABY_MAX_PAGE, flows of one ListFlows
+  int64_t http_max_body = 64 << 10;                // WALLABY_HTTP_MAX_BODY, bytes
   absl::Duration http_timeout = absl::Seconds(5);  // WALLABY_HTTP_TIMEOUT, for a peer that stops sending or taking
 };
 

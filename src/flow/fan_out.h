@@ -1,5 +1,5 @@
-// Fan-out: a flow whose source is acknowledged by one destination, the primary, while the others, the secondaries, go at
-// their own pace (docs/fan-out.md).
+// Fan-out: a flow whose source is acknowledged by one destination, the primary, while the others, the secondaries, go
+// at their own pace (docs/fan-out.md).
 #ifndef WALLABY_FLOW_FAN_OUT_H_
 #define WALLABY_FLOW_FAN_OUT_H_
 

@@ -215,8 +215,7 @@ absl::StatusOr<bool> SettleDdlAtLane(ControlStore& store, const Flow& flow, cons
                                      const std::vector<DdlEvent>& found, const DdlApplyOptions& options) {
   ASSIGN_OR_RETURN(std::vector<DdlEvent> events, store.ListDdl(flow.id, {}));
   std::erase_if(events, [commit](const DdlEvent& event) { return event.lsn != commit; });
-  std::sort(events.begin(), events.end(),
-            [](const DdlEvent& a, const DdlEvent& b) { return a.ordinal < b.ordinal; });
+  std::sort(events.begin(), events.end(), [](const DdlEvent& a, const DdlEvent& b) { return a.ordinal < b.ordinal; });
   const bool recorded = std::all_of(found.begin(), found.end(), [&events](const DdlEvent& one) {
     return std::any_of(events.begin(), events.end(),
                        [&one](const DdlEvent& event) { return event.ordinal == one.ordinal; });
@@ -239,9 +238,8 @@ absl::StatusOr<bool> SettleDdlAtLane(ControlStore& store, const Flow& flow, cons
     done.push_back({.event_id = event.id, .lsn = event.lsn, .shape = end.shape, .dropped = end.dropped});
     if (!end.shape) continue;
     // As the next event of the transaction finds it.
-    std::erase_if(shapes, [&end](const StoredShape& stored) {
-      return stored.shape.relation.oid == end.shape->relation.oid;
-    });
+    std::erase_if(shapes,
+                  [&end](const StoredShape& stored) { return stored.shape.relation.oid == end.shape->relation.oid; });
     shapes.push_back({*end.shape, event.lsn});
   }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kDdlReceipt));
@@ -254,9 +252,9 @@ absl::Status CheckLanePassedDdl(ControlStore& store, const std::string& flow_id,
   ASSIGN_OR_RETURN(const std::vector<DdlEvent> events, store.ListDdl(flow_id, {}));
   for (const DdlEvent& event : events) {
     if (!IsSettled(event) || event.lsn < position) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat("destination ", destination, " is at ", position.ToString(), " and has not come to ",
-                     Describe(event), " at ", event.lsn.ToString(), " yet"));
+    return absl::FailedPreconditionError(absl::StrCat("destination ", destination, " is at ", position.ToString(),
+                                                      " and has not come to ", Describe(event), " at ",
+                                                      event.lsn.ToString(), " yet"));
   }
   return absl::OkStatus();
 }

@@ -40,9 +40,9 @@ absl::StatusOr<DdlEvent> MarkDdlEventApplied(ControlStore& store, int64_t id);
 absl::StatusOr<DdlEvent> RejectDdlEvent(ControlStore& store, int64_t id);
 absl::StatusOr<DdlEvent> ApproveDdlEvent(ControlStore& store, int64_t id);
 
-// What becomes of the settled events of the transaction at `commit` at a destination that goes at its own pace, once its
-// lane has delivered everything before them: the destination follows what was applied, unless it has a receipt, and the
-// lane's shapes are those behind the events. False: one of `found`, or another event there, is not settled yet.
+// What becomes of the settled events of the transaction at `commit` at a destination that goes at its own pace, once
+// its lane has delivered everything before them: the destination follows what was applied, unless it has a receipt, and
+// the lane's shapes are those behind the events. False: one of `found`, or another event there, is not settled yet.
 absl::StatusOr<bool> SettleDdlAtLane(ControlStore& store, const Flow& flow, const Endpoint& endpoint, Lsn commit,
                                      const std::vector<DdlEvent>& found, const DdlApplyOptions& options);
 // OK when a lane that is at `position` has passed every event of the flow that is settled.

@@ -77,8 +77,7 @@ absl::Status Worker::Run() {
   checkpoint_store_ = std::make_unique<MeasuredCheckpointStore>(
       std::make_unique<FlowCheckpointStore>(checkpoints_ == store_ ? fenced_.get() : checkpoints_, options_.flow_id,
                                             fenced ? lease_.generation : 0),
-      clock_,
-      options_.checkpoint_backend);
+      clock_, options_.checkpoint_backend);
   context_.flow = &stored_.flow;
   context_.source = source_.get();
   context_.source_options = &source_options_;

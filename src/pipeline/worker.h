@@ -103,7 +103,7 @@ class Worker {
   std::unique_ptr<CheckpointStore> checkpoint_store_;
   std::unique_ptr<SourceSession> monitor_;  // of the pulse
   Lanes lanes_;
-  std::unique_ptr<Spooler> spooler_;        // with a spool, as the next
+  std::unique_ptr<Spooler> spooler_;  // with a spool, as the next
   std::unique_ptr<SpoolMeter> spool_meter_;
 
   Event stop_event_;  // set by Stop(); never cleared
@@ -114,7 +114,7 @@ class Worker {
   std::string waiting_;  // why no attempt runs now
   absl::Status end_;     // an error of the pulse that ends the worker
   AttemptReport last_report_;
-  bool copy_waited_ = false;  // the last attempt left a copy until the lanes have come to it
+  bool copy_waited_ = false;    // the last attempt left a copy until the lanes have come to it
   int64_t changes_before_ = 0;  // delivered by earlier attempts
   // Since when attempts fail, and how far the flow had come then; nothing since it got on.
   std::optional<absl::Time> failing_since_;

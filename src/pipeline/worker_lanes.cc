@@ -85,8 +85,8 @@ std::vector<DestinationReport> Worker::ReportDestinations(const AttemptReport& c
     report.state = "starting";
     bool settled = false;
     int64_t last_commit_micros = 0;
-    const auto lane = std::find_if(lanes.begin(), lanes.end(),
-                                   [&](const LaneReport& one) { return one.name == destination.name; });
+    const auto lane =
+        std::find_if(lanes.begin(), lanes.end(), [&](const LaneReport& one) { return one.name == destination.name; });
     const auto load = std::find_if(current.loads.begin(), current.loads.end(),
                                    [&](const DestinationLoad& one) { return one.name == destination.name; });
     if (lane != lanes.end()) {

@@ -38,9 +38,9 @@ struct DestinationLoad {
   std::string name;
   int64_t queued_bytes = 0;
   int64_t queue_bound = 0;
-  absl::Duration busy;  // how long it has been at one write or commit
-  Lsn position;          // everything before it is durable there
-  bool settled = false;  // nothing that was handed on is on its way there
+  absl::Duration busy;             // how long it has been at one write or commit
+  Lsn position;                    // everything before it is durable there
+  bool settled = false;            // nothing that was handed on is on its way there
   int64_t last_commit_micros = 0;  // source's commit time of the newest transaction that is durable there; 0: none yet
 };
 

@@ -1,5 +1,5 @@
-// SpoolCursor: how far a flow is in a spool, or one of its destinations that goes at its own pace. What is behind it the
-// spool keeps.
+// SpoolCursor: how far a flow is in a spool, or one of its destinations that goes at its own pace. What is behind it
+// the spool keeps.
 #ifndef WALLABY_SPOOL_SPOOL_CURSOR_H_
 #define WALLABY_SPOOL_SPOOL_CURSOR_H_
 

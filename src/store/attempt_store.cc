@@ -79,9 +79,9 @@ absl::Status SqlStore::PutReport(const std::string& flow_id, const WorkerReport&
   return Write([&](SqlSession& session) -> absl::Status {
     RETURN_IF_ERROR(RequireFlow(session, flow_id));
     return session
-        .Query(kPutReport, {flow_id, report.slot, int64_t{report.slot_active}, report.lag_bytes, report.lag_seconds,
-                            report.detail, report.changes, StoredMicros(report.at), report.metrics,
-                            DestinationsToJson(report.destinations)})
+        .Query(kPutReport,
+               {flow_id, report.slot, int64_t{report.slot_active}, report.lag_bytes, report.lag_seconds, report.detail,
+                report.changes, StoredMicros(report.at), report.metrics, DestinationsToJson(report.destinations)})
         .status();
   });
 }

@@ -41,8 +41,7 @@ TEST_P(StoreTest, LanesBeginWithTheFlowsShapesAndGoTheirWay) {
   ASSERT_TRUE(store->SettleDdl(id, {DdlStatus::kPending}, {.shape = Shape(1, "new")}).ok());
   EXPECT_EQ(NameOf(*store, ""), "new");
   EXPECT_EQ(NameOf(*store, "copy"), "old");
-  ASSERT_STATUS_OK(
-      store->SettleLaneDdl("a", "copy", {{.event_id = id, .lsn = Lsn{300}, .shape = Shape(1, "new")}}));
+  ASSERT_STATUS_OK(store->SettleLaneDdl("a", "copy", {{.event_id = id, .lsn = Lsn{300}, .shape = Shape(1, "new")}}));
   EXPECT_EQ(NameOf(*store, "copy"), "new");
   EXPECT_EQ((*store->TableShapes("a", "copy"))[0].lsn, Lsn{300});
   EXPECT_EQ(store->GetDdl(id)->receipts.front().destination, "copy");

@@ -128,15 +128,16 @@ std::string Figures(const Statistics& s) {
   std::snprintf(
       text, sizeof(text),
       "%lld runs: %lld transactions with %lld changes and %lld schema changes (%lld waited for a decision), %lld "
-      "snapshot parts, %lld commits, %lld checkpoints, %lld lanes; %lld workers, %lld kills, %lld suspended, %lld fenced, "
+      "snapshot parts, %lld commits, %lld checkpoints, %lld lanes; %lld workers, %lld kills, %lld suspended, %lld "
+      "fenced, "
       "%lld failed calls, %lld lost answers, %lld lost slots, %lld restored sources; %lld steps, %.1f simulated hours",
       static_cast<long long>(s.runs), static_cast<long long>(s.transactions), static_cast<long long>(s.changes),
       static_cast<long long>(s.ddl), static_cast<long long>(s.gates), static_cast<long long>(s.copies),
       static_cast<long long>(s.commits), static_cast<long long>(s.checkpoints), static_cast<long long>(s.lanes),
-      static_cast<long long>(s.workers),
-      static_cast<long long>(s.kills), static_cast<long long>(s.pauses), static_cast<long long>(s.fenced),
-      static_cast<long long>(s.errors), static_cast<long long>(s.lost_answers), static_cast<long long>(s.slot_losses),
-      static_cast<long long>(s.restores), static_cast<long long>(s.steps), static_cast<double>(s.seconds) / 3600);
+      static_cast<long long>(s.workers), static_cast<long long>(s.kills), static_cast<long long>(s.pauses),
+      static_cast<long long>(s.fenced), static_cast<long long>(s.errors), static_cast<long long>(s.lost_answers),
+      static_cast<long long>(s.slot_losses), static_cast<long long>(s.restores), static_cast<long long>(s.steps),
+      static_cast<double>(s.seconds) / 3600);
   return text;
 }
 
