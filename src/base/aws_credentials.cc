@@ -1,6 +1,5 @@
 #include "base/aws_credentials.h"
 
-#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -11,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/environment.h"
 #include "base/status.h"
 
 namespace wallaby {
@@ -64,11 +64,6 @@ absl::StatusOr<absl::Time> ParseExpiration(const std::string& text, const std::s
 }
 
 }  // namespace
-
-std::string FromEnvironment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 AwsCredentialSource::AwsCredentialSource(AwsCredentials given)
     : given_(!given.access_key.empty()), credentials_(std::move(given)) {

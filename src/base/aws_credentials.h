@@ -50,9 +50,6 @@ class AwsCredentialSource {
   const Event never_;  // nobody calls a request off: each has its limit
 };
 
-// A variable of the environment, "" where it is not set.
-std::string FromEnvironment(const char* name);
-
 }  // namespace wallaby
 
 #endif  // WALLABY_BASE_AWS_CREDENTIALS_H_

@@ -1,6 +1,5 @@
 // Source: AWS Glue, "Schema registry API"; the payload's frame as in AWS's serializers (aws-glue-schema-registry):
 // version 3, compression 0 for none, the schema version's UUID.
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -10,6 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "base/aws_signature.h"
+#include "base/environment.h"
 #include "base/event.h"
 #include "base/http_client.h"
 #include "base/status.h"
@@ -53,11 +53,6 @@ struct GluePlace {
   std::string region;
   std::string registry;
 };
-
-std::string FromEnvironment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 // https://glue.REGION.amazonaws.com[/REGISTRY]; without a URL as the environment says, as AWS's own tools do.
 absl::StatusOr<GluePlace> PlaceOf(const std::string& url) {

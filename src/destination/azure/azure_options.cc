@@ -1,7 +1,6 @@
 #include "destination/azure/azure_options.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <utility>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/environment.h"
 #include "base/status.h"
 #include "destination/option_reader.h"
 
@@ -32,11 +32,6 @@ bool IsKey(std::string_view text) {
 
 std::string TokenOf(std::string_view text) {
   return std::string(text.starts_with('?') ? text.substr(1) : text);
-}
-
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
 }
 
 // Text that is the same whether it was given or not.
@@ -110,7 +105,7 @@ absl::StatusOr<AzureOptions> ParseAzureOptions(const DestinationConfig& config) 
 absl::Status AddAzureEnvironment(AzureOptions* options, const DestinationConfig& config) {
   const OptionReader reader(config);
   const bool unsaid = options->key.empty() && options->sas.empty();
-  if (const std::string text = Environment("AZURE_STORAGE_CONNECTION_STRING"); unsaid && !text.empty()) {
+  if (const std::string text = FromEnvironment("AZURE_STORAGE_CONNECTION_STRING"); unsaid && !text.empty()) {
     constexpr char kPlace[] = "AZURE_STORAGE_CONNECTION_STRING in the environment";
     AzureOptions found;
     const absl::Status status = AddConnectionString(text, &found);
@@ -121,9 +116,9 @@ absl::Status AddAzureEnvironment(AzureOptions* options, const DestinationConfig&
     }
     RETURN_IF_ERROR(AddConnectionString(text, options));
   }
-  if (options->account.empty()) options->account = Environment("AZURE_STORAGE_ACCOUNT");
-  if (options->key.empty() && options->sas.empty()) options->sas = TokenOf(Environment("AZURE_STORAGE_SAS_TOKEN"));
-  if (options->key.empty() && options->sas.empty()) options->key = Environment("AZURE_STORAGE_KEY");
+  if (options->account.empty()) options->account = FromEnvironment("AZURE_STORAGE_ACCOUNT");
+  if (options->key.empty() && options->sas.empty()) options->sas = TokenOf(FromEnvironment("AZURE_STORAGE_SAS_TOKEN"));
+  if (options->key.empty() && options->sas.empty()) options->key = FromEnvironment("AZURE_STORAGE_KEY");
   // A token stands by itself; a key is the account's.
   if (options->account.empty() && (options->endpoint.empty() || !options->key.empty())) {
     return reader.Wrong("account",

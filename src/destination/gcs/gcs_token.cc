@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -13,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/environment.h"
 #include "base/freer.h"
 #include "base/status.h"
 #include "base/url_encode.h"
@@ -27,11 +27,6 @@ constexpr absl::Duration kRenewBefore = absl::Minutes(5);
 constexpr absl::Duration kMetadataTimeout = absl::Seconds(5);
 constexpr char kScope[] = "https://www.googleapis.com/auth/devstorage.read_write";
 constexpr char kGrant[] = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 // RS256; empty when it cannot be done with this key.
 std::string Signature(const std::string& pem, const std::string& text) {
@@ -77,7 +72,7 @@ absl::StatusOr<std::string> GcsTokenSource::Get() {
 
 absl::Status GcsTokenSource::Find() {
   if (!given_.empty()) return FromKey(given_, "option credentials");
-  const std::string path = Environment("GOOGLE_APPLICATION_CREDENTIALS");
+  const std::string path = FromEnvironment("GOOGLE_APPLICATION_CREDENTIALS");
   if (path.empty()) return FromMachine();
   std::ifstream file(path);
   std::ostringstream text;
@@ -100,7 +95,7 @@ absl::Status GcsTokenSource::FromKey(const std::string& json, std::string_view p
 }
 
 absl::Status GcsTokenSource::FromMachine() {
-  std::string host = Environment("GCE_METADATA_HOST");
+  std::string host = FromEnvironment("GCE_METADATA_HOST");
   if (host.empty()) host = "metadata.google.internal";
   absl::Status status =
       Ask({.url = absl::StrCat("http://", host, "/computeMetadata/v1/instance/service-accounts/default/token"),

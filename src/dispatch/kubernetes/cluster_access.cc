@@ -2,14 +2,13 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "base/environment.h"
 #include "base/status.h"
 #include "dispatch/kubernetes/kubeconfig.h"
 
@@ -20,11 +19,6 @@ namespace {
 constexpr absl::Duration kReadTokenAgain = absl::Seconds(30);
 // A plugin is run again this long before its credential expires.
 constexpr absl::Duration kBeforeExpiry = absl::Seconds(60);
-
-std::string Variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 bool Exists(const std::string& path) {
   return access(path.c_str(), R_OK) == 0;
@@ -38,10 +32,10 @@ absl::StatusOr<std::string> PemOrFile(const std::string& value, std::string_view
 
 // The first kubeconfig that kubectl would look at; "" without one.
 std::string DefaultKubeconfig() {
-  for (const std::string_view path : absl::StrSplit(Variable("KUBECONFIG"), ':', absl::SkipEmpty())) {
+  for (const std::string_view path : absl::StrSplit(FromEnvironment("KUBECONFIG"), ':', absl::SkipEmpty())) {
     if (Exists(std::string(path))) return std::string(path);
   }
-  const std::string own = absl::StrCat(Variable("HOME"), "/.kube/config");
+  const std::string own = absl::StrCat(FromEnvironment("HOME"), "/.kube/config");
   return Exists(own) ? own : "";
 }
 
@@ -58,7 +52,7 @@ absl::StatusOr<std::unique_ptr<ClusterAccess>> ClusterAccess::Load(const Kuberne
     RETURN_IF_ERROR(access->FromSettings(settings));
   } else if (!settings.kubeconfig.empty()) {
     RETURN_IF_ERROR(Annotate(access->FromKubeconfig(settings.kubeconfig, settings), "WALLABY_K8S_KUBECONFIG"));
-  } else if (settings.context.empty() && !Variable("KUBERNETES_SERVICE_HOST").empty() &&
+  } else if (settings.context.empty() && !FromEnvironment("KUBERNETES_SERVICE_HOST").empty() &&
              Exists(service_account + "/token")) {
     RETURN_IF_ERROR(access->FromServiceAccount(service_account));
   } else if (const std::string found = DefaultKubeconfig(); !found.empty()) {
@@ -93,8 +87,9 @@ absl::Status ClusterAccess::FromKubeconfig(const std::string& path, const Kubern
 }
 
 absl::Status ClusterAccess::FromServiceAccount(const std::string& folder) {
-  const std::string port = Variable("KUBERNETES_SERVICE_PORT");
-  server_ = absl::StrCat("https://", HostInUrl(Variable("KUBERNETES_SERVICE_HOST")), ":", port.empty() ? "443" : port);
+  const std::string port = FromEnvironment("KUBERNETES_SERVICE_PORT");
+  server_ =
+      absl::StrCat("https://", HostInUrl(FromEnvironment("KUBERNETES_SERVICE_HOST")), ":", port.empty() ? "443" : port);
   origin_ = absl::StrCat("service account in ", folder);
   token_file_ = folder + "/token";
   ASSIGN_OR_RETURN(credentials_.tls.ca, ReadWholeFile(folder + "/ca.crt", "service account"));
