@@ -1,10 +1,10 @@
 #include "base/aws_signature.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/hmac.h"
 
 namespace wallaby {
 namespace {
@@ -17,14 +17,6 @@ std::string Sha256(std::string_view text) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  return {reinterpret_cast<char*>(digest), size};
-}
-
-std::string Hmac(std::string_view key, std::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
-       text.size(), digest, &size);
   return {reinterpret_cast<char*>(digest), size};
 }
 
@@ -57,10 +49,10 @@ std::vector<std::string> SignAwsRequest(const AwsRequest& request, const AwsCred
                    request.body_hash.empty() ? AwsBodyHash(request.body) : request.body_hash);
   const std::string scope = absl::StrCat(day, "/", region, "/", service, "/aws4_request");
   const std::string to_sign = absl::StrCat("AWS4-HMAC-SHA256\n", time, "\n", scope, "\n", Hex(Sha256(canonical)));
-  const std::string day_key = Hmac(absl::StrCat("AWS4", credentials.secret_key), day);
-  const std::string key = Hmac(Hmac(Hmac(day_key, region), service), "aws4_request");
+  const std::string day_key = HmacSha256(absl::StrCat("AWS4", credentials.secret_key), day);
+  const std::string key = HmacSha256(HmacSha256(HmacSha256(day_key, region), service), "aws4_request");
   added.push_back(absl::StrCat("Authorization: AWS4-HMAC-SHA256 Credential=", credentials.access_key, "/", scope,
-                               ", SignedHeaders=", names, ", Signature=", Hex(Hmac(key, to_sign))));
+                               ", SignedHeaders=", names, ", Signature=", Hex(HmacSha256(key, to_sign))));
   return added;
 }
 

@@ -1,6 +1,5 @@
 #include "spool/block_cipher.h"
 
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include <array>
@@ -10,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/hmac.h"
 
 namespace wallaby::spool {
 namespace {
@@ -22,16 +22,6 @@ unsigned char* Bytes(char* bytes) {
 }
 const unsigned char* Bytes(const char* bytes) {
   return reinterpret_cast<const unsigned char*>(bytes);
-}
-
-std::string Hmac(std::string_view key, std::string_view text) {
-  std::string out(EVP_MAX_MD_SIZE, '\0');
-  unsigned int size = 0;
-  const bool done = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), Bytes(text.data()), text.size(),
-                         Bytes(out.data()), &size) != nullptr;
-  WALLABY_CHECK(done && size == kKeyBytes, "SHA-256 is in every OpenSSL");
-  out.resize(size);
-  return out;
 }
 
 std::string LittleEndian(uint64_t value) {
@@ -56,11 +46,11 @@ absl::Status LibraryError() {
 }  // namespace
 
 std::string KeyFingerprint(std::string_view key) {
-  return absl::BytesToHexString(Hmac(key, "wallaby spool key")).substr(0, 16);
+  return absl::BytesToHexString(HmacSha256(key, "wallaby spool key")).substr(0, 16);
 }
 
 BlockCipher::BlockCipher(std::string_view key, Lsn segment)
-    : key_(Hmac(key, absl::StrCat("wallaby spool segment", LittleEndian(segment.value)))),
+    : key_(HmacSha256(key, absl::StrCat("wallaby spool segment", LittleEndian(segment.value)))),
       context_(EVP_CIPHER_CTX_new()) {
   WALLABY_CHECK(key.size() == kKeyBytes, "the key of a spool has 32 bytes");
 }

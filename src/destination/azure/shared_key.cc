@@ -1,23 +1,10 @@
 #include "destination/azure/shared_key.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/hmac.h"
 
 namespace wallaby {
-namespace {
-
-std::string Hmac(std::string_view key, std::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
-       text.size(), digest, &size);
-  return {reinterpret_cast<char*>(digest), size};
-}
-
-}  // namespace
 
 std::string SharedKeyAuthorization(const AzureRequest& request, std::string_view account, std::string_view key) {
   const auto header = [&](const char* name) {
@@ -36,7 +23,7 @@ std::string SharedKeyAuthorization(const AzureRequest& request, std::string_view
   }
   absl::StrAppend(&text, "/", account, request.path);
   for (const auto& [name, value] : request.query) absl::StrAppend(&text, "\n", name, ":", value);
-  return absl::StrCat("SharedKey ", account, ":", absl::Base64Escape(Hmac(key, text)));
+  return absl::StrCat("SharedKey ", account, ":", absl::Base64Escape(HmacSha256(key, text)));
 }
 
 }  // namespace wallaby

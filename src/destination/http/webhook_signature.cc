@@ -1,10 +1,8 @@
 #include "destination/http/webhook_signature.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/hmac.h"
 
 namespace wallaby {
 
@@ -13,12 +11,7 @@ std::string WebhookSignature(const std::vector<std::string>& keys, std::string_v
   const std::string signed_text = absl::StrCat(id, ".", unix_seconds, ".", body);
   std::string value;
   for (const std::string& key : keys) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-         reinterpret_cast<const unsigned char*>(signed_text.data()), signed_text.size(), digest, &size);
-    absl::StrAppend(&value, value.empty() ? "v1," : " v1,",
-                    std::string(absl::Base64Escape({reinterpret_cast<const char*>(digest), size})));
+    absl::StrAppend(&value, value.empty() ? "v1," : " v1,", absl::Base64Escape(HmacSha256(key, signed_text)));
   }
   return value;
 }
