@@ -5,14 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <thread>
-
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "destination/azure/shared_key.h"
-#include "httplib.h"
+#include "destination/objects/test_service.h"
 
 namespace wallaby {
 namespace {
@@ -22,26 +18,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-class AzureClientTest : public testing::Test {
+class AzureClientTest : public TestService {
  protected:
-  using Answer = std::function<void(const httplib::Request&, httplib::Response&)>;
-
-  AzureClientTest() {
-    const auto handle = [this](const httplib::Request& request, httplib::Response& response) {
-      requests_.push_back(absl::StrCat(request.method, " ", request.target));
-      answer_(request, response);
-    };
-    server_.Get(".*", handle).Put(".*", handle).Delete(".*", handle);
-    server_.set_keep_alive_timeout(1);
-    url_ = absl::StrCat("http://127.0.0.1:", server_.bind_to_any_port("127.0.0.1"));
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running()) absl::SleepFor(absl::Milliseconds(1));
-  }
-  ~AzureClientTest() override {
-    server_.stop();
-    thread_.join();
-  }
-
   AzureClient Client() const {
     return AzureClient(
         {.container = "lake", .account = "shop", .key = "c2VjcmV0LWtleQ==", .sas = "", .endpoint = url_, .ca = ""});
@@ -53,14 +31,6 @@ class AzureClientTest : public testing::Test {
                                       "RequestId:1</Message>", rest, "</Error>"),
                          "application/xml");
   }
-
-  httplib::Server server_;
-  std::thread thread_;
-  std::string url_;
-  Answer answer_ = [](const httplib::Request&, httplib::Response& response) {
-    response.set_content("x", "text/plain");
-  };
-  std::vector<std::string> requests_;
 };
 
 TEST_F(AzureClientTest, ServerBusyIsTriedAgain) {

@@ -6,12 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <functional>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "httplib.h"
+#include "destination/objects/test_service.h"
 
 namespace wallaby {
 namespace {
@@ -20,26 +17,8 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class GcsClientTest : public testing::Test {
+class GcsClientTest : public TestService {
  protected:
-  using Answer = std::function<void(const httplib::Request&, httplib::Response&)>;
-
-  GcsClientTest() {
-    const auto handle = [this](const httplib::Request& request, httplib::Response& response) {
-      requests_.push_back(absl::StrCat(request.method, " ", request.target));
-      answer_(request, response);
-    };
-    server_.Get(".*", handle).Put(".*", handle).Post(".*", handle).Delete(".*", handle);
-    server_.set_keep_alive_timeout(1);
-    url_ = absl::StrCat("http://127.0.0.1:", server_.bind_to_any_port("127.0.0.1"));
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running()) absl::SleepFor(absl::Milliseconds(1));
-  }
-  ~GcsClientTest() override {
-    server_.stop();
-    thread_.join();
-  }
-
   GcsClient Client() const { return GcsClient({.bucket = "lake", .credentials = "", .endpoint = url_, .ca = ""}); }
   static void Error(httplib::Response& response, int status, const std::string& reason, const std::string& words) {
     response.status = status;
@@ -47,12 +26,6 @@ class GcsClientTest : public testing::Test {
                                       R"(", "errors": [{"reason": ")", reason, R"("}]}})"),
                          "application/json");
   }
-
-  httplib::Server server_;
-  std::thread thread_;
-  std::string url_;
-  Answer answer_;
-  std::vector<std::string> requests_;
 };
 
 TEST_F(GcsClientTest, TooManyRequestsAreTriedAgain) {

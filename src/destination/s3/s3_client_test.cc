@@ -5,12 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <thread>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "httplib.h"
+#include "destination/objects/test_service.h"
 
 namespace wallaby {
 namespace {
@@ -19,27 +16,9 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class S3ClientTest : public testing::Test {
+class S3ClientTest : public TestService {
  protected:
-  using Answer = std::function<void(const httplib::Request&, httplib::Response&)>;
-
-  S3ClientTest() {
-    const auto handle = [this](const httplib::Request& request, httplib::Response& response) {
-      requests_.push_back(absl::StrCat(request.method, " ", request.path));
-      answer_(request, response);
-    };
-    for (const char* any : {".*"}) {
-      server_.Get(any, handle).Put(any, handle).Post(any, handle).Delete(any, handle);
-    }
-    server_.set_keep_alive_timeout(1);
-    url_ = absl::StrCat("http://127.0.0.1:", server_.bind_to_any_port("127.0.0.1"));
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running()) absl::SleepFor(absl::Milliseconds(1));
-  }
-  ~S3ClientTest() override {
-    server_.stop();
-    thread_.join();
-  }
+  S3ClientTest() : TestService(&httplib::Request::path) {}
 
   S3Client Client() const {
     return S3Client({.bucket = "b", .region = "eu-west-1", .endpoint = url_, .credentials = {"key", "secret", ""}});
@@ -49,14 +28,6 @@ class S3ClientTest : public testing::Test {
     response.set_content(absl::StrCat("<Error><Code>", code, "</Code><Message>so it is</Message>", rest, "</Error>"),
                          "application/xml");
   }
-
-  httplib::Server server_;
-  std::thread thread_;
-  std::string url_;
-  Answer answer_ = [](const httplib::Request&, httplib::Response& response) {
-    response.set_content("x", "text/plain");
-  };
-  std::vector<std::string> requests_;
 };
 
 TEST_F(S3ClientTest, SlowDownIsTriedAgain) {
