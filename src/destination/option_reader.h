@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/units.h"
 #include "destination/destination.h"
 
 namespace wallaby {
@@ -37,6 +38,14 @@ class OptionReader {
   // Shows the value: not for secrets.
   absl::Status Bad(const std::string& name, std::string_view allowed) const {
     return Wrong(name, absl::StrCat("got '", *Find(name), "'; allowed: ", allowed));
+  }
+  // Leaves `out` as it is when absent.
+  absl::Status Flag(const std::string& name, bool* out) const {
+    const std::string* text = Find(name);
+    if (text == nullptr) return absl::OkStatus();
+    const auto flag = ParseBool(*text);
+    if (!flag.ok()) return Bad(name, "true or false");
+    return *out = *flag, absl::OkStatus();
   }
 
  private:

@@ -158,7 +158,7 @@ absl::Status CheckFiles(std::string_view type, const DestinationConfig& config) 
                   : type == "gcs" ? ParseGcsOptions(config).status()
                                   : CheckFolderOrBucket(config));
   const OptionReader reader(config);
-  RETURN_IF_ERROR(ParseKeyPrefix(reader, "prefix").status());
+  if (type == "azure" || type == "gcs") RETURN_IF_ERROR(ParseKeyPrefix(reader, "prefix").status());
   if (const std::string* mode = reader.Find("write_mode"); mode != nullptr && *mode != "append") {
     return reader.Wrong(
         "write_mode",

@@ -21,6 +21,7 @@ absl::Status ReadS3(const OptionReader& reader, FilesOptions* out) {
   ASSIGN_OR_RETURN(BucketOptions bucket, ParseBucketOptions(reader));
   RETURN_IF_ERROR(CompleteBucketOptions(reader, "", &bucket));
   out->bucket = std::move(bucket.s3);
+  out->prefix = std::move(bucket.prefix);
   return absl::OkStatus();
 }
 
@@ -28,6 +29,7 @@ absl::Status ReadAzure(const OptionReader& reader, const DestinationConfig& conf
   ASSIGN_OR_RETURN(AzureOptions azure, ParseAzureOptions(config));
   RETURN_IF_ERROR(AddAzureEnvironment(&azure, config));
   ASSIGN_OR_RETURN(azure.ca, ReadCertificates(reader, "tls_ca_file"));
+  ASSIGN_OR_RETURN(out->prefix, ParseKeyPrefix(reader, "prefix"));
   out->bucket = std::move(azure);
   return absl::OkStatus();
 }
@@ -35,6 +37,7 @@ absl::Status ReadAzure(const OptionReader& reader, const DestinationConfig& conf
 absl::Status ReadGcs(const OptionReader& reader, const DestinationConfig& config, FilesOptions* out) {
   ASSIGN_OR_RETURN(GcsOptions gcs, ParseGcsOptions(config));
   ASSIGN_OR_RETURN(gcs.ca, ReadCertificates(reader, "tls_ca_file"));
+  ASSIGN_OR_RETURN(out->prefix, ParseKeyPrefix(reader, "prefix"));
   out->bucket = std::move(gcs);
   return absl::OkStatus();
 }
@@ -42,11 +45,9 @@ absl::Status ReadGcs(const OptionReader& reader, const DestinationConfig& config
 // Of any kind of bucket.
 absl::Status ReadBucket(std::string_view type, const OptionReader& reader, const DestinationConfig& config,
                         FilesOptions* out) {
-  RETURN_IF_ERROR(type == "azure" ? ReadAzure(reader, config, out)
-                  : type == "gcs" ? ReadGcs(reader, config, out)
-                                  : ReadS3(reader, out));
-  ASSIGN_OR_RETURN(out->prefix, ParseKeyPrefix(reader, "prefix"));
-  return absl::OkStatus();
+  if (type == "azure") return ReadAzure(reader, config, out);
+  if (type == "gcs") return ReadGcs(reader, config, out);
+  return ReadS3(reader, out);
 }
 
 }  // namespace

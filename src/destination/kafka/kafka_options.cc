@@ -37,14 +37,6 @@ class Reader : public OptionReader {
     return Bad(name, absl::StrJoin(choices, ", ", [](std::string* to, const auto& one) { to->append(one.first); }));
   }
 
-  absl::Status Flag(const std::string& name, bool* out) const {
-    const std::string* value = Find(name);
-    if (value == nullptr) return absl::OkStatus();
-    const auto flag = ParseBool(*value);
-    if (!flag.ok()) return Bad(name, "true or false");
-    return *out = *flag, absl::OkStatus();
-  }
-
   absl::Status Number(const std::string& name, int least, int most, int* out) const {
     const std::string* value = Find(name);
     if (value == nullptr) return absl::OkStatus();

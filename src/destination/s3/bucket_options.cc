@@ -1,26 +1,17 @@
 #include "destination/s3/bucket_options.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/environment.h"
 #include "base/status.h"
-#include "base/units.h"
 #include "destination/objects/object_options.h"
 
 namespace wallaby {
 namespace {
-
-absl::Status Flag(const OptionReader& reader, const std::string& name, bool* out) {
-  const std::string* text = reader.Find(name);
-  if (text == nullptr) return absl::OkStatus();
-  const auto flag = ParseBool(*text);
-  if (!flag.ok()) return reader.Bad(name, "true or false");
-  return *out = *flag, absl::OkStatus();
-}
 
 bool HasBlank(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](unsigned char c) { return absl::ascii_isspace(c); });
@@ -69,10 +60,10 @@ absl::StatusOr<BucketOptions> ParseBucketOptions(const OptionReader& reader, con
   if (const std::string* region = reader.Find(before + "region")) s3.region = *region;
   RETURN_IF_ERROR(ReadKeys(reader, before, &s3.credentials));
   if (reader.Find(before + "force_path_style") != nullptr) {
-    RETURN_IF_ERROR(Flag(reader, before + "force_path_style", &s3.path_style.emplace()));
+    RETURN_IF_ERROR(reader.Flag(before + "force_path_style", &s3.path_style.emplace()));
   }
-  RETURN_IF_ERROR(Flag(reader, before + "use_fips", &s3.use_fips));
-  RETURN_IF_ERROR(Flag(reader, before + "use_dualstack", &s3.use_dualstack));
+  RETURN_IF_ERROR(reader.Flag(before + "use_fips", &s3.use_fips));
+  RETURN_IF_ERROR(reader.Flag(before + "use_dualstack", &s3.use_dualstack));
   for (const auto& [name, is_set] :
        {std::pair("use_fips", s3.use_fips), std::pair("use_dualstack", s3.use_dualstack)}) {
     if (is_set && !s3.endpoint.empty()) return reader.Wrong(before + name, "endpoint says which host it is");
@@ -83,8 +74,8 @@ absl::StatusOr<BucketOptions> ParseBucketOptions(const OptionReader& reader, con
 absl::Status CompleteBucketOptions(const OptionReader& reader, const std::string& before, BucketOptions* options) {
   if (reader.Find(before + "region") == nullptr) {
     for (const char* variable : {"AWS_REGION", "AWS_DEFAULT_REGION"}) {
-      const char* region = std::getenv(variable);
-      if (region == nullptr || *region == '\0') continue;
+      const std::string region = FromEnvironment(variable);
+      if (region.empty()) continue;
       options->s3.region = region;
       break;
     }
