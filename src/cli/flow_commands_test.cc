@@ -81,7 +81,6 @@ TEST_F(FlowCommandsTest, WaitEndsAtItsTimeOrAtOnce) {
   const Ran ran = Admin({"flow", "wait", "-flow-id", "a", "-state", "running", "-timeout", "700ms"});
   EXPECT_EQ(ran.status, 1);
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(700));
-  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
   EXPECT_THAT(ran.err, HasSubstr("flow 'a' is not running after 700ms: it is created"));
   const Ran none = Admin({"flow", "wait", "-flow-id", "x", "-state", "running", "-timeout", "60s"});
   EXPECT_EQ(none.status, 1);

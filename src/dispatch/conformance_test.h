@@ -34,7 +34,7 @@ struct DispatcherKind {
   std::function<std::unique_ptr<DispatchHarness>()> make;
   // In this time a worker that is one too many would have shown itself.
   absl::Duration quiet = absl::Milliseconds(400);
-  absl::Duration limit = absl::Seconds(15);
+  absl::Duration limit = absl::Seconds(60);
   // Whether workers live on when the dispatcher ends, and the next one finds them.
   bool workers_outlive = true;
 };

@@ -43,7 +43,7 @@ class ScriptedWorkersTest : public testing::Test {
   bool Eventually(const std::function<bool()>& condition) { return Eventually(condition, limit_); }
   bool Eventually(const std::function<bool()>& condition, absl::Duration limit);
 
-  absl::Duration limit_ = absl::Seconds(15);  // of Eventually() without one
+  absl::Duration limit_ = absl::Seconds(60);  // of Eventually() without one
   std::string folder_;
   std::unique_ptr<ControlStore> store_;
   std::unique_ptr<Dispatcher> dispatcher_;

@@ -18,7 +18,7 @@
 
 namespace wallaby {
 
-bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(15));
+bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(60));
 
 class ServiceTest : public testing::Test {
  protected:

@@ -25,10 +25,10 @@ class RecoveryTest(DbosTest):
         self.assertEqual(self.row(run, "status, executor_id, recovery_attempts"), ("PENDING", "exec-a", "1"))
 
         first.kill()
-        wait_until(lambda: not first.worker_pids("shop"), 10, "the end of the worker of the killed server")
+        wait_until(lambda: not first.worker_pids("shop"), 30, "the end of the worker of the killed server")
         self.assertEqual(self.row(run), "PENDING")
         self.assertEqual(self.curl(second), f'["{run}"]')
-        wait_until(lambda: second.worker_pids("shop"), 20, "the worker at the other server\n" + second.log()[-2000:])
+        wait_until(lambda: second.worker_pids("shop"), 30, "the worker at the other server\n" + second.log()[-2000:])
         self.assertEqual(self.row(run, "status, executor_id, recovery_attempts"), ("PENDING", "exec-b", "2"))
         self.assertEqual(self.curl(second), "[]")
         for body, answer in (('{bad', 400), ('{"a":1}', 400), ('[1]', 400)):
@@ -51,7 +51,7 @@ class RecoveryTest(DbosTest):
         self.assertEqual(self.curl(wallaby), "[]")  # nobody can tell whether their owner lives
         for workflow_id, executor in (("by-hand-1", "local"), ("by-hand-2", "exec-b")):
             self.assertEqual(ask(wallaby, "POST", "/dbos-workflow-recovery", [executor]), (200, [workflow_id]))
-            wait_until(lambda: self.row(workflow_id) == "SUCCESS", 20, "its end\n" + wallaby.log()[-1500:])
+            wait_until(lambda: self.row(workflow_id) == "SUCCESS", 30, "its end\n" + wallaby.log()[-1500:])
         self.assertEqual(self.row("by-hand-1", "output, executor_id"), ('"ok"', "exec-b"))
 
     def test_too_many_recoveries_are_the_end_until_resumed(self):
@@ -59,15 +59,15 @@ class RecoveryTest(DbosTest):
         self.flow(wallaby)
         run = None
         for attempt in (1, 2, 3):
-            run = wait_until(self.active, 10, "the run")
-            wait_until(lambda: self.row(run, "status, recovery_attempts") == ("PENDING", str(attempt)), 10, "the claim")
+            run = wait_until(self.active, 30, "the run")
+            wait_until(lambda: self.row(run, "status, recovery_attempts") == ("PENDING", str(attempt)), 30, "the claim")
             wallaby.kill()
             wallaby.start()
-        wait_until(lambda: self.row(run) == "MAX_RECOVERY_ATTEMPTS_EXCEEDED", 10, "the end\n" + wallaby.log()[-1500:])
+        wait_until(lambda: self.row(run) == "MAX_RECOVERY_ATTEMPTS_EXCEEDED", 30, "the end\n" + wallaby.log()[-1500:])
         self.assertEqual(self.row(run, "queue_name, deduplication_id, owner_xid"), (None, None, None))
-        wait_until(lambda: "recovered too often" in wallaby.get("shop").get("error", ""), 10, "the flow's word")
+        wait_until(lambda: "recovered too often" in wallaby.get("shop").get("error", ""), 30, "the flow's word")
         self.client().resume_workflow(run)
-        wait_until(lambda: wallaby.worker_pids("shop"), 10, "the worker of the resumed run")
+        wait_until(lambda: wallaby.worker_pids("shop"), 30, "the worker of the resumed run")
         self.assertEqual(self.row(run, "status, recovery_attempts"), ("PENDING", "1"))
         # Clean ends do not count, however many.
         for _ in range(4):
@@ -76,7 +76,7 @@ class RecoveryTest(DbosTest):
             self.assertEqual(self.row(run, "status, recovery_attempts"), ("ENQUEUED", "0"))
             self.assertEqual(wallaby.worker_pids("shop"), [])
             wallaby.start()
-            wait_until(lambda: self.row(run) == "PENDING", 10, "the claim after a restart")
+            wait_until(lambda: self.row(run) == "PENDING", 30, "the claim after a restart")
         wallaby.stop_flow("shop")
 
     def test_progress_forgives_earlier_crashes(self):
@@ -86,7 +86,7 @@ class RecoveryTest(DbosTest):
         run = self.active()
         wallaby.kill()
         wallaby.start()
-        wait_until(lambda: self.row(run, "status, recovery_attempts") == ("PENDING", "2"), 10, "the recovery at the start")
+        wait_until(lambda: self.row(run, "status, recovery_attempts") == ("PENDING", "2"), 30, "the recovery at the start")
 
         def moved():
             sql(self.source, "INSERT INTO t SELECT max(id) + 1 FROM t")
@@ -129,7 +129,7 @@ class RecoveryTest(DbosTest):
         # It is still the same run, which can be seen to live and be cancelled.
         self.assertEqual(self.curl(wallaby), "[]")
         self.client().cancel_workflow(run)
-        wait_until(lambda: not wallaby.worker_pids("shop"), 10, "the worker's end")
+        wait_until(lambda: not wallaby.worker_pids("shop"), 30, "the worker's end")
 
     def test_a_held_lease_is_waited_for(self):
         wallaby = self.server("exec-a")
@@ -137,7 +137,7 @@ class RecoveryTest(DbosTest):
         sql(self.system, "INSERT INTO wallaby_control.leases (flow_id, holder, generation, expires_at) VALUES ('shop', "
             "'elsewhere:1:2', 1, (extract(epoch from now()) * 1000000)::bigint + 4000000)")
         handle = self.client().enqueue(portable("w-waits"), {"flow_id": "shop", "max_empty_reads": 1})
-        wait_until(lambda: self.row("w-waits") == "PENDING", 10, "the claim")
+        wait_until(lambda: self.row("w-waits") == "PENDING", 30, "the claim")
         time.sleep(1)
         self.assertEqual(wallaby.worker_pids("shop"), [])
         self.assertEqual(handle.get_result(), "ok")

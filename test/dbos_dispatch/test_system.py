@@ -63,7 +63,7 @@ class SystemTest(DbosTest):
         self.assertEqual(catalogue(self.system), before)
         # What the SDK made is used as it is.
         wallaby = self.server(WALLABY_POSTGRES_DSN=theirs)
-        wait_until(lambda: '"msg":"DBOS executor"' in wallaby.log(), 15, "executor over the SDK's tables")
+        wait_until(lambda: '"msg":"DBOS executor"' in wallaby.log(), 30, "executor over the SDK's tables")
 
     def test_an_application_of_the_sdk_beside_us(self):
         wallaby = self.server()
@@ -133,9 +133,9 @@ class SystemTest(DbosTest):
                          (200, {"workflow_id": "w-2"}))
         restarted = ask(wallaby, "POST", "/workflows/w-1/restart")[1]["workflow_id"]
         for workflow_id in ("w-2", restarted):
-            wait_until(lambda: self.row(workflow_id) == "SUCCESS", 15, "the end of a fork")
+            wait_until(lambda: self.row(workflow_id) == "SUCCESS", 30, "the end of a fork")
         self.assertEqual(ask(wallaby, "POST", "/workflows/w-1/rewind", {"start_step": 1}), (204, ""))
-        wait_until(lambda: self.row("w-1") == "SUCCESS", 15, "the end of the rewound one")
+        wait_until(lambda: self.row("w-1") == "SUCCESS", 30, "the end of the rewound one")
         self.assertEqual(ask(wallaby, "PUT", "/dbos-workflow-recovery", [])[0], 405)
         self.assertEqual(ask(wallaby, "GET", "/nope")[0], 404)
         # The other port, for this machine alone.

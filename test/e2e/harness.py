@@ -167,7 +167,7 @@ class Wallaby:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([os.path.join(BIN_DIR, "wallaby")], env=self.env, stderr=log, stdout=log)
-        wait_until(self._answers, 20, "the server's answer")
+        wait_until(self._answers, 30, "the server's answer")
         return self
 
     def _answers(self):

@@ -290,7 +290,7 @@ class AccessTest(unittest.TestCase):
         with subprocess.Popen(["openssl", "s_server", "-accept", str(port), "-cert", certificate, "-key", key, "-alpn", "h2",
                                "-quiet"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
             try:
-                wait_until(lambda: self.listens(port), 20, "openssl")
+                wait_until(lambda: self.listens(port), 30, "openssl")
                 self.admin("flow", "list", "-endpoint", f"localhost:{port}", "-tls-ca", self.authority.certificate,
                            says=("the server's certificate has expired, on Feb  1 00:00:00 2020 GMT",))
             finally:

@@ -39,7 +39,7 @@ class RefusalsTest(PostgresTest):
                           "state failed: " + str(expected))
         for text in expected:
             self.assertIn(text, flow["reason"])
-        wait_until(lambda: not self.wallaby.worker_pids(flow_id), 20, "the worker's end")
+        wait_until(lambda: not self.wallaby.worker_pids(flow_id), 30, "the worker's end")
         return flow
 
     def waits_with(self, flow_id, *expected, timeout=60):
@@ -112,7 +112,7 @@ class RefusalsTest(PostgresTest):
                                  stderr=subprocess.DEVNULL)
         try:
             query = f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{self.slot}' AND active"
-            pid = wait_until(lambda: sql(self.source, query), 20, "an active slot")[0][0]
+            pid = wait_until(lambda: sql(self.source, query), 30, "an active slot")[0][0]
             flow_id = self.wallaby.create(self.flow(), start=False)
             probe = self.wallaby.worker(flow_id, "-max-empty-reads=1", check=False)
             self.assertEqual(probe.returncode, 1)

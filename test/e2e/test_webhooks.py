@@ -146,7 +146,7 @@ class WebhooksTest(PostgresTest):
                     pids = wait_until(lambda: self.wallaby.worker_pids(self.flow), 60, "a worker")
                     for pid in pids:
                         os.kill(pid, 9)
-                    wait_until(lambda: all(is_gone(pid) for pid in pids), 20, "the worker's end")
+                    wait_until(lambda: all(is_gone(pid) for pid in pids), 30, "the worker's end")
                     killed["worker"] += 1
                 else:
                     receiver = rng.choice([records, calls, batches])
@@ -284,7 +284,7 @@ class WebhooksTest(PostgresTest):
         self.assertEqual((away.returncode, away.stdout), (1, "0 taken and removed, 1 kept.\n"), away.stderr)
         hook.behave()
         hook.start()
-        wait_until(hook.listens, 20, "the receiver")
+        wait_until(hook.listens, 30, "the receiver")
         self.wallaby.admin("dead-letter", "replay", "-flow-id", self.flow)
         self.assertEqual(hook.records()[-1]["after"]["version"], 1)
 
