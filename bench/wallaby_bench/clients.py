@@ -27,9 +27,13 @@ def expect(client, what, wanted, got):
 class Client:
     name = ""
 
-    def prepare(self, backlog, run):
+    def at(self, backlog, run):
         """`run` is the name of slot, flow and database."""
         self.backlog, self.run, self.session = backlog, run, backlog.session
+        return self
+
+    def prepare(self, backlog, run):
+        self.at(backlog, run)
 
     def drain(self):
         return self.start(drain=True).wait()
@@ -63,16 +67,15 @@ class RecvLogical(Client):
 
 
 class Worker(Client):
-    """Our worker into one destination; a subclass for each."""
+    """Our worker into one destination; a subclass for each. It has its place made, looks at what came, and clears it away."""
     source_options = {}
     under = ()  # a command that runs it, such as a profiler
 
     def prepare(self, backlog, run):
         super().prepare(backlog, run)
-        self.make_destination()
         self.flow = self.session.wallaby.create({
             "id": run, "name": run, "source": backlog.endpoint(run, **self.source_options),
-            "destinations": [{"name": "copy", "type": self.type, "options": self.options()}]}, start=False)
+            "destinations": self.make_destinations()}, start=False)
 
     def start(self, drain):
         end = ["-max-empty-reads", "1"] if drain else []
@@ -80,6 +83,15 @@ class Worker(Client):
 
     def check(self):
         expect(self, "changes read", self.backlog.changes, self.session.records_processed(self.flow))
+        self.check_destination()
+
+    def make_destinations(self):
+        return [self.destination()]
+
+    def destination(self):
+        """Made, and as the flow has it."""
+        self.make_destination()
+        return {"name": self.type, "type": self.type, "options": self.options()}
 
     def make_destination(self):
         pass
@@ -87,10 +99,17 @@ class Worker(Client):
     def options(self):
         return {}
 
+    def check_destination(self):
+        pass
+
+    def clear_destination(self):
+        pass
+
     def clean(self):
         super().clean()
         self.session.wallaby.admin("flow", "delete", "-flow-id", self.flow)
         self.session.wallaby.flows.remove(self.flow)
+        self.clear_destination()
 
 
 class Null(Worker):
@@ -106,15 +125,13 @@ class DuckDb(Worker):
     def options(self):
         return {"dsn": self.path(), "write_mode": self.mode}
 
-    def check(self):
+    def check_destination(self):
         import duckdb
-        super().check()
         with duckdb.connect(self.path(), read_only=True) as connection:
             connection.execute("SET search_path = 'public'")
             self.check_tables(connection)
 
-    def clean(self):
-        super().clean()
+    def clear_destination(self):
         for path in (self.path(), self.path() + ".wal"):
             if os.path.exists(path):
                 os.unlink(path)
@@ -150,14 +167,12 @@ class Parquet(Worker):
     def options(self):
         return {"path": self.path()}
 
-    def check(self):
+    def check_destination(self):
         import duckdb
-        super().check()
         rows = duckdb.execute(f"SELECT count(*) FROM read_parquet('{self.path()}/public/*/*.parquet', union_by_name = true)").fetchone()[0]
         expect(self, "rows", self.backlog.changes, rows)
 
-    def clean(self):
-        super().clean()
+    def clear_destination(self):
         shutil.rmtree(self.path(), ignore_errors=True)
 
 
@@ -168,10 +183,9 @@ class S3(Worker):
     def options(self):
         return self.session.bucket.options(prefix=self.run)
 
-    def check(self):
-        super().check()
+    def check_destination(self):
         bucket = self.session.bucket
-        files = bucket.named(self.run, self.run, "copy")
+        files = bucket.named(self.run, self.run, self.type)
         expect(self, "rows", self.backlog.changes, sum(file["rows"] for file in files))
         # The plain client puts the same bytes.
         self.session.objects = [bucket.read(f"{self.run}/{file['path']}") for file in files]
@@ -213,12 +227,10 @@ class PostgresTarget(InTargetServer, Worker):
     def options(self):
         return {"dsn": self.target_dsn, "write_mode": "target"}
 
-    def check(self):
-        super().check()
+    def check_destination(self):
         self.check_tables()
 
-    def clean(self):
-        super().clean()
+    def clear_destination(self):
         self.session.target.drop_database(self.run)
 
 

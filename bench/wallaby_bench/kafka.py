@@ -25,8 +25,7 @@ class KafkaRecords(Worker):
     def options(self):
         return {"brokers": broker(self.session).brokers, "topic": self.run, "message_mode": "record", "key_mode": "raw"}
 
-    def check(self):
-        super().check()
+    def check_destination(self):
         expect(self, "messages", self.backlog.changes, len(broker(self.session).read(self.run)))
 
 
@@ -36,8 +35,7 @@ class KafkaBatches(Worker):
     def options(self):
         return {"brokers": broker(self.session).brokers, "topic": self.run}
 
-    def check(self):
-        super().check()
+    def check_destination(self):
         messages = broker(self.session).read(self.run)
         expect(self, "changes in messages", self.backlog.changes, sum(int(headers(m)["wallaby-changes"]) for m in messages))
 

@@ -6,6 +6,7 @@ from typing import Callable
 from wallaby_bench import backlog, data, latency, live, push, snapshot, stream
 from wallaby_bench.clients import (ALL, DuckDbAppend, DuckDbTarget, DurableSubscription, Null, Parquet, PlainPut, PostgresTarget,
                                    RecvLogical, S3, Subscription)
+from wallaby_bench.fan_out import OneFlow, ThreeFlows
 from wallaby_bench.kafka import KafkaBatches, KafkaRecords, Librdkafka
 
 READERS = (RecvLogical, Null)
@@ -61,6 +62,8 @@ def all_scenarios():
                  lambda scale: data.json(thousands(10_000, scale, 100), 100), ALL),
         Scenario("mix", "1,000,000 changes, 70/20/10 % updates/inserts/deletes, transactions of 1,000", backlog.run,
                  lambda scale: data.mix(thousands(1_000_000, scale), 1000), ALL),
+        Scenario("fan-out", "1,000,000 inserts of 100 bytes, transactions of 1,000, into DuckDB, PostgreSQL and Parquet", backlog.run,
+                 narrow(1_000_000, 1000), (RecvLogical, DuckDbAppend, PostgresTarget, Parquet, OneFlow, ThreeFlows)),
         Scenario("kafka", "500,000 inserts of 100 bytes into Kafka, transactions of 1,000", backlog.run, narrow(500_000, 1000),
                  (RecvLogical, Null, KafkaRecords, KafkaBatches, Librdkafka)),
         Scenario("tpcc", "like TPC-C: new orders and payments, 500,000 changes over 5 tables", backlog.run,

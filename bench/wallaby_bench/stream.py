@@ -33,8 +33,7 @@ class Stream(InTargetServer, Worker):
     def options(self):
         return {"dsn": self.target_dsn, "stream": self.run}
 
-    def check(self):
-        super().check()
+    def check_destination(self):
         with Connection(self.target_dsn) as connection:
             expect(self, "messages", str(self.backlog.changes), connection.value("SELECT count(*) FROM wallaby.stream_1"))
 
@@ -43,8 +42,7 @@ class Stream(InTargetServer, Worker):
         return subprocess.Popen([PROGRAM, self.session.wallaby.env["WALLABY_ENDPOINT"], self.run, group, str(CONSUMERS), str(MAX),
                                  str(self.backlog.dataset.changes)], stdout=subprocess.PIPE, text=True)
 
-    def clean(self):
-        super().clean()
+    def clear_destination(self):
         self.session.target.drop_database(self.run)
 
 
