@@ -1,8 +1,10 @@
-// OptionReader: the options of one destination, and the words for what is wrong with one; what several kinds of values
-// look like.
+// OptionReader: the options of one destination, and the words for what is wrong with one. SpecReader: the same, where
+// the table of its type's options says what is allowed. And what several kinds of values look like.
 #ifndef WALLABY_DESTINATION_OPTION_READER_H_
 #define WALLABY_DESTINATION_OPTION_READER_H_
 
+#include <algorithm>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -10,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/units.h"
 #include "destination/destination.h"
+#include "destination/option_specs.h"
 
 namespace wallaby {
 
@@ -19,12 +22,12 @@ class OptionReader {
   explicit OptionReader(const DestinationConfig& config) : config_(config) {}
 
   // Null when absent or empty.
-  const std::string* Find(const std::string& name) const {
-    const auto it = config_.options.find(name);
+  const std::string* Find(std::string_view name) const {
+    const auto it = config_.options.find(std::string(name));
     return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
   }
   // "" when absent.
-  std::string Text(const std::string& name) const {
+  std::string Text(std::string_view name) const {
     const std::string* text = Find(name);
     return text == nullptr ? "" : *text;
   }
@@ -36,11 +39,11 @@ class OptionReader {
     return absl::InvalidArgumentError(absl::StrCat(Title(name), ": ", why));
   }
   // Shows the value: not for secrets.
-  absl::Status Bad(const std::string& name, std::string_view allowed) const {
+  absl::Status Bad(std::string_view name, std::string_view allowed) const {
     return Wrong(name, absl::StrCat("got '", *Find(name), "'; allowed: ", allowed));
   }
   // Leaves `out` as it is when absent.
-  absl::Status Flag(const std::string& name, bool* out) const {
+  absl::Status Flag(std::string_view name, bool* out) const {
     const std::string* text = Find(name);
     if (text == nullptr) return absl::OkStatus();
     const auto flag = ParseBool(*text);
@@ -50,6 +53,28 @@ class OptionReader {
 
  private:
   const DestinationConfig& config_;
+};
+
+class SpecReader : public OptionReader {
+ public:
+  // `config` and `specs` must outlive the object.
+  SpecReader(const DestinationConfig& config, std::span<const OptionSpec> specs)
+      : OptionReader(config), specs_(specs) {}
+
+  // Null for a name that the type does not have.
+  const OptionSpec* Spec(std::string_view name) const {
+    const auto found = std::find_if(specs_.begin(), specs_.end(), [&](const OptionSpec& s) { return s.name == name; });
+    return found == specs_.end() ? nullptr : &*found;
+  }
+  // Of a name that the type has. Shows the value, if it is no secret.
+  absl::Status Refusal(std::string_view name, std::string_view why = "") const {
+    const OptionSpec* spec = Spec(name);
+    const std::string got = spec->secret ? "a secret value" : absl::StrCat("'", Text(name), "'");
+    return Wrong(name, absl::StrCat("got ", got, why.empty() ? "" : ": ", why, "; allowed: ", spec->allowed));
+  }
+
+ private:
+  std::span<const OptionSpec> specs_;
 };
 
 // True for what may stand in place of a secret until it is followed (flow/secret_reference.h).

@@ -26,38 +26,17 @@ namespace {
 
 // ---- checks of single options ----
 
-// Reads the options of one destination and words its errors.
-class Reader {
+// Knows what of the contract this build does not carry out.
+class Reader : public SpecReader {
  public:
-  Reader(const DestinationConfig& config, std::span<const OptionSpec> specs) : config_(config), specs_(specs) {}
-
-  // Null when the option is absent or empty.
-  const std::string* Find(std::string_view name) const {
-    auto it = config_.options.find(std::string(name));
-    return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
-  }
-
-  const OptionSpec* Spec(std::string_view name) const {
-    for (const OptionSpec& spec : specs_) {
-      if (spec.name == name) return &spec;
-    }
-    return nullptr;
-  }
-
-  absl::Status Bad(std::string_view name, std::string_view why = "") const {
-    const OptionSpec* spec = Spec(name);
-    const std::string* value = Find(name);
-    const std::string got = spec->secret ? std::string("a secret value") : absl::StrCat("'", value ? *value : "", "'");
-    return absl::InvalidArgumentError(
-        absl::StrCat(Title(name), ": got ", got, why.empty() ? "" : ": ", why, "; allowed: ", spec->allowed));
-  }
+  using SpecReader::SpecReader;
 
   // A choice of the contract whose other values this build does not carry out.
   absl::Status OnlyDefault(std::string_view name, std::string_view only,
                            std::initializer_list<std::string_view> others) const {
     const std::string* value = Find(name);
     if (value == nullptr || *value == only) return absl::OkStatus();
-    if (std::find(others.begin(), others.end(), *value) == others.end()) return Bad(name);
+    if (std::find(others.begin(), others.end(), *value) == others.end()) return Refusal(name);
     return NotYet(name);
   }
 
@@ -65,7 +44,7 @@ class Reader {
     const std::string* value = Find(name);
     if (value == nullptr) return absl::OkStatus();
     auto parsed = ParseBool(*value);
-    if (!parsed.ok()) return Bad(name);
+    if (!parsed.ok()) return Refusal(name);
     return *parsed == only ? absl::OkStatus() : NotYet(name);
   }
 
@@ -73,11 +52,7 @@ class Reader {
 
   absl::Status IfPresentBool(std::string_view name) const {
     const std::string* value = Find(name);
-    return value == nullptr || ParseBool(*value).ok() ? absl::OkStatus() : Bad(name);
-  }
-
-  std::string Title(std::string_view name) const {
-    return absl::StrCat("option ", name, " of destination '", config_.name, "'");
+    return value == nullptr || ParseBool(*value).ok() ? absl::OkStatus() : Refusal(name);
   }
 
  private:
@@ -85,9 +60,6 @@ class Reader {
     return absl::UnimplementedError(
         absl::StrCat(Title(name), ": '", *Find(name), "' is not implemented yet; allowed: ", Spec(name)->allowed));
   }
-
-  const DestinationConfig& config_;
-  std::span<const OptionSpec> specs_;
 };
 
 absl::Status CheckNames(std::string_view type, const DestinationConfig& config, std::span<const OptionSpec> specs) {
@@ -115,22 +87,22 @@ absl::Status CheckShared(const Reader& reader) {
     RETURN_IF_ERROR(reader.IfPresentNotYet(name));
   }
   if (const std::string* format = reader.Find("format"); format && !ParseWireFormat(*format))
-    return reader.Bad("format");
+    return reader.Refusal("format");
   return absl::OkStatus();
 }
 
 absl::Status CheckDuckdb(const Reader& reader) {
   const std::string* dsn = reader.Find("dsn");
   if (dsn->starts_with(":memory:")) {
-    return reader.Bad("dsn", "a database in memory would not outlive the worker");
+    return reader.Refusal("dsn", "a database in memory would not outlive the worker");
   }
   if (const std::string* limit = reader.Find("memory_limit")) {
     auto bytes = ParseBytes(*limit);
-    if (!bytes.ok() || *bytes < (128 << 20)) return reader.Bad("memory_limit");
+    if (!bytes.ok() || *bytes < (128 << 20)) return reader.Refusal("memory_limit");
   }
   if (const std::string* threads = reader.Find("threads")) {
     int count = 0;
-    if (!absl::SimpleAtoi(*threads, &count) || count < 1 || count > 256) return reader.Bad("threads");
+    if (!absl::SimpleAtoi(*threads, &count) || count < 1 || count > 256) return reader.Refusal("threads");
   }
   return reader.IfPresentBool("release_file");
 }
@@ -175,21 +147,21 @@ bool IsStreamName(std::string_view text) {
 }
 
 absl::Status CheckPgstream(const Reader& reader, const DestinationConfig& config) {
-  if (!IsStreamName(*reader.Find("stream"))) return reader.Bad("stream");
+  if (!IsStreamName(*reader.Find("stream"))) return reader.Refusal("stream");
   if (const std::string* age = reader.Find("retention")) {
     const auto parsed = ParseDuration(*age);
-    if (!parsed.ok() || *parsed < absl::Minutes(1)) return reader.Bad("retention");
+    if (!parsed.ok() || *parsed < absl::Minutes(1)) return reader.Refusal("retention");
   }
   if (const std::string* size = reader.Find("retention_bytes")) {
     const auto parsed = ParseBytes(*size);
-    if (!parsed.ok() || *parsed < (1 << 20)) return reader.Bad("retention_bytes");
+    if (!parsed.ok() || *parsed < (1 << 20)) return reader.Refusal("retention_bytes");
   }
   if (const std::string* count = reader.Find("retention_messages")) {
     int64_t parsed = 0;
-    if (!absl::SimpleAtoi(*count, &parsed) || parsed < 1000) return reader.Bad("retention_messages");
+    if (!absl::SimpleAtoi(*count, &parsed) || parsed < 1000) return reader.Refusal("retention_messages");
   }
   const std::string* unread = reader.Find("retention_unread");
-  if (unread && *unread != "keep" && *unread != "drop") return reader.Bad("retention_unread");
+  if (unread && *unread != "keep" && *unread != "drop") return reader.Refusal("retention_unread");
   ASSIGN_OR_RETURN(const CodecConfig codec, ParsePayloadOptions(config));
   if (codec.codec.format != WireFormat::kParquet) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -249,7 +221,7 @@ absl::StatusOr<Mappings> ReadMappings(const Reader& reader) {
   Mappings result;
   if (const std::string* path = reader.Find("type_mappings_file")) {
     std::ifstream file(*path);
-    if (!file) return reader.Bad("type_mappings_file", "the file cannot be read");
+    if (!file) return reader.Refusal("type_mappings_file", "the file cannot be read");
     int number = 0;
     for (std::string line; std::getline(file, line);) {
       const std::string title = absl::StrCat(reader.Title("type_mappings_file"), ", ", *path, " line ", ++number);
@@ -312,7 +284,7 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
 
   TableOptions result;
   if (const std::string* mode = reader.Find("write_mode")) {
-    if (*mode != "target" && *mode != "append") return reader.Bad("write_mode");
+    if (*mode != "target" && *mode != "append") return reader.Refusal("write_mode");
     result.write_mode = *mode == "append" ? WriteMode::kAppend : WriteMode::kTarget;
   }
   auto text = [&](std::string_view name, std::string_view otherwise) {

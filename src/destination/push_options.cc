@@ -24,28 +24,14 @@ constexpr absl::Duration kShortest = absl::Milliseconds(1), kLongest = absl::Hou
 constexpr size_t kShortestKey = 24, kLongestKey = 64;  // of a signing secret: Standard Webhooks, "Symmetric"
 
 // Reads options one by one; the first error counts. `type` is "http" or "grpc".
-class Reader {
+class Reader : public SpecReader {
  public:
-  Reader(const DestinationConfig& config, std::string_view type) : config_(config) {
-    if (const auto specs = DestinationOptions(type); specs.ok()) specs_ = *specs;
-  }
+  Reader(const DestinationConfig& config, std::string_view type)
+      : SpecReader(config, DestinationOptions(type).value_or(std::span<const OptionSpec>())) {}
 
   const absl::Status& status() const { return status_; }
 
-  const std::string* Find(std::string_view name) const {
-    const auto it = config_.options.find(std::string(name));
-    return it == config_.options.end() || it->second.empty() ? nullptr : &it->second;
-  }
-
-  void Refuse(std::string_view name, std::string_view why = "") {
-    if (!status_.ok()) return;
-    const auto spec = std::find_if(specs_.begin(), specs_.end(), [&](const OptionSpec& s) { return s.name == name; });
-    const std::string* value = Find(name);
-    const std::string got =
-        spec->secret ? std::string("a secret value") : absl::StrCat("'", value != nullptr ? *value : "", "'");
-    status_ = absl::InvalidArgumentError(absl::StrCat("option ", name, " of destination '", config_.name, "': got ",
-                                                      got, why.empty() ? "" : ": ", why, "; allowed: ", spec->allowed));
-  }
+  void Refuse(std::string_view name, std::string_view why = "") { status_.Update(Refusal(name, why)); }
 
   void Text(std::string_view name, std::string* out) const {
     if (const std::string* value = Find(name)) *out = *value;
@@ -84,8 +70,6 @@ class Reader {
     *out = *parsed;
   }
 
-  const DestinationConfig& config_;
-  std::span<const OptionSpec> specs_;
   absl::Status status_;
 };
 

@@ -249,7 +249,7 @@ TEST_P(DispatcherConformanceTest, AWorkerThatEndedWhileNobodyLookedIsFollowed) {
 }
 
 TEST_P(DispatcherConformanceTest, AnotherProcesssLeaseIsWaitedFor) {
-  ASSERT_TRUE(store_->AcquireLease("shop", "elsewhere:1:2", GetParam().quiet + absl::Seconds(2)).ok());
+  ASSERT_TRUE(store_->AcquireLease("shop", "elsewhere:1:2", GetParam().quiet + absl::Seconds(4)).ok());
   MoveTo(FlowState::kRunning);
   Begin();
   ASSERT_TRUE(dispatcher_->Ensure("shop").ok());

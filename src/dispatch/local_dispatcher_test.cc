@@ -238,7 +238,7 @@ TEST_F(LocalDispatcherTest, AProbeIsNotRepeatedAndIsFollowedByTheRealWorker) {
 }
 
 TEST_F(LocalDispatcherTest, AnotherProcesssLeaseIsWaitedFor) {
-  const Lease lease = store_->AcquireLease("shop", "elsewhere:1:2", absl::Seconds(2)).value();
+  const Lease lease = store_->AcquireLease("shop", "elsewhere:1:2", absl::Seconds(4)).value();
   MoveTo(FlowState::kRunning);
   Begin();
   ASSERT_TRUE(dispatcher_->Ensure("shop").ok());
