@@ -64,11 +64,12 @@ constexpr auto kChecks = std::to_array<CheckSpec>({
 });
 
 // What can be mended is worth a warning; what merely is so is not. A table whose UPDATE and DELETE fail for its users,
-// now or once it is published, is a problem, though a flow can run.
+// now or once it is published, is a problem, though a flow can run; one where they would if more was published, is not.
 Health HealthOf(const Finding& finding) {
-  const bool fails = finding.check == "replica_identity" && finding.severity != Severity::kInfo;
-  if (finding.severity == Severity::kError || fails) return Health::kProblem;
-  if (finding.severity == Severity::kWarning || !finding.sql.empty()) return Health::kWarning;
+  const bool identity = finding.check == "replica_identity";
+  if (finding.severity == Severity::kError) return Health::kProblem;
+  if (identity && finding.severity == Severity::kWarning) return Health::kProblem;
+  if (finding.severity == Severity::kWarning || identity || !finding.sql.empty()) return Health::kWarning;
   return Health::kOk;
 }
 

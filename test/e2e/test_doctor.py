@@ -258,7 +258,7 @@ class ApplicationOn17Test(ApplicationTest, unittest.TestCase):
     def test_flow_that_failed_for_it_goes_on(self):
         """The flow says what is wrong and what to do; that done, it delivers."""
         sql(self.source, "CREATE TABLE g (b int, id int GENERATED ALWAYS AS (b) STORED PRIMARY KEY, v text);"
-                         "INSERT INTO g SELECT i, DEFAULT, 'old' FROM generate_series(1, 3) i; CREATE PUBLICATION p FOR TABLE g")
+                         "INSERT INTO g (b, v) SELECT i, 'old' FROM generate_series(1, 3) i; CREATE PUBLICATION p FOR TABLE g")
         target = self.postgres.database("t17flow")
         rows = "SELECT string_agg(b || v, ' ' ORDER BY b) FROM g"
         wallaby = Wallaby({}).start()
