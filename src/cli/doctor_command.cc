@@ -90,16 +90,25 @@ std::string OneLine(std::string text) {
   return text;
 }
 
+// What changes publications, which may make tables' UPDATE and DELETE need an identity, comes after what gives them
+// one.
+bool IsOfPublication(const v1::DoctorCheck& check) {
+  return check.check() == "publication" || check.check() == "publication_rights";
+}
+
 // To be given to psql as it is. What mends several findings stands once.
 std::string SqlText(const v1::DoctorReport& report) {
   std::string text;
   std::set<std::string> shown;
-  for (const v1::DoctorCheck& check : report.checks()) {
-    if (check.sql().empty() || !shown.insert(check.sql()).second) continue;
-    absl::StrAppend(&text, "\n-- ",
-                    OneLine(absl::StrCat(check.check(), check.object().empty() ? "" : ", ", check.object(),
-                                         ". To be run by ", check.run_as())),
-                    ":\n", check.sql(), check.sql().ends_with('\n') ? "" : "\n");
+  for (const bool of_publication : {false, true}) {
+    for (const v1::DoctorCheck& check : report.checks()) {
+      if (check.sql().empty() || IsOfPublication(check) != of_publication || !shown.insert(check.sql()).second)
+        continue;
+      absl::StrAppend(&text, "\n-- ",
+                      OneLine(absl::StrCat(check.check(), check.object().empty() ? "" : ", ", check.object(),
+                                           ". To be run by ", check.run_as())),
+                      ":\n", check.sql(), check.sql().ends_with('\n') ? "" : "\n");
+    }
   }
   return text;
 }
@@ -118,7 +127,7 @@ std::string ReportText(const v1::DoctorReport& report) {
   for (const v1::DoctorCheck& check : report.checks()) {
     table.Add({check.status(), check.check(), check.object(), check.sentence()});
   }
-  return absl::StrCat(table.Text(), SqlText(report), "\n", Counts(Count(report, "problem"), "problem"), ", ",
+  return absl::StrCat(table.Text(), SqlText(report), "\n-- ", Counts(Count(report, "problem"), "problem"), ", ",
                       Counts(Count(report, "warning"), "warning"), ".\n");
 }
 

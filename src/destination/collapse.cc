@@ -120,9 +120,22 @@ class TableCollapser {
   }
 
   absl::Status RefuseNoIdentity(const Change& change) const {
-    return Refuse(
-        change, "an update or delete came without what identifies its row",
-        absl::StrCat("add a primary key, or ALTER TABLE ", relation_->QualifiedName(), " REPLICA IDENTITY FULL"));
+    const std::string table = relation_->QualifiedName();
+    const bool has_identity =
+        relation_->identity == ReplicaIdentity::kDefault || relation_->identity == ReplicaIdentity::kIndex;
+    if (relation_->has_key() || !has_identity) {
+      return Refuse(change, "an update or delete came without what identifies its row",
+                    absl::StrCat("add a primary key, or ALTER TABLE ", table, " REPLICA IDENTITY FULL"));
+    }
+    // Without any identity the source would have refused the statement.
+    return Refuse(change,
+                  "an update or delete came without what identifies its row: the key that the table has at the source "
+                  "is not in the publication, because its columns are generated (before PostgreSQL 18 those are never "
+                  "sent) or left out by a column list",
+                  absl::StrCat("wallaby-admin doctor, check replica_identity, prints the statement that makes later "
+                               "changes whole, such as ALTER TABLE ",
+                               table, " REPLICA IDENTITY FULL; run it, then copy the table again with -mode backfill ",
+                               "-tables ", table));
   }
 
   absl::Status CheckWidth(const FieldStarts& fields, const Change& change) const {

@@ -254,7 +254,11 @@ TEST(Collapse, RefusesWhatHasNoIdentity) {
   update.Update(table, {"a", "x"});
   auto result = Collapse(update.batch());
   EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_NE(result.status().message().find("REPLICA IDENTITY FULL"), std::string::npos) << result.status();
+  // The source let the update pass: the table has a key there.
+  for (const char* part : {"not in the publication", "generated", "column list", "wallaby-admin doctor",
+                           "REPLICA IDENTITY FULL", "-mode backfill -tables"}) {
+    EXPECT_NE(result.status().message().find(part), std::string::npos) << result.status();
+  }
   Builder insert;
   insert.Insert(kTable, {"1", "a", kAbsent});
   EXPECT_EQ(Collapse(insert.batch()).status().code(), absl::StatusCode::kFailedPrecondition);

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "postgres/doctor_tables.h"
 #include "postgres/publication_plan.h"
@@ -62,10 +64,12 @@ constexpr auto kChecks = std::to_array<CheckSpec>({
 });
 
 // What can be mended is worth a warning; what merely is so is not. A table whose UPDATE and DELETE fail for its users,
-// now or once it is published, is a problem, though a flow can run.
+// now or once it is published, is a problem, though a flow can run; one where they would if more was published, is not.
 Health HealthOf(const Finding& finding) {
-  if (finding.severity == Severity::kError || finding.check == "replica_identity") return Health::kProblem;
-  if (finding.severity == Severity::kWarning || !finding.sql.empty()) return Health::kWarning;
+  const bool identity = finding.check == "replica_identity";
+  if (finding.severity == Severity::kError) return Health::kProblem;
+  if (identity && finding.severity == Severity::kWarning) return Health::kProblem;
+  if (finding.severity == Severity::kWarning || identity || !finding.sql.empty()) return Health::kWarning;
   return Health::kOk;
 }
 
@@ -76,6 +80,37 @@ Diagnosis DiagnosisOf(const Finding& finding) {
     absl::StrAppend(&diagnosis.sentence, "; ", finding.remedy);
   }
   return diagnosis;
+}
+
+// What was found while several publications were looked at: a table of two of them is told of once.
+struct FoundIn {
+  Finding finding;
+  std::vector<std::string> publications;
+};
+
+void Gather(const std::string& publication, std::vector<Finding> findings, std::vector<FoundIn>* all) {
+  for (Finding& finding : findings) {
+    const auto same = std::find_if(all->begin(), all->end(), [&](const FoundIn& one) {
+      const Finding& other = one.finding;
+      return std::tie(other.check, other.subject, other.message, other.sql) ==
+             std::tie(finding.check, finding.subject, finding.message, finding.sql);
+    });
+    if (same == all->end()) {
+      all->push_back({std::move(finding), {publication}});
+    } else if (same->publications.back() != publication) {
+      same->publications.push_back(publication);
+    }
+  }
+}
+
+// With the publications that it is of, where it does not say so itself.
+Finding Named(FoundIn found) {
+  const auto says = [&](std::string_view text) { return absl::StrContains(text, "publication "); };
+  if (!says(found.finding.subject) && !says(found.finding.message)) {
+    absl::StrAppend(&found.finding.message, " (publication", found.publications.size() > 1 ? "s " : " ",
+                    absl::StrJoin(found.publications, ", "), ")");
+  }
+  return std::move(found.finding);
 }
 
 class Doctor {
@@ -179,11 +214,16 @@ absl::Status Doctor::ExaminePublications() {
   const auto names = sql_.Query("SELECT pubname FROM pg_catalog.pg_publication ORDER BY 1");
   if (!names.ok()) return Note("publication", names.status());
   if (names->size() == 0) return ExamineAllTables();
+  std::vector<Finding> before = std::exchange(findings_, {});
+  std::vector<FoundIn> found;
   for (int i = 0; i < names->size(); ++i) {
     source_.publication = names->Text(i, 0);
     RETURN_IF_ERROR(ExaminePublication());
+    Gather(source_.publication, std::exchange(findings_, {}), &found);
   }
   source_.publication.clear();
+  findings_ = std::move(before);
+  for (FoundIn& one : found) findings_.push_back(names->size() > 1 ? Named(std::move(one)) : std::move(one.finding));
   return absl::OkStatus();
 }
 
@@ -206,7 +246,9 @@ absl::Status Doctor::ExamineAllTables() {
       {Severity::kInfo, "", "there is no publication yet; all tables were looked at", "", "publication"});
   RETURN_IF_ERROR(Note("publication_rights", CheckMayPublish(sql_, &findings_)));
   const PublicationPlan all;
-  RETURN_IF_ERROR(Note("replica_identity", CheckTablesToPublish(sql_, source_, all, /*copy_due=*/false, &findings_)));
+  RETURN_IF_ERROR(
+      Note("replica_identity",
+           CheckTablesToPublish(sql_, source_, all, /*by_flow=*/true, /*copy_due=*/false, &findings_).status()));
   const auto oids = OidsToPublish(sql_, all);
   if (!oids.ok()) return Note("types", oids.status());
   return Note("types", CheckTypesToPublish(sql_, *oids, options_.only_postgres, &findings_));

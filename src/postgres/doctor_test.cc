@@ -303,6 +303,11 @@ TEST_P(DoctorTest, NoSuchSlotOrPublication) {
   options_.source.create_slot = options_.source.ensure_publication = false;
   FiresAndMends(Health::kProblem, "slot");
   FiresAndMends(Health::kProblem, "publication");
+  options_.source.slot = "Böse Slot";
+  const auto found = Find(options_, "slot", "slot Böse Slot");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->sql, "") << "PostgreSQL would refuse it";
+  EXPECT_THAT(found->sentence, HasSubstr("lower case letters, digits and _"));
 }
 
 class DoctorServerTest : public ::testing::TestWithParam<int> {};

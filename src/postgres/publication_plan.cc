@@ -70,13 +70,14 @@ PublicationPlan PublicationPlan::From(const std::vector<std::string>& tables, co
   return plan;
 }
 
-std::string PublicationPlan::CreateSql(const std::string& publication) const {
+std::string PublicationPlan::CreateSql(const std::string& publication, bool stored) const {
   std::vector<std::string> what;
   if (!tables.empty()) what.push_back("TABLE " + TableListSql(tables));
   if (!schemas.empty()) what.push_back("TABLES IN SCHEMA " + SchemaListSql(schemas));
   if (what.empty()) what.push_back("ALL TABLES");
   return absl::StrCat("CREATE PUBLICATION ", SqlIdentifier(publication), " FOR ", absl::StrJoin(what, ", "),
-                      " WITH (publish_via_partition_root = true)");
+                      " WITH (publish_via_partition_root = true",
+                      stored ? ", publish_generated_columns = stored)" : ")");
 }
 
 std::string TableListSql(const std::vector<TableName>& tables) {

@@ -23,7 +23,8 @@ struct PublicationPlan {
   bool all_tables() const { return tables.empty() && schemas.empty(); }
   // FOR ALL TABLES and TABLES IN SCHEMA are a superuser's.
   bool needs_superuser() const { return tables.empty() || !schemas.empty(); }
-  std::string CreateSql(const std::string& publication) const;
+  // `stored`: with the generated columns that are stored (18+).
+  std::string CreateSql(const std::string& publication, bool stored = false) const;
 };
 
 std::string TableListSql(const std::vector<TableName>& tables);

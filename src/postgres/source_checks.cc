@@ -9,7 +9,6 @@
 #include "absl/strings/str_join.h"
 #include "base/sql_text.h"
 #include "base/status.h"
-#include "postgres/table_checks.h"
 
 namespace wallaby {
 namespace {
@@ -20,6 +19,11 @@ using Severity = Finding::Severity;
 constexpr std::string_view kAfterRestart = "a superuser; then restart the server";
 constexpr std::string_view kTablesOwner = "the tables' owner, with CREATE on the database";
 constexpr std::string_view kPublicationOwner = "the publication's owner";
+constexpr std::string_view kSuperuser = "a superuser";
+// No statement may be offered that makes the users' own fail.
+constexpr std::string_view kIdentitiesFirst = "first mend what the check replica_identity finds, then ask again";
+// In a statement that somebody is to read.
+constexpr int kMostTablesNamed = 100;
 
 // What a pooler answers to a replication connection: it refuses the startup parameter, or takes it for an ordinary one
 // and fails on the replication command.
@@ -100,7 +104,10 @@ absl::Status SourceChecker::CheckSlot() {
     return absl::OkStatus();
   }
   const std::string subject = "slot " + options_.slot;
-  if (!options_.create_slot) {
+  if (!IsSlotName(options_.slot)) {
+    Add(Severity::kError, "slot", subject,
+        "no slot can have this name; allowed: 1 to 63 lower case letters, digits and _");
+  } else if (!options_.create_slot) {
     const std::string create =
         absl::StrCat("SELECT pg_create_logical_replication_slot(", SqlLiteral(options_.slot), ", 'pgoutput')");
     Add(Severity::kError, "slot", subject, "there is no such slot, and create_slot is false", create,
@@ -156,33 +163,57 @@ absl::Status SourceChecker::CheckPublication() {
   return exists ? CheckPresentPublication() : CheckMissingPublication();
 }
 
+// The statement for whoever is to make the publication. Where nothing says which tables, those that there are: that
+// takes their owner instead of a superuser.
+absl::StatusOr<PublicationPlan> SourceChecker::PlanToPrint() const {
+  PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
+  if (!plan.all_tables()) return plan;
+  ASSIGN_OR_RETURN(const PgRows rows,
+                   sql_.Query("SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+                              " ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'"
+                              " AND c.oid >= 16384 AND NOT c.relispartition AND n.nspname <> $1 ORDER BY 1, 2",
+                              {options_.state_schema}));
+  if (rows.size() > kMostTablesNamed) return plan;
+  for (int i = 0; i < rows.size(); ++i) plan.tables.emplace_back(rows.Text(i, 0), rows.Text(i, 1));
+  return plan;
+}
+
 absl::Status SourceChecker::CheckMissingPublication() {
   const std::string subject = "publication " + options_.publication;
-  const PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
-  if (!options_.ensure_publication) {
-    Add(Severity::kError, "publication", subject, "there is no such publication, and ensure_publication is false",
-        plan.CreateSql(options_.publication),
-        {plan.CreateSql(options_.publication) + ";", plan.needs_superuser() ? "a superuser" : kTablesOwner});
-    return absl::OkStatus();
-  }
-  if (server_.in_recovery) {
-    Add(Severity::kError, "publication", subject, "there is no such publication, and a standby cannot make one",
-        absl::StrCat("on the primary: ", plan.CreateSql(options_.publication)),
-        {plan.CreateSql(options_.publication) + ";", "the tables' owner, on the primary"});
-    return absl::OkStatus();
-  }
+  const bool by_flow = options_.ensure_publication && !server_.in_recovery;
+  const std::string_view missing = by_flow ? ""
+                                   : options_.ensure_publication
+                                       ? "there is no such publication, and a standby cannot make one"
+                                       : "there is no such publication, and ensure_publication is false";
+  PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
   const absl::Status named = CheckPublicationPlan(sql_, plan);
   if (!named.ok()) {
     if (IsTransient(named)) return named;
+    if (!by_flow) Add(Severity::kError, "publication", subject, missing);
     Add(Severity::kError, "publication", subject, named.message());
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(CheckRightToPublish(plan));
-  return CheckTablesToPublish(sql_, options_, plan, copy_due_, &findings_);
+  if (!by_flow) {
+    ASSIGN_OR_RETURN(plan, PlanToPrint());
+  }
+  ASSIGN_OR_RETURN(const PlanFit fit, CheckTablesToPublish(sql_, options_, plan, by_flow, copy_due_, &findings_));
+  if (by_flow) return CheckRightToPublish(plan, fit);
+  const std::string create = plan.CreateSql(options_.publication, fit.with_stored);
+  if (!fit.fits) {
+    Add(Severity::kError, "publication", subject, missing, kIdentitiesFirst);
+    return absl::OkStatus();
+  }
+  const std::string_view owner = plan.needs_superuser() ? kSuperuser : kTablesOwner;
+  if (server_.in_recovery) {
+    Add(Severity::kError, "publication", subject, missing, absl::StrCat("on the primary: ", create),
+        {create + ";", plan.needs_superuser() ? "a superuser, on the primary" : "the tables' owner, on the primary"});
+  } else {
+    Add(Severity::kError, "publication", subject, missing, create, {create + ";", owner});
+  }
+  return absl::OkStatus();
 }
 
-absl::Status SourceChecker::CheckRightToPublish(const PublicationPlan& plan) {
-  std::vector<std::string> schemas, tables;
+absl::Status SourceChecker::CheckRightToPublish(const PublicationPlan& plan, const PlanFit& fit) {
   ASSIGN_OR_RETURN(
       const PgRows role,
       sql_.Query("SELECT r.rolsuper, r.rolname, pg_catalog.has_database_privilege(d.oid, 'CREATE'), d.datname"
@@ -190,21 +221,23 @@ absl::Status SourceChecker::CheckRightToPublish(const PublicationPlan& plan) {
                  " WHERE r.rolname = current_user AND d.datname = pg_catalog.current_database()"));
   if (role.Bool(0, 0)) return absl::OkStatus();
   const std::string subject = "publication " + options_.publication;
-  const std::string create = plan.CreateSql(options_.publication);
+  const std::string create = plan.CreateSql(options_.publication, fit.with_stored);
+  const auto add = [&](std::string_view message, std::string_view remedy, std::string_view owner) {
+    const Mend mend = fit.fits ? Mend{create + ";", owner} : Mend{};
+    Add(Severity::kError, "publication_rights", subject, message, fit.fits ? remedy : kIdentitiesFirst, mend);
+  };
   if (plan.needs_superuser()) {
-    Add(Severity::kError, "publication_rights", subject,
-        absl::StrCat("does not exist, and ", plan.all_tables() ? "FOR ALL TABLES" : "TABLES IN SCHEMA",
+    add(absl::StrCat("does not exist, and ", plan.all_tables() ? "FOR ALL TABLES" : "TABLES IN SCHEMA",
                      " is a superuser's to make"),
         absl::StrCat("as a superuser: ", create, plan.all_tables() ? "; or name the tables in publication_tables" : ""),
-        {create + ";", "a superuser"});
+        kSuperuser);
     return absl::OkStatus();
   }
   if (!role.Bool(0, 2)) {
-    Add(Severity::kError, "publication_rights", subject,
-        absl::StrCat("does not exist, and role ", role.Text(0, 1), " may not create in database ", role.Text(0, 3)),
+    add(absl::StrCat("does not exist, and role ", role.Text(0, 1), " may not create in database ", role.Text(0, 3)),
         absl::StrCat("GRANT CREATE ON DATABASE ", SqlIdentifier(role.Text(0, 3)), " TO ",
                      SqlIdentifier(role.Text(0, 1)), "; or as the tables' owner: ", create),
-        {create + ";", kTablesOwner});
+        kTablesOwner);
   }
   for (const TableName& table : plan.tables) {
     ASSIGN_OR_RETURN(const PgRows owned,
@@ -213,9 +246,8 @@ absl::Status SourceChecker::CheckRightToPublish(const PublicationPlan& plan) {
                                 " WHERE n.nspname = $1 AND c.relname = $2",
                                 {table.first, table.second}));
     if (owned.size() > 0 && owned.Bool(0, 0)) continue;
-    Add(Severity::kError, "publication_rights", subject,
-        absl::StrCat("does not exist, and role ", role.Text(0, 1), " does not own ", ShownName(table)),
-        absl::StrCat("as the tables' owner: ", create), {create + ";", kTablesOwner});
+    add(absl::StrCat("does not exist, and role ", role.Text(0, 1), " does not own ", ShownName(table)),
+        absl::StrCat("as the tables' owner: ", create), kTablesOwner);
     break;
   }
   return absl::OkStatus();
@@ -234,25 +266,27 @@ absl::Status SourceChecker::CheckPresentPublication() {
   for (int i = 0; i < 4; ++i) {
     if (!rows.Bool(0, i + 1)) missing.emplace_back(kActions[i]);
   }
+  ASSIGN_OR_RETURN(const bool fits, CheckPublishedTables(sql_, options_, tables, copy_due_, &findings_));
   if (!missing.empty()) {
+    const bool rows_identified = fits || (rows.Bool(0, 2) && rows.Bool(0, 3));
     const std::string publish = absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication),
                                              " SET (publish = 'insert, update, delete, truncate')");
     Add(Severity::kWarning, "publication", subject,
         absl::StrCat("does not publish ", absl::StrJoin(missing, ", "), ", so that these changes never arrive"),
-        publish, {publish + ";", kPublicationOwner});
+        rows_identified ? publish : kIdentitiesFirst,
+        rows_identified ? Mend{publish + ";", kPublicationOwner} : Mend{});
   }
   if (options_.sync_publication && options_.sync_publication_mode == PublicationMode::kSync && rows.Bool(0, 0)) {
     Add(Severity::kError, "publication", subject,
         "is FOR ALL TABLES, which sync_publication_mode=sync cannot make equal to a list",
         "set sync_publication_mode=add or sync_publication=false");
-  } else {
-    CheckCoverage(tables);
+    return absl::OkStatus();
   }
-  return CheckPublishedTables(sql_, options_, tables, copy_due_, &findings_);
+  return CheckCoverage(tables);
 }
 
 // Named tables that are not published, and published ones that synchronising would take out.
-void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
+absl::Status SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
   const std::string subject = "publication " + options_.publication;
   const PublicationPlan plan = PublicationPlan::From(options_.publication_tables, options_.publication_schemas);
   if (tables.empty() && !options_.sync_publication) {
@@ -267,14 +301,8 @@ void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
   for (const TableName& table : plan.tables) {
     if (!has(published, table)) absent.push_back(table);
   }
-  if (!absent.empty() && !options_.sync_publication) {
-    const std::string add = absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication), " ADD TABLE ",
-                                         TableListSql(absent), ";");
-    Add(Severity::kWarning, "publication", subject,
-        absl::StrCat("does not carry ", TableListSql(absent), " of publication_tables"),
-        absl::StrCat(add, " or set sync_publication=true"), {add, "the owner of the publication and of the tables"});
-  }
-  if (!options_.sync_publication || options_.sync_publication_mode != PublicationMode::kSync) return;
+  if (!absent.empty()) RETURN_IF_ERROR(CheckAbsentTables(absent));
+  if (!options_.sync_publication || options_.sync_publication_mode != PublicationMode::kSync) return absl::OkStatus();
   std::vector<TableName> extra;
   for (const TableName& table : published) {
     if (!has(plan.tables, table) && !has(plan.schemas, table.first)) extra.push_back(table);
@@ -286,6 +314,32 @@ void SourceChecker::CheckCoverage(const std::vector<PublishedTable>& tables) {
                      "publication loses them too"),
         "add them to publication_tables, or set sync_publication_mode=add");
   }
+  return absl::OkStatus();
+}
+
+// Named tables that the publication does not carry: the flow adds them, or somebody is to.
+absl::Status SourceChecker::CheckAbsentTables(const std::vector<TableName>& absent) {
+  const std::string subject = "publication " + options_.publication;
+  const bool by_flow = options_.sync_publication;
+  const PublicationPlan plan{absent, {}};
+  const absl::Status named = CheckPublicationPlan(sql_, plan);
+  if (IsTransient(named)) return named;
+  ASSIGN_OR_RETURN(const PlanFit fit, CheckTablesToPublish(sql_, options_, plan, by_flow, copy_due_, &findings_));
+  if (by_flow) {
+    if (!named.ok()) Add(Severity::kError, "publication", subject, named.message());
+    return absl::OkStatus();
+  }
+  const std::string message = absl::StrCat("does not carry ", TableListSql(absent), " of publication_tables");
+  if (!named.ok() || !fit.fits) {
+    Add(Severity::kWarning, "publication", subject, message,
+        named.ok() ? kIdentitiesFirst : std::string_view(named.message()));
+    return absl::OkStatus();
+  }
+  const std::string add =
+      absl::StrCat("ALTER PUBLICATION ", SqlIdentifier(options_.publication), " ADD TABLE ", TableListSql(absent), ";");
+  Add(Severity::kWarning, "publication", subject, message, absl::StrCat(add, " or set sync_publication=true"),
+      {add, "the owner of the publication and of the tables"});
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<Finding>> CheckSource(PgConnection& sql, const SourceOptions& options) {

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "postgres/catalog.h"
 #include "postgres/publication_plan.h"
 #include "postgres/slot.h"
+#include "postgres/table_checks.h"
 
 namespace wallaby {
 
@@ -42,9 +44,11 @@ class SourceChecker {
   absl::Status CheckReplicationConnection(const std::string& role);
   void CheckSlotState(const SlotInfo& slot);
   absl::Status CheckMissingPublication();
-  absl::Status CheckRightToPublish(const PublicationPlan& plan);
+  absl::StatusOr<PublicationPlan> PlanToPrint() const;
+  absl::Status CheckRightToPublish(const PublicationPlan& plan, const PlanFit& fit);
   absl::Status CheckPresentPublication();
-  void CheckCoverage(const std::vector<PublishedTable>& tables);
+  absl::Status CheckCoverage(const std::vector<PublishedTable>& tables);
+  absl::Status CheckAbsentTables(const std::vector<TableName>& absent);
 
   PgConnection& sql_;
   const SourceOptions& options_;

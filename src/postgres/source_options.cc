@@ -184,12 +184,6 @@ class Parser {
   absl::Status status_;
 };
 
-bool IsSlotName(std::string_view name) {
-  return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
-    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
-  });
-}
-
 // A bare table name stands in schema public.
 void Qualify(std::vector<std::string>* tables) {
   for (std::string& table : *tables) {
@@ -282,6 +276,12 @@ void ParseBehaviour(Parser& parser, SourceOptions* out) {
 }
 
 }  // namespace
+
+bool IsSlotName(std::string_view name) {
+  return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+  });
+}
 
 bool CarriesTable(const SourceOptions& options, std::string_view schema, std::string_view name) {
   if (options.tables.empty() && options.schemas.empty()) return true;

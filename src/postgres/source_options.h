@@ -72,6 +72,9 @@ struct SourceOptionSpec {
 // Every option that a postgres source may have.
 std::span<const SourceOptionSpec> SourceOptionSpecs();
 
+// 1 to 63 lower case letters, digits and _: what PostgreSQL takes for the name of a slot.
+bool IsSlotName(std::string_view name);
+
 // INVALID_ARGUMENT: "option slot of source 'shop': got 'My-Slot'; allowed: lower case letters, digits and _".
 // Options of the contract that this build cannot honour yet (aws_rds_iam and its companions) are
 // refused with UNIMPLEMENTED, not ignored.

@@ -1,14 +1,23 @@
 #include "postgres/table_checks.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "base/sql_text.h"
 #include "base/status.h"
+#include "postgres/replica_identity.h"
 
 namespace wallaby {
 namespace {
 
 using Severity = Finding::Severity;
+
+constexpr std::string_view kOwner = "the table's owner";
+constexpr std::string_view kPublicationOwner = "the publication's owner";
+constexpr std::string_view kOwners = "the owner of the publication and of the tables";
 
 // At most so many findings of one kind; one more says how many there are besides.
 constexpr int kMostOfAKind = 20;
@@ -19,15 +28,22 @@ class Findings {
       : check_(check), severity_(severity), out_(out) {}
   ~Findings() {
     if (count_ <= kMostOfAKind) return;
-    out_->push_back(
-        {severity_, "tables", absl::StrCat("the same holds for ", count_ - kMostOfAKind, " more"), "", check_});
+    out_->push_back({severity_, "tables", absl::StrCat("the same holds for ", count_ - kMostOfAKind, " more"), "",
+                     check_, std::move(more_sql_), std::move(more_as_)});
   }
   Findings(const Findings&) = delete;
   Findings& operator=(const Findings&) = delete;
 
   void Add(std::string subject, std::string message, std::string remedy, std::string sql = "",
            std::string_view run_as = "") {
-    if (++count_ > kMostOfAKind) return;
+    if (++count_ > kMostOfAKind) {
+      // None may be left unmended by who runs all that is printed.
+      if (sql.empty()) return;
+      const bool mixed = !more_as_.empty() && more_as_ != run_as;
+      absl::StrAppend(&more_sql_, more_sql_.empty() ? "" : "\n", sql);
+      more_as_ = mixed ? kOwners : run_as;
+      return;
+    }
     out_->push_back({severity_, std::move(subject), std::move(message), std::move(remedy), check_, std::move(sql),
                      std::string(run_as)});
   }
@@ -37,92 +53,145 @@ class Findings {
   const Severity severity_;
   std::vector<Finding>* out_;
   int count_ = 0;
+  std::string more_sql_, more_as_;
 };
 
-// A table, or a partition of one that is published through its root: an update needs the partition's own identity.
-struct TableState {
-  std::string shown;  // schema.table
-  std::string sql;    // quoted
-  char identity = 'd';
-  bool identity_usable = true;  // updates and deletes can be published
-  // The identity that costs the least where there is none: the primary key, else a unique index, else the whole row.
-  std::string identity_sql;
-};
+// SQL within a sentence.
+std::string Inline(std::string_view sql) {
+  return absl::StrReplaceAll(absl::StripSuffix(sql, ";"), {{"\n", " "}});
+}
 
-constexpr std::string_view kOwner = "the table's owner";
-constexpr std::string_view kPublicationOwner = "the publication's owner";
-
-absl::StatusOr<std::vector<TableState>> ReadStates(PgConnection& sql, const std::string& oids) {
-  ASSIGN_OR_RETURN(
-      const PgRows rows,
-      sql.Query(
-          "SELECT n.nspname, c.relname, c.relreplident, CASE c.relreplident"
-          "   WHEN 'd' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
-          "                         AND i.indisprimary AND i.indimmediate AND i.indisvalid)"
-          "   WHEN 'i' THEN EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)"
-          "   ELSE c.relreplident = 'f' END,"
-          " EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate"
-          "         AND i.indisvalid),"
-          // What REPLICA IDENTITY USING INDEX takes.
-          " (SELECT x.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid"
-          "  WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL"
-          "  AND i.indexprs IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid"
-          "    AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND NOT a.attnotnull)"
-          "  ORDER BY i.indnkeyatts, x.relname LIMIT 1)"
-          " FROM pg_catalog.unnest($1::oid[]) AS named(root) JOIN pg_catalog.pg_class r ON r.oid = root"
-          " CROSS JOIN LATERAL (SELECT root AS relid WHERE r.relkind <> 'p' UNION ALL"
-          "   SELECT t.relid FROM pg_catalog.pg_partition_tree(root) t WHERE r.relkind = 'p' AND t.isleaf) leaf"
-          " JOIN pg_catalog.pg_class c ON c.oid = leaf.relid"
-          " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-          " WHERE c.relkind = 'r' ORDER BY 1, 2",
-          {oids}));
-  std::vector<TableState> states;
-  for (int i = 0; i < rows.size(); ++i) {
-    TableState& state = states.emplace_back();
-    state.shown = absl::StrCat(rows.Text(i, 0), ".", rows.Text(i, 1));
-    state.sql = SqlTable(rows.Text(i, 0), rows.Text(i, 1));
-    state.identity = rows.Text(i, 2)[0];
-    state.identity_usable = rows.Bool(i, 3);
-    state.identity_sql = absl::StrCat("ALTER TABLE ", state.sql, " REPLICA IDENTITY ",
-                                      rows.Bool(i, 4)     ? "DEFAULT"
-                                      : rows.IsNull(i, 5) ? "FULL"
-                                                          : "USING INDEX " + SqlIdentifier(rows.Text(i, 5)),
-                                      ";");
+std::string IdentityRemedy(const TableIdentity& table, const IdentityGap& gap, const IdentityMend& mend,
+                           int server_major) {
+  const std::string sql = Inline(mend.sql);
+  if (gap.kind == GapKind::kNothing) {
+    return absl::StrCat(sql, sql.empty() ? "" : ", or ", "give it a primary key; where rows are only ever inserted it ",
+                        "may stay");
   }
-  return states;
+  if (!sql.empty()) return sql;
+  if (MendedByStored(table, gap, server_major)) {
+    return "let a publication carry it that has publish_generated_columns = stored, or give it another key";
+  }
+  return absl::StrCat("make a unique index over columns that are NOT NULL, that the publications carry, and that ",
+                      "include what row filters look at, and name it with ALTER TABLE ", table.sql,
+                      " REPLICA IDENTITY USING INDEX; or take the row filter or the column list away");
 }
 
 // What the flow would do to tables that it publishes without having been told their names is an error: the user's own
-// statements would begin to fail.
-void CheckIdentities(const std::vector<TableState>& states, bool to_be_published, bool named,
-                     std::vector<Finding>* findings) {
-  Findings unusable("replica_identity", to_be_published && !named ? Severity::kError : Severity::kWarning, findings);
-  for (const TableState& state : states) {
-    if (state.identity_usable) continue;
-    const std::string_view why = state.identity == 'n'   ? "has REPLICA IDENTITY NOTHING"
-                                 : state.identity == 'i' ? "has lost the index of its REPLICA IDENTITY"
-                                                         : "has no primary key";
-    unusable.Add(
-        "table " + state.shown,
-        absl::StrCat(why, to_be_published ? ": as soon as the flow publishes it, " : ": ",
-                     "UPDATE and DELETE on it FAIL at the source, because nothing would identify the row"),
-        absl::StrCat("ALTER TABLE ", state.sql, " REPLICA IDENTITY FULL, or give it a primary key; where rows are ",
-                     "only ever inserted it may stay",
-                     to_be_published && !named ? " if publication_tables names it" : ""),
-        state.identity_sql, kOwner);
+// statements would begin to fail. `severity` is for those that fail at the source.
+void CheckIdentities(const std::vector<TableIdentity>& tables, int server_major, Severity severity,
+                     std::string_view when, std::vector<Finding>* findings) {
+  Findings refused("replica_identity", severity, findings);
+  Findings unfit("replica_identity", std::max(severity, Severity::kWarning), findings);
+  for (const TableIdentity& table : tables) {
+    const std::vector<IdentityGap> gaps = IdentityGaps(table, server_major);
+    if (gaps.empty()) continue;
+    const bool fails =
+        std::any_of(gaps.begin(), gaps.end(), [&](const IdentityGap& gap) { return FailsAtSource(gap, server_major); });
+    const IdentityMend mend = MendOf(table, server_major);
+    std::string remedy = IdentityRemedy(table, gaps[0], mend, server_major);
+    if (severity == Severity::kError && gaps[0].kind == GapKind::kNothing) {
+      absl::StrAppend(&remedy, " if publication_tables names it");
+    }
+    (fails ? refused : unfit)
+        .Add("table " + table.shown, DescribeGaps(table, gaps, server_major, when), std::move(remedy), mend.sql,
+             mend.run_as);
   }
 }
 
-void CheckToastFetch(const SourceOptions& options, const std::vector<TableState>& states,
+// How the publication would carry a table that it does not carry yet.
+absl::StatusOr<PublishedAs> Planned(PgConnection& sql, const std::string& publication) {
+  ASSIGN_OR_RETURN(const PgRows rows, sql.Query(absl::StrCat("SELECT pubupdate, pubdelete, ",
+                                                             sql.server_major() >= 18 ? "pubgencols = 's'" : "false",
+                                                             " FROM pg_catalog.pg_publication WHERE pubname = $1"),
+                                                {publication}));
+  PublishedAs planned;
+  planned.publication = publication;
+  planned.to_be = true;
+  planned.missing = rows.size() == 0;
+  if (planned.missing) return planned;
+  planned.updates = rows.Bool(0, 0);
+  planned.deletes = rows.Bool(0, 1);
+  planned.sends_stored = rows.Bool(0, 2);
+  return planned;
+}
+
+// Tables whose updates or deletes the publication does not carry: would it do harm if it did? True when not.
+bool CheckFurtherChanges(const std::vector<TableIdentity>& tables, const std::string& publication, int server_major,
+                         std::vector<Finding>* findings) {
+  std::vector<TableIdentity> further;
+  bool fit = true;
+  for (const TableIdentity& table : tables) {
+    TableIdentity whole = table;
+    for (PublishedAs& in : whole.published) {
+      if (in.publication == publication && !(in.updates && in.deletes)) in.updates = in.deletes = in.to_be = true;
+    }
+    if (IdentityGaps(whole, server_major).empty()) continue;
+    fit = false;
+    if (IdentityGaps(table, server_major).empty()) further.push_back(std::move(whole));
+  }
+  CheckIdentities(further, server_major, Severity::kInfo,
+                  absl::StrCat("as soon as publication ", publication, " carries them, "), findings);
+  return fit;
+}
+
+// What the publication to be would do, and whether another way of making it does no harm. Puts it into each table.
+PlanFit FitPlan(const PublicationPlan& plan, PublishedAs planned, bool by_flow, int server_major,
+                std::vector<TableIdentity>* tables) {
+  PlanFit fit;
+  const auto each_planned = [&](const auto& change) {
+    for (TableIdentity& table : *tables) change(&table.published.back());
+  };
+  const auto any_gap = [&](const auto& is) {
+    for (const TableIdentity& table : *tables) {
+      for (const IdentityGap& gap : IdentityGaps(table, server_major)) {
+        if (gap.in->to_be && is(table, gap)) return true;
+      }
+    }
+    return false;
+  };
+  for (TableIdentity& table : *tables) {
+    planned.table_sql = table.sql;
+    table.published.push_back(planned);
+  }
+  fit.with_stored = planned.missing && any_gap([&](const TableIdentity& table, const IdentityGap& gap) {
+                      return MendedByStored(table, gap, server_major);
+                    });
+  if (fit.with_stored) each_planned([](PublishedAs* in) { in->sends_stored = true; });
+  fit.fits = !any_gap([](const TableIdentity&, const IdentityGap&) { return true; });
+  // The flow does not make it so.
+  if (!by_flow || !fit.with_stored) return fit;
+  each_planned([&](PublishedAs* in) {
+    in->sends_stored = false;
+    if (!fit.fits || in->publication.empty()) return;
+    in->create_sql = plan.CreateSql(in->publication, /*stored=*/true) + ";";
+    in->create_as = plan.needs_superuser() ? "a superuser" : "the tables' owner, with CREATE on the database";
+  });
+  return fit;
+}
+
+void CheckToastFetch(const SourceOptions& options, const std::vector<TableIdentity>& tables, int server_major,
                      std::vector<Finding>* findings) {
   if (options.toast_fetch != ToastFetch::kFull) return;
   Findings not_full("toast_fetch", Severity::kError, findings);
-  for (const TableState& state : states) {
-    if (state.identity == 'f') continue;
-    not_full.Add("table " + state.shown, "toast_fetch=full needs REPLICA IDENTITY FULL, which the table has not",
-                 absl::StrCat("ALTER TABLE ", state.sql, " REPLICA IDENTITY FULL; or choose another toast_fetch"),
-                 absl::StrCat("ALTER TABLE ", state.sql, " REPLICA IDENTITY FULL;"), kOwner);
+  for (const TableIdentity& table : tables) {
+    if (table.identity == 'f') continue;
+    const std::string lacks = "toast_fetch=full needs REPLICA IDENTITY FULL, which the table has not";
+    if (FullIdentityFits(table, server_major)) {
+      const std::string sql = absl::StrCat("ALTER TABLE ", table.sql, " REPLICA IDENTITY FULL;");
+      not_full.Add("table " + table.shown, lacks, absl::StrCat(Inline(sql), "; or choose another toast_fetch"), sql,
+                   kOwner);
+    } else {
+      not_full.Add("table " + table.shown,
+                   absl::StrCat(lacks, " and cannot have as long as a publication has a column list for it or leaves ",
+                                "out its generated columns"),
+                   "choose another toast_fetch");
+    }
   }
+}
+
+std::string OidArray(const std::vector<std::string>& oids) {
+  return absl::StrCat("{", absl::StrJoin(oids, ","), "}");
 }
 
 // The right to copy the tables' rows, and that a policy hides none of them.
@@ -164,8 +233,17 @@ absl::Status CheckRights(PgConnection& sql, const std::string& oids, bool copy_d
   return absl::OkStatus();
 }
 
+// Logged, it would be published. Where an identity is needed then, both come at once.
+IdentityMend LogTable(const TableIdentity& table, int server_major) {
+  const std::string log = absl::StrCat("ALTER TABLE ", table.sql, " SET LOGGED;");
+  if (IdentityGaps(table, server_major).empty()) return {log, kOwner};
+  const IdentityMend mend = MendOf(table, server_major);
+  if (mend.run_as != kOwner) return {};
+  return {absl::StrCat(absl::StripSuffix(mend.sql, ";"), ", SET LOGGED;"), kOwner};
+}
+
 // FOR ALL TABLES and TABLES IN SCHEMA pass over what the WAL does not hold, without a word.
-absl::Status CheckPassedOver(PgConnection& sql, const std::vector<std::string>& schemas,
+absl::Status CheckPassedOver(PgConnection& sql, const SourceOptions& options, const std::vector<std::string>& schemas,
                              std::vector<Finding>* findings) {
   std::vector<std::string> quoted;
   for (const std::string& schema : schemas) quoted.push_back(SqlLiteral(schema));
@@ -174,26 +252,31 @@ absl::Status CheckPassedOver(PgConnection& sql, const std::vector<std::string>& 
                      : absl::StrCat("n.nspname IN (", absl::StrJoin(quoted, ", "), ")");
   ASSIGN_OR_RETURN(
       const PgRows rows,
-      sql.Query(absl::StrCat(
-          "SELECT n.nspname || '.' || c.relname, c.relkind = 'f', n.nspname, c.relname FROM pg_catalog.pg_class c"
-          " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE (c.relkind = 'f' OR"
-          " c.relkind IN ('r', 'p') AND c.relpersistence = 'u') AND ",
-          where, " ORDER BY 1")));
+      sql.Query(absl::StrCat("SELECT n.nspname || '.' || c.relname, c.relkind, c.oid FROM pg_catalog.pg_class c"
+                             " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE (c.relkind = 'f' OR"
+                             " c.relkind IN ('r', 'p') AND c.relpersistence = 'u') AND ",
+                             where, " ORDER BY 1")));
   Findings foreign("foreign_tables", Severity::kInfo, findings), unlogged("unlogged_tables", Severity::kInfo, findings);
+  std::vector<std::string> oids;
   for (int i = 0; i < rows.size(); ++i) {
-    const std::string subject = absl::StrCat("table ", rows.Text(i, 0));
-    if (rows.Bool(i, 1)) {
-      foreign.Add(subject, "is a foreign table and is not replicated", "");
-    } else {
-      unlogged.Add(subject, "is unlogged and is not replicated", "ALTER TABLE ... SET LOGGED",
-                   absl::StrCat("ALTER TABLE ", SqlTable(rows.Text(i, 2), rows.Text(i, 3)), " SET LOGGED;"), kOwner);
+    if (rows.Text(i, 1) == "f") {
+      foreign.Add(absl::StrCat("table ", rows.Text(i, 0)), "is a foreign table and is not replicated", "");
+    } else if (rows.Text(i, 1) == "r") {  // a partitioned table has nothing that could be logged but its partitions
+      oids.emplace_back(rows.Text(i, 2));
     }
   }
+  if (oids.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PublishedAs planned, Planned(sql, options.publication));
+  ASSIGN_OR_RETURN(std::vector<TableIdentity> tables, ReadIdentities(sql, OidArray(oids), ""));
+  for (TableIdentity& table : tables) {
+    table.published.push_back(planned);
+    const IdentityMend mend = LogTable(table, sql.server_major());
+    unlogged.Add(
+        "table " + table.shown, "is unlogged and is not replicated",
+        mend.sql.empty() ? "give it a primary key, then ALTER TABLE ... SET LOGGED" : "ALTER TABLE ... SET LOGGED",
+        mend.sql, mend.run_as);
+  }
   return absl::OkStatus();
-}
-
-std::string OidArray(const std::vector<std::string>& oids) {
-  return absl::StrCat("{", absl::StrJoin(oids, ","), "}");
 }
 
 bool WillCopy(const SourceOptions& options) {
@@ -235,21 +318,23 @@ void DescribeTables(const SourceOptions& options, const std::vector<PublishedTab
 
 }  // namespace
 
-absl::Status CheckPublishedTables(PgConnection& sql, const SourceOptions& options,
-                                  const std::vector<PublishedTable>& tables, bool copy_due,
-                                  std::vector<Finding>* findings) {
+absl::StatusOr<bool> CheckPublishedTables(PgConnection& sql, const SourceOptions& options,
+                                          const std::vector<PublishedTable>& tables, bool copy_due,
+                                          std::vector<Finding>* findings) {
   std::vector<std::string> oids;
   for (const PublishedTable& table : tables) oids.push_back(absl::StrCat(table.relation.oid));
-  DescribeTables(options, tables, sql.server_major(), findings);
-  const bool updates = !tables.empty() && tables[0].updates_published;
-  ASSIGN_OR_RETURN(const std::vector<TableState> states, ReadStates(sql, OidArray(oids)));
-  if (updates) CheckIdentities(states, /*to_be_published=*/false, /*named=*/false, findings);
-  CheckToastFetch(options, states, findings);
+  const int major = sql.server_major();
+  DescribeTables(options, tables, major, findings);
+  ASSIGN_OR_RETURN(const std::vector<TableIdentity> identities,
+                   ReadIdentities(sql, OidArray(oids), options.publication));
+  CheckIdentities(identities, major, Severity::kWarning, "", findings);
+  const bool fit = CheckFurtherChanges(identities, options.publication, major, findings);
+  CheckToastFetch(options, identities, major, findings);
   if (WillCopy(options)) RETURN_IF_ERROR(CheckRights(sql, OidArray(oids), copy_due, findings));
   ASSIGN_OR_RETURN(const PgRows all, sql.Query("SELECT puballtables FROM pg_catalog.pg_publication WHERE pubname = $1",
                                                {options.publication}));
-  if (all.size() > 0 && all.Bool(0, 0)) return CheckPassedOver(sql, {}, findings);
-  return absl::OkStatus();
+  if (all.size() > 0 && all.Bool(0, 0)) RETURN_IF_ERROR(CheckPassedOver(sql, options, {}, findings));
+  return fit;
 }
 
 absl::StatusOr<std::string> OidsToPublish(PgConnection& sql, const PublicationPlan& plan) {
@@ -274,15 +359,23 @@ absl::StatusOr<std::string> OidsToPublish(PgConnection& sql, const PublicationPl
   return OidArray(oids);
 }
 
-absl::Status CheckTablesToPublish(PgConnection& sql, const SourceOptions& options, const PublicationPlan& plan,
-                                  bool copy_due, std::vector<Finding>* findings) {
+absl::StatusOr<PlanFit> CheckTablesToPublish(PgConnection& sql, const SourceOptions& options,
+                                             const PublicationPlan& plan, bool by_flow, bool copy_due,
+                                             std::vector<Finding>* findings) {
+  const int major = sql.server_major();
   ASSIGN_OR_RETURN(const std::string oids, OidsToPublish(sql, plan));
-  ASSIGN_OR_RETURN(const std::vector<TableState> states, ReadStates(sql, oids));
-  CheckIdentities(states, /*to_be_published=*/true, /*named=*/!plan.all_tables() && plan.schemas.empty(), findings);
-  CheckToastFetch(options, states, findings);
+  ASSIGN_OR_RETURN(PublishedAs planned, Planned(sql, options.publication));
+  ASSIGN_OR_RETURN(std::vector<TableIdentity> tables, ReadIdentities(sql, oids, ""));
+  const PlanFit fit = FitPlan(plan, std::move(planned), by_flow, major, &tables);
+  const bool named = !plan.all_tables() && plan.schemas.empty();
+  CheckIdentities(tables, major, by_flow && !named ? Severity::kError : Severity::kWarning,
+                  by_flow ? "as soon as the flow publishes it, " : "as soon as it is published, ", findings);
+  CheckToastFetch(options, tables, major, findings);
   if (WillCopy(options)) RETURN_IF_ERROR(CheckRights(sql, oids, copy_due, findings));
-  if (plan.all_tables() || !plan.schemas.empty()) return CheckPassedOver(sql, plan.schemas, findings);
-  return absl::OkStatus();
+  if (plan.all_tables() || !plan.schemas.empty()) {
+    RETURN_IF_ERROR(CheckPassedOver(sql, options, plan.schemas, findings));
+  }
+  return fit;
 }
 
 }  // namespace wallaby

@@ -17,14 +17,21 @@ namespace wallaby {
 // OIDs of the tables, roots and partitions that the plan would publish, as an array literal.
 absl::StatusOr<std::string> OidsToPublish(PgConnection& sql, const PublicationPlan& plan);
 
-// Tables of a publication that exists.
-absl::Status CheckPublishedTables(PgConnection& sql, const SourceOptions& options,
-                                  const std::vector<PublishedTable>& tables, bool copy_due,
-                                  std::vector<Finding>* findings);
+// Tables of a publication that exists. True when it could carry updates and deletes of all of them as well.
+absl::StatusOr<bool> CheckPublishedTables(PgConnection& sql, const SourceOptions& options,
+                                          const std::vector<PublishedTable>& tables, bool copy_due,
+                                          std::vector<Finding>* findings);
 
-// Tables that the flow is about to publish.
-absl::Status CheckTablesToPublish(PgConnection& sql, const SourceOptions& options, const PublicationPlan& plan,
-                                  bool copy_due, std::vector<Finding>* findings);
+// Whether tables can be published without making their users' UPDATE and DELETE fail.
+struct PlanFit {
+  bool fits = false;
+  bool with_stored = false;  // only by a publication that carries generated columns (PublicationPlan::CreateSql)
+};
+// Tables that are about to be put into the publication of the options: by the flow, or where `by_flow` is false by
+// whoever runs what the finding about the publication says.
+absl::StatusOr<PlanFit> CheckTablesToPublish(PgConnection& sql, const SourceOptions& options,
+                                             const PublicationPlan& plan, bool by_flow, bool copy_due,
+                                             std::vector<Finding>* findings);
 
 }  // namespace wallaby
 

@@ -261,7 +261,8 @@ absl::Status TablePlans::CheckExisting(const Relation& relation, const Destinati
     if (key.empty() || table.HasUniqueIndexOn(key)) return absl::OkStatus();
     return absl::FailedPreconditionError(absl::StrCat(
         "destination table ", shown, " has no unique index on the source's key; run: CREATE UNIQUE INDEX ON ", sql,
-        " (", QuotedList(key), ")"));
+        " (", QuotedList(key), "); where the key at the source has more columns, the publication does not carry them: ",
+        "wallaby-admin doctor, check replica_identity, prints what to do there instead"));
   }
   for (const UniqueIndex& index : table.unique_indexes) {
     // A change of the key is two rows at one position, which differ in the op only.
