@@ -27,6 +27,7 @@
 #include "pipeline/spooler.h"
 #include "pipeline/table_holds.h"
 #include "spool/spool_cursor.h"
+#include "spool/spool_lock.h"
 #include "store/control_store.h"
 
 namespace wallaby {
@@ -103,9 +104,9 @@ struct AttemptReport {
 // A worker of a newer generation has taken over.
 bool IsFenced(const absl::Status& status);
 
-// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, what becomes of
-// tables that waited for a schema change while the flow went on in attempt_catch_up.cc, and what of destinations that
-// go at their own pace in attempt_lanes.cc.
+// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, how it joins a spool
+// in attempt_spool.cc, what becomes of tables that waited for a schema change while the flow went on in
+// attempt_catch_up.cc, and what of destinations that go at their own pace in attempt_lanes.cc.
 class Attempt {
  public:
   explicit Attempt(AttemptContext* context) : c_(*context), dead_letters_(context->store, context->flow->id) {}
@@ -153,6 +154,11 @@ class Attempt {
   absl::Status LookAtSlot();
   absl::Status PrepareSlot();
   absl::Status JoinSpool();
+  // Leaves spool_lock_ held, or finds that the slot has been made since.
+  absl::Status TakeSpoolOfNoSlot();
+  absl::Status CheckSlotMade() const;
+  // Where a flow begins that makes no slot of its own.
+  absl::StatusOr<Lsn> FirstPosition() const;
   absl::Status CheckContinuity();
   absl::Status CheckSlotPosition() const;
   absl::Status CheckHistory();
@@ -245,7 +251,8 @@ class Attempt {
   std::optional<SlotInfo> slot_;                                 // as it was when the attempt began
   SpoolName spool_name_;                                         // these two with a spool only
   std::unique_ptr<SpoolCursor> cursor_;
-  ServerInfo server_;  // as it was then
+  std::unique_ptr<SpoolLock> spool_lock_;  // while this attempt makes the slot
+  ServerInfo server_;                      // as it was then
   std::unique_ptr<SourceSnapshot> snapshot_;
   std::optional<Checkpoint> checkpoint_;
 
