@@ -127,6 +127,9 @@ class Attempt {
   static constexpr char kTimelineKey[] = "source.timeline";
   static constexpr char kSlotKey[] = "source.slot";
   static constexpr char kPublicationKey[] = "source.publication";
+  // The options of these names, as the flow had them; absent: all tables.
+  static constexpr char kTablesKey[] = "source.tables";
+  static constexpr char kSchemasKey[] = "source.schemas";
   // Likewise: the spool that has what the slot has no more.
   static constexpr char kSpoolKey[] = "spool";
   // Of a flow that fans out: the destination that the checkpoint is of.
@@ -172,6 +175,8 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status MarkNewTables();
+  absl::Status MarkNewlyCarried(const std::optional<std::vector<PublishedTable>>& published);
+  void WarnOfUnpublished() const;
   absl::Status FollowRenames();
   absl::Status MarkToCopy(const Relation& relation);
   absl::Status PrepareSnapshot();

@@ -3,6 +3,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/deliberate_bug.h"
 #include "base/status.h"
 #include "pipeline/attempt.h"
@@ -101,6 +102,11 @@ void Attempt::NoteSource(Checkpoint* checkpoint) const {
   metadata[kTimelineKey] = absl::StrCat(server_.timeline);
   metadata[kSlotKey] = c_.source_options->slot;
   metadata[kPublicationKey] = c_.source_options->publication;
+  const auto note = [&metadata](const char* key, const std::vector<std::string>& names) {
+    names.empty() ? void(metadata.erase(key)) : void(metadata[key] = absl::StrJoin(names, ","));
+  };
+  note(kTablesKey, c_.source_options->tables);
+  note(kSchemasKey, c_.source_options->schemas);
 }
 
 absl::Status Attempt::CheckHistory() {
@@ -136,17 +142,22 @@ absl::Status Attempt::CheckTimeline() const {
 }
 
 absl::Status Attempt::CheckReaches(Lsn end) const {
-  Lsn delivered = checkpoint_->lsn;
+  Lsn delivered = checkpoint_.has_value() ? checkpoint_->lsn : Lsn{};
   for (const OpenDestination& open : open_) delivered = std::max(delivered, open.progress.end);
   if (delivered <= end) return absl::OkStatus();
-  const std::string text = absl::StrCat("the source's history goes to ", end.ToString(),
-                                        ", and this flow has delivered ", delivered.ToString());
+  const std::string text = absl::StrCat("the source's history goes to ", end.ToString(), ", and ",
+                                        checkpoint_.has_value() ? "this flow has" : "a flow of this id has",
+                                        " delivered ", delivered.ToString());
   if (server_.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
+  const std::string drop =
+      slot_.has_value() ? absl::StrCat("wallaby-admin slot drop -flow-id ", c_.flow->id, "; ") : std::string();
+  // Under its own id the destinations would take what comes below for delivered.
   return absl::FailedPreconditionError(absl::StrCat(
-      text, ": it was failed over to a standby that lacked the last transactions, or restored from a backup, and the ",
-      "destinations have rows that it lost; delete the flow and its slot, and create the flow anew, which copies every "
-      "table: wallaby-admin slot drop -flow-id ",
-      c_.flow->id, "; wallaby-admin flow delete -flow-id ", c_.flow->id));
+      text, ": ", checkpoint_.has_value() ? "" : "from another server, or ",
+      "the source was failed over to a standby that lacked the last transactions, or restored from a backup, and the "
+      "destinations have rows that it lost; delete the flow, and create it under another id, which copies every "
+      "table: ",
+      drop, "wallaby-admin flow delete -flow-id ", c_.flow->id, "; then flow create with a new id and name"));
 }
 
 // A slot that stands where this flow does knows what it was told last. One that stands before has forgotten, by a crash
