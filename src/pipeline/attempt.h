@@ -19,6 +19,7 @@
 #include "flow/ddl_event.h"
 #include "flow/flow.h"
 #include "pgoutput/assembler.h"
+#include "pipeline/checkpoint_keys.h"
 #include "pipeline/ddl_watch.h"
 #include "pipeline/dead_letters.h"
 #include "pipeline/pipeline.h"
@@ -121,11 +122,9 @@ class Attempt {
   bool copy_waits() const { return copy_waits_; }
 
  private:
-  // In a checkpoint's metadata: the server and its timeline that the position is of, and what was read there. What was
-  // read last has the key in history_mark.h.
-  static constexpr char kSystemKey[] = "source.system";
+  // In a checkpoint's metadata, besides those in checkpoint_keys.h: the server's timeline that the position is of, and
+  // what was read there. What was read last has the key in history_mark.h.
   static constexpr char kTimelineKey[] = "source.timeline";
-  static constexpr char kSlotKey[] = "source.slot";
   static constexpr char kPublicationKey[] = "source.publication";
   // The options of these names, as the flow had them; absent: all tables.
   static constexpr char kTablesKey[] = "source.tables";

@@ -275,13 +275,14 @@ absl::Status Spooler::ProveHistory(const Try& t, const ServerInfo& server, Lsn c
 
 absl::Status Spooler::OtherHistory(std::string_view what) const {
   const std::optional<SpoolName> name = this->name();
-  std::string remedy;
+  std::string remedy, drop;
+  int flows = 0;
   const auto cursors = SpoolCursors(spool_, *name);
   if (cursors.ok()) {
     for (const auto& [id, lsn] : *cursors) {
       const std::string flow_id = FlowOfCursor(id);
       if (id != flow_id) continue;
-      if (remedy.empty()) remedy = absl::StrCat("wallaby-admin slot drop -flow-id ", flow_id);
+      if (flows++ == 0) drop = absl::StrCat("wallaby-admin slot drop -flow-id ", flow_id);
       absl::StrAppend(&remedy, "; wallaby-worker -flow-id ", flow_id, " -mode backfill");
     }
   }
@@ -290,7 +291,7 @@ absl::Status Spooler::OtherHistory(std::string_view what) const {
       "; the source was restored from an image or a backup, or failed over to a standby that lacked the last "
       "transactions, and changes are missing or too many at the destinations, in any table. To copy every table of the "
       "slot's flows again, stop them and run: ",
-      remedy));
+      drop, flows > 1 ? " -shared" : "", remedy));
 }
 
 // WAL without changes for us moves the flows and the slot on, too.
