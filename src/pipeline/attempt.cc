@@ -83,7 +83,7 @@ AttemptReport Attempt::report() const {
     report.changes = pipeline_->changes_delivered();
     report.acknowledged = pipeline_->acknowledged();
     report.settled = pipeline_->settled();
-    report.last_commit_micros = pipeline_->last_commit_time_micros();
+    report.reached_micros = pipeline_->reached_micros();
     report.loads = pipeline_->loads();
     report.streaming = streaming_;
   }
@@ -258,7 +258,7 @@ absl::Status Attempt::PrepareSlot() {
                                       checkpoint_->lsn.ToString()));
   }
   if (!checkpoint_.has_value() && !c_.lane.empty()) {
-    return NeedsBackfill(absl::StrCat("destination ", c_.lane, " is new and lacks the rows that the others have"));
+    return IsNew(c_.lane);
   }
   // Before the spool is joined: where there is none yet, the slot is still to be asked. A flow that begins may find
   // what another of its name has left at the destinations, from another server perhaps.

@@ -97,7 +97,7 @@ struct AttemptReport {
   int64_t changes = 0;
   Lsn acknowledged;
   bool settled = false;
-  int64_t last_commit_micros = 0;
+  int64_t reached_micros = 0;
   std::vector<DestinationLoad> loads;
   bool streaming = false;
 };
@@ -162,6 +162,8 @@ class Attempt {
   // Where a flow begins that makes no slot of its own.
   absl::StatusOr<Lsn> FirstPosition() const;
   absl::Status CheckContinuity();
+  bool BeginsWithChanges(const std::string& destination) const;
+  absl::Status IsNew(const std::string& destination) const;
   absl::Status CheckSlotPosition() const;
   absl::Status CheckHistory();
   absl::Status CheckSystem() const;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "base/deliberate_bug.h"
 #include "base/status.h"
+#include "destination/stream_only_destination.h"
 #include "pipeline/attempt.h"
 #include "pipeline/ddl_apply.h"
 #include "telemetry/log.h"
@@ -17,8 +18,10 @@ std::string Attempt::BackfillCommand() const {
 }
 
 absl::Status Attempt::NeedsBackfill(const std::string& what) const {
+  // Of a secondary, the others go on meanwhile.
+  const std::string stop = c_.lane.empty() ? "" : absl::StrCat("wallaby-admin flow stop -flow-id ", c_.flow->id, "; ");
   return absl::FailedPreconditionError(
-      absl::StrCat(what, "; to copy every table again and go on from there, run: ", BackfillCommand()));
+      absl::StrCat(what, "; to copy every table again and go on from there, run: ", stop, BackfillCommand()));
 }
 
 // Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
@@ -51,21 +54,34 @@ absl::Status Attempt::CheckContinuity() {
   const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
                                  [](const auto& entry) { return entry.first.starts_with("destination."); });
   for (const OpenDestination& open : open_) {
-    if (!open.destination->capabilities().keeps_progress) continue;
     const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
     if (entry == checkpoint_->metadata.end()) {
-      if (!known || c_.source_options->snapshot == SnapshotMode::kNever) continue;
-      return NeedsBackfill(
-          absl::StrCat("destination ", open.name, " is new and lacks the rows before ", checkpoint_->lsn.ToString()));
+      if (known && !BeginsWithChanges(open.name)) return IsNew(open.name);
+      continue;
     }
+    if (!open.destination->capabilities().keeps_progress) continue;
     ASSIGN_OR_RETURN(const Lsn confirmed, Lsn::Parse(entry->second));
-    if (open.progress.end < confirmed || LacksSnapshot(open)) {
+    if (open.progress.end < confirmed || (LacksSnapshot(open) && !BeginsWithChanges(open.name))) {
       return NeedsBackfill(absl::StrCat("destination ", open.name, " holds changes up to ",
                                         open.progress.end.ToString(), ", but had confirmed ", confirmed.ToString(),
                                         " before; it was replaced, emptied or restored from a backup"));
     }
   }
   return absl::OkStatus();
+}
+
+// Without the rows that were there before.
+bool Attempt::BeginsWithChanges(const std::string& destination) const {
+  if (c_.source_options->snapshot == SnapshotMode::kNever) return true;
+  const auto& all = c_.flow->destinations;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Endpoint& one) { return one.name == destination; });
+  return found != all.end() && LeavesOutCopies(found->options);
+}
+
+absl::Status Attempt::IsNew(const std::string& destination) const {
+  return NeedsBackfill(absl::StrCat("destination ", destination,
+                                    " is new and lacks the rows that were there before; to begin with ",
+                                    "what changes from now on, give it the option snapshot: never"));
 }
 
 // What the slot has no more must be in the spool. Whether it is all there, the spool's reader sees.

@@ -323,6 +323,14 @@ void Explainer::SlowReader() {
 }
 
 bool Explainer::Nothing() {
+  if (!flow_.has_checkpoint() || flow_.checkpoint().lsn().empty()) {
+    const std::string activity = flow_.activity().empty() ? "" : absl::StrCat(": ", flow_.activity());
+    return Say("worker", "",
+               absl::StrCat("Nothing is delivered yet: the flow has no place in the source's changes so far, and its "
+                            "worker is at the start",
+                            activity, "."),
+               Admin("flow get"));
+  }
   return Say("nothing", "", "Nothing lags: what is committed at the source is delivered.");
 }
 

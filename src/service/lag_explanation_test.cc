@@ -19,6 +19,7 @@ class LagExplanationTest : public ::testing::Test {
     flow_.set_id("shop");
     flow_.set_state(v1::FLOW_STATE_RUNNING);
     flow_.set_activity("streaming");
+    flow_.mutable_checkpoint()->set_lsn("0/100");
     for (const char* name : {"lake", "copy"}) {
       flow_.add_destinations()->set_name(name);
       facts_.destinations.push_back({.name = name, .queue_limit_bytes = 16 << 20});
@@ -44,6 +45,16 @@ TEST_F(LagExplanationTest, Nothing) {
   EXPECT_EQ(Where(), "nothing");
   flow_.mutable_lag()->set_bytes(5 << 20);  // not confirmed yet, but delivered
   EXPECT_EQ(Where(), "nothing");
+}
+
+TEST_F(LagExplanationTest, AFlowThatHasNotBegun) {
+  flow_.clear_checkpoint();
+  flow_.mutable_slot()->set_exists(false);
+  flow_.set_activity("starting");
+  EXPECT_EQ(Where(), "worker");
+  EXPECT_EQ(Explain().sentence(),
+            "Nothing is delivered yet: the flow has no place in the source's changes so far, and its worker is at the "
+            "start: starting.");
 }
 
 // What is delivered into a stream may lie there unread.
@@ -99,6 +110,7 @@ TEST_F(LagExplanationTest, SlotThatIsLostWeighsMost) {
   EXPECT_EQ(Explain().remedy(), "wallaby-worker -flow-id shop -mode backfill");
   flow_.mutable_slot()->set_exists(false);
   facts_.worker_reports = false;
+  flow_.clear_checkpoint();
   EXPECT_EQ(Where(), "no_worker") << "a flow that never ran has no slot";
   flow_.mutable_checkpoint()->set_lsn("0/10");
   EXPECT_EQ(Where(), "slot_missing");
