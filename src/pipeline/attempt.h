@@ -133,7 +133,8 @@ class Attempt {
   static constexpr char kSpoolKey[] = "spool";
   // Of a flow that fans out: the destination that the checkpoint is of.
   static constexpr char kPrimaryKey[] = "primary";
-  // Of a lane, with a table's oid behind it: the LSN of the snapshot that the table was copied under last.
+  // Of a lane, with a table's oid behind it: the LSN of the snapshot that the table was copied under last, or the
+  // copy's plan where its parts are of several.
   static constexpr std::string_view kCopiedKey = "copied.";
 
   absl::Status OpenDestinations();
@@ -216,7 +217,8 @@ class Attempt {
   absl::Status LeaveSecondaries();
   absl::Status BeginLane(const std::string& destination);
   absl::Status BeginLanes();
-  absl::Status NoteCopied(Lsn snapshot);
+  absl::Status NoteCopies(Checkpoint* lane) const;
+  absl::Status NoteCopied();
   // In a lane, of tables whose copy was made or is due, also where the flow's own stream has dropped them since.
   absl::Status SkipInLane(pgoutput::Assembler::Options* options) const;
   bool IsOpenedHere(const Endpoint& endpoint) const;

@@ -147,7 +147,6 @@ absl::Status Attempt::Snapshot() {
   // Before the first row: after a crash, DDL since then is still seen.
   RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent));
   RETURN_IF_ERROR(SettleCopiedDdl(snapshot_->consistent));
-  const Lsn consistent = snapshot_->consistent;
   const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
   snapshot_.reset();
   if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once
@@ -158,7 +157,7 @@ absl::Status Attempt::Snapshot() {
     if (fans_out()) RETURN_IF_ERROR(BeginLanes());
   }
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
-  return NoteCopied(consistent);
+  return NoteCopied();
 }
 
 // An event that was decided and whose apply did not come through: the copy shows the table behind it, and the stream,

@@ -18,19 +18,21 @@ constexpr absl::Duration kLongestLook = absl::Seconds(10);
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SessionWatch>> SessionWatch::Start(PgConnection* connection, std::string dsn) {
-  const absl::Duration limit = connection->silence_limit();
-  const int socket = limit == absl::InfiniteDuration() ? -1 : dup(PQsocket(connection->raw()));
-  std::unique_ptr<SessionWatch> watch(new SessionWatch(std::move(dsn), limit, socket));
+  const bool watched = connection->silence_limit() < absl::InfiniteDuration();
+  const int socket = watched ? dup(PQsocket(connection->raw())) : -1;
+  std::unique_ptr<SessionWatch> watch(new SessionWatch(connection, std::move(dsn), socket));
   if (socket < 0) return watch;
   // Not backend_pid(): a pooler tells one of its own.
   ASSIGN_OR_RETURN(const PgRows who, connection->Query("SELECT pg_backend_pid(), pg_postmaster_start_time()"));
   watch->pid_ = who.Text(0, 0);
   watch->server_start_ = who.Text(0, 1);
+  connection->CountCalls(&watch->calls_);
   watch->thread_ = std::thread([self = watch.get()] { self->Run(); });
   return watch;
 }
 
 SessionWatch::~SessionWatch() {
+  connection_->CountCalls(nullptr);
   end_.Set();
   if (thread_.joinable()) thread_.join();
   if (socket_ >= 0) close(socket_);

@@ -26,37 +26,26 @@ namespace wallaby {
 
 class SessionWatch {
  public:
-  // Asks the connection who it is. `dsn` is the one that it was made with. Without a silence_limit() nothing is
-  // watched.
+  // Asks the connection, which must outlive the object, who it is. `dsn` is the one that it was made with. Without a
+  // silence_limit() nothing is watched.
   static absl::StatusOr<std::unique_ptr<SessionWatch>> Start(PgConnection* connection, std::string dsn);
   // Joins the thread, which may be in the middle of a look: at most a few seconds.
   ~SessionWatch();
   SessionWatch(const SessionWatch&) = delete;
   SessionWatch& operator=(const SessionWatch&) = delete;
 
-  // A call on the connection lasts as long as this object. One at a time.
-  class Call {
-   public:
-    explicit Call(SessionWatch* watch) : watch_(watch) { watch_->calls_.fetch_add(1); }
-    ~Call() { watch_->calls_.fetch_add(1); }
-    Call(const Call&) = delete;
-    Call& operator=(const Call&) = delete;
-
-   private:
-    SessionWatch* const watch_;
-  };
-
   // UNAVAILABLE: why the connection was cut. OK: it was not.
   absl::Status status() const;
 
  private:
-  SessionWatch(std::string dsn, absl::Duration limit, int socket)
-      : dsn_(std::move(dsn)), limit_(limit), socket_(socket) {}
+  SessionWatch(PgConnection* connection, std::string dsn, int socket)
+      : connection_(connection), dsn_(std::move(dsn)), limit_(connection->silence_limit()), socket_(socket) {}
   void Run();
   // What the session does, in words, if it cannot go on by itself; "" where it works or nobody knows.
   std::string Look(PgConnection& sql) const;
   void Cut(PgConnection& sql, const std::string& why);
 
+  PgConnection* const connection_;
   const std::string dsn_;
   const absl::Duration limit_;
   const int socket_;  // a duplicate, so that the number is not another's when libpq has closed its own

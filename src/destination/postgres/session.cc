@@ -80,27 +80,18 @@ absl::Status Session::Send() {
   std::string sql = absl::StrCat(std::exchange(pending_, {}), Prefix());
   const std::string tables = absl::StrJoin(std::exchange(pending_tables_, {}), ", ");
   if (sql.empty()) return absl::OkStatus();
-  return Explain(Execute(sql), tables);
-}
-
-absl::Status Session::Execute(const std::string& sql) {
-  const SessionWatch::Call call(watch_.get());
-  return connection_->Execute(sql);
+  return Explain(connection_->Execute(sql), tables);
 }
 
 absl::StatusOr<PgRows> Session::Query(const std::string& sql, std::string_view table) {
   RETURN_IF_ERROR(Send());
-  auto rows = [&] {
-    const SessionWatch::Call call(watch_.get());
-    return connection_->Query(sql);
-  }();
+  auto rows = connection_->Query(sql);
   if (!rows.ok()) return Explain(rows.status(), table);
   return rows;
 }
 
 absl::StatusOr<PgRows> Session::Select(const std::string& sql, const std::vector<SqlParam>& params) {
   RETURN_IF_ERROR(Send());
-  const SessionWatch::Call call(watch_.get());
   auto rows = connection_->Query(sql, params);
   if (!rows.ok()) RETURN_IF_ERROR(watch_->status());
   return rows;
@@ -110,30 +101,14 @@ absl::Status Session::Commit(std::string_view last) {
   WALLABY_CHECK(in_transaction_, "a commit ends a transaction");
   std::string sql = absl::StrCat(Prefix(), std::exchange(pending_, {}), last, last.empty() ? "" : ";", "COMMIT");
   const std::string tables = absl::StrJoin(std::exchange(pending_tables_, {}), ", ");
-  RETURN_IF_ERROR(Explain(Execute(sql), tables));
+  RETURN_IF_ERROR(Explain(connection_->Execute(sql), tables));
   in_transaction_ = begun_ = false;
   return absl::OkStatus();
 }
 
 absl::Status Session::BeginCopy(const std::string& sql) {
   RETURN_IF_ERROR(Send());
-  const SessionWatch::Call call(watch_.get());
   return connection_->BeginCopyIn(sql);
-}
-
-absl::Status Session::PutCopy(std::string_view data) {
-  const SessionWatch::Call call(watch_.get());
-  return connection_->PutCopyData(data);
-}
-
-absl::StatusOr<int64_t> Session::EndCopy() {
-  const SessionWatch::Call call(watch_.get());
-  return connection_->EndCopyIn();
-}
-
-void Session::AbortCopy(const std::string& reason) {
-  const SessionWatch::Call call(watch_.get());
-  connection_->AbortCopyIn(reason);
 }
 
 std::string Session::Check(std::string_view condition, std::string_view mark, std::string_view about) {

@@ -37,9 +37,9 @@ class Session {
 
   // COPY ... FROM STDIN.
   absl::Status BeginCopy(const std::string& sql);
-  absl::Status PutCopy(std::string_view data);
-  absl::StatusOr<int64_t> EndCopy();
-  void AbortCopy(const std::string& reason);
+  absl::Status PutCopy(std::string_view data) { return connection_->PutCopyData(data); }
+  absl::StatusOr<int64_t> EndCopy() { return connection_->EndCopyIn(); }
+  void AbortCopy(const std::string& reason) { connection_->AbortCopyIn(reason); }
 
   // `status` of a statement on `table`, as the destination reports it: the column that the server names in its context,
   // no SQL (it may hold data), and the remedy.
@@ -55,7 +55,6 @@ class Session {
  private:
   Session(std::unique_ptr<PgConnection> connection, std::unique_ptr<SessionWatch> watch)
       : connection_(std::move(connection)), watch_(std::move(watch)) {}
-  absl::Status Execute(const std::string& sql);
   absl::Status Send();
   std::string Prefix();
 
