@@ -32,7 +32,7 @@ class Scratch {
     WALLABY_CHECK(writer.ok(), "a spool can be made in the folder for temporary files");
     return *std::move(writer);
   }
-  std::unique_ptr<SpoolReader> Reader() const { return SpoolReader::Open(options_, name_, Lsn{1}).value(); }
+  std::unique_ptr<SpoolReader> Reader() const { return SpoolReader::Open(options_, name_, "pub", Lsn{1}).value(); }
 
  private:
   SpoolOptions options_;

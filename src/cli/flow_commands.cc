@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "base/sql_text.h"
 #include "cli/admin.h"
@@ -239,10 +240,13 @@ int Delete(const Invocation& invocation) {
   return line.Finish([&]() -> absl::Status {
     ASSIGN_OR_RETURN(Client* const client, line.Connect());
     ASSIGN_OR_RETURN(const v1::DeleteFlowResponse response, client->Call(request));
-    return line.Print(response,
-                      absl::StrCat(request.flow_id(),
-                                   ": deleted; its slot at the source, where one is left, keeps WAL until it is "
-                                   "dropped (wallaby-admin slot drop -dsn DSN -slot SLOT)\n"));
+    const std::string slot =
+        response.slot_readers().empty()
+            ? "its slot at the source, where one is left, keeps WAL until it is dropped (wallaby-admin slot drop -dsn "
+              "DSN -slot SLOT)"
+            : absl::StrCat("its slot at the source stays, as other flows share it: ",
+                           absl::StrJoin(response.slot_readers(), ", "));
+    return line.Print(response, absl::StrCat(request.flow_id(), ": deleted; ", slot, "\n"));
   }());
 }
 

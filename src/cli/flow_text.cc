@@ -96,7 +96,8 @@ std::string ReaderText(const v1::StreamReader& reader) {
 }
 
 std::string SpoolText(const v1::SpoolStatus& spool) {
-  std::string text = absl::StrCat(SizeText(spool.behind_bytes()), " behind, ", SizeText(spool.size_bytes()), " of ",
+  const std::string behind = spool.behind_bytes() == 0 ? "nothing" : SizeText(spool.behind_bytes());
+  std::string text = absl::StrCat(behind, " behind, ", SizeText(spool.size_bytes()), " of ",
                                   spool.limit_bytes() > 0 ? SizeText(spool.limit_bytes()) : "no limit");
   if (spool.full_in_seconds() >= 0) absl::StrAppend(&text, ", full in ", SecondsText(spool.full_in_seconds()));
   return text;

@@ -70,6 +70,19 @@ TEST(FlowTextTest, SaysWhatIsNotKnown) {
   EXPECT_NE(FlowText(flow, Now()).find("slot active:     no, it does not exist\n"), std::string::npos);
 }
 
+TEST(FlowTextTest, WhatItHoldsOfTheSpool) {
+  v1::Flow flow = Orders();
+  flow.mutable_spool()->set_size_bytes(3 << 20);
+  flow.mutable_spool()->set_full_in_seconds(-1);
+  EXPECT_NE(FlowText(flow, Now()).find("spool:           nothing behind, 3.0 MiB of no limit\n"), std::string::npos)
+      << FlowText(flow, Now());
+  flow.mutable_spool()->set_behind_bytes(1 << 20);
+  flow.mutable_spool()->set_limit_bytes(16 << 20);
+  flow.mutable_spool()->set_full_in_seconds(90);
+  EXPECT_NE(FlowText(flow, Now()).find("1.0 MiB behind, 3.0 MiB of 16 MiB, full in 1m 30s"), std::string::npos)
+      << FlowText(flow, Now());
+}
+
 TEST(FlowTextTest, WhoReadsItsStreams) {
   v1::Flow flow = Orders();
   v1::StreamReader* behind = flow.add_stream_readers();

@@ -18,6 +18,7 @@ struct SlotOptions {
   std::string flow_id;
   std::string dsn;
   std::string slot;
+  bool shared = false;
 };
 
 // Declares and reads the flags; `one` says whether the command is about one slot. An exit status ends the command.
@@ -113,6 +114,7 @@ absl::Status DropOne(CommandLine& line, const SlotOptions& options) {
     ASSIGN_OR_RETURN(Client* const client, line.Connect());
     v1::DropSlotRequest request;
     request.set_flow_id(options.flow_id);
+    request.set_shared(options.shared);
     ASSIGN_OR_RETURN(response, client->Call(request));
   } else {
     ASSIGN_OR_RETURN(const auto sql, ConnectToSource(options.dsn));
@@ -147,6 +149,8 @@ int Show(const Invocation& invocation) {
 int Drop(const Invocation& invocation) {
   CommandLine line(invocation);
   SlotOptions options;
+  line.flags().Bool("shared", &options.shared,
+                    "also when other flows need the slot; every table of theirs must be copied again then");
   if (const auto status = ParseSlotFlags(line, &options, /*one=*/true)) return *status;
   return line.Finish(DropOne(line, options));
 }

@@ -103,6 +103,13 @@ absl::Status SetWireFormat(const std::string& value, Settings* settings) {
   return absl::OkStatus();
 }
 
+absl::Status SetSpoolDir(const std::string& value, Settings* settings) {
+  // Workers, and the server when it is started again, may run elsewhere in the tree.
+  if (!value.starts_with('/')) return Refuse(value, "an absolute path");
+  settings->spool_dir = value;
+  return absl::OkStatus();
+}
+
 absl::Status SetSpoolLimit(const std::string& value, Settings* settings) {
   ASSIGN_OR_RETURN(settings->spool_limit, ParseBytes(value));
   if (settings->spool_limit >= kMinSpool) return absl::OkStatus();
@@ -159,7 +166,7 @@ constexpr std::array<Setting, 28> kSettings{{
     {"dbos_schedule", SetText<&Settings::dbos_schedule>},
     {"dbos_max_retries", SetDbosRetries},
     {"dbos_admin_port", SetDbosAdminPort},
-    {"spool_dir", SetText<&Settings::spool_dir>},
+    {"spool_dir", SetSpoolDir},
     {"spool_limit", SetSpoolLimit},
     {"spool_policy", SetSpoolPolicy},
     {"spool_key", SetSpoolKey},

@@ -146,6 +146,7 @@ TEST_F(SettingsTest, BadFiles) {
       {"dbos_enabled: perhaps\n", "setting dbos_enabled"},
       {"dbos_max_retries: -1\n", "0 for no limit"},
       {"dbos_admin_port: everywhere\n", "host:port"},
+      {"spool_dir: spool\n", "an absolute path"},
       {"spool_limit: 1MiB\n", "16MiB or more"},
       {"spool_policy: drop\n", "hold, fail"},
       {"spool_key: hunter2\n", "environment only"},

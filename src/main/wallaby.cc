@@ -26,6 +26,7 @@
 #include "service/admin_http.h"
 #include "service/server.h"
 #include "service/server_telemetry.h"
+#include "spool/spool.h"
 #include "store/stores.h"
 #include "telemetry/log.h"
 #include "telemetry/metric_table.h"
@@ -114,6 +115,16 @@ absl::StatusOr<std::unique_ptr<AdminHttp>> StartDbosAdmin(Access* access, const 
                           settings.access, {}, admin);
 }
 
+// A place where nobody can write is told now, not by each flow. Kubernetes' Jobs have volumes of their own.
+absl::Status CheckSpoolDir(const Settings& settings) {
+  if (settings.spool_dir.empty() || settings.kubernetes.enabled) return absl::OkStatus();
+  const absl::Status status = CheckSpoolRoot(settings.spool_dir);
+  // A disk that is full now is another matter: flows hold then, and say so.
+  if (status.ok() || absl::IsResourceExhausted(status)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("setting WALLABY_SPOOL_DIR: ", status.message(), "; name a folder that this user may write"));
+}
+
 absl::Status Serve(const std::string& config_file) {
   RETURN_IF_ERROR(ArmFailpointsFromEnvironment());
   ASSIGN_OR_RETURN(const Settings settings, LoadSettings(config_file));
@@ -122,6 +133,7 @@ absl::Status Serve(const std::string& config_file) {
   unsetenv("WALLABY_TOKENS");
   // Its workers write there; a place where nobody can is told now.
   RETURN_IF_ERROR(OpenTraceFile(settings.trace_path));
+  RETURN_IF_ERROR(CheckSpoolDir(settings));
   std::unique_ptr<DataDirLock> lock;
   if (settings.postgres_dsn.empty()) {
     ASSIGN_OR_RETURN(lock, DataDirLock::Take(settings.data_dir));

@@ -137,7 +137,9 @@ absl::Status Attempt::OpenSource() {
     return ListTables(*session_);
   }
   if (c_.source_options->validate_replication) {
-    ASSIGN_OR_RETURN(const auto findings, session_->Check());
+    ASSIGN_OR_RETURN(auto findings, session_->Check());
+    // Of the flows that share a spool, one reads the slot.
+    if (c_.options->spool) std::erase_if(findings, [](const Finding& one) { return one.check == "slot_in_use"; });
     RETURN_IF_ERROR(StatusFromFindings(findings));
   }
   const bool had_begun = checkpoint_.has_value();
@@ -280,7 +282,8 @@ absl::Status Attempt::PrepareSlot() {
     // What another flow's slot gave before is no longer in it.
     const bool joins = c_.shares_slot && c_.source_options->snapshot == SnapshotMode::kInitial;
     if (!syncs_.empty() || joins) RETURN_IF_ERROR(MarkNewTables());
-    return StoreFirstCheckpoint(slot_->confirmed_flush);
+    ASSIGN_OR_RETURN(const Lsn first, FirstPosition());
+    return StoreFirstCheckpoint(first);
   }
   if (CopiesEveryTable()) return absl::OkStatus();
   RETURN_IF_ERROR(FollowRenames());
@@ -312,7 +315,13 @@ absl::Status Attempt::CreateSlot(bool snapshot_all) {
   }
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateBefore));
   SetDetail("creating the slot (waits for open transactions on the source)");
-  ASSIGN_OR_RETURN(snapshot_, c_.source->CreateSlot());
+  auto made = c_.source->CreateSlot();
+  // By somebody who has no part in this spool.
+  if (absl::IsAlreadyExists(made.status())) {
+    return absl::AbortedError(absl::StrCat(made.status().message(), ": it was made just now; looking again"));
+  }
+  RETURN_IF_ERROR(made.status());
+  snapshot_ = *std::move(made);
   Log(LogLevel::kInfo, "slot created", {{"slot", c_.source_options->slot}, {"lsn", snapshot_->consistent.ToString()}});
   RETURN_IF_ERROR(ReachFailpoint(Failpoint::kSlotCreateAfter));
   RETURN_IF_ERROR(ListTablesAtSnapshot());
@@ -360,6 +369,7 @@ absl::Status Attempt::StoreFirstCheckpoint(Lsn lsn, const HistoryMark& mark) {
   const bool begins = !checkpoint_.has_value();
   checkpoint_ = std::move(first);
   // Now the spooler may read the slot.
+  spool_lock_.reset();
   if (begins && cursor_ != nullptr) RETURN_IF_ERROR(cursor_->Move(checkpoint_->lsn));
   if (begins && c_.spooler != nullptr) c_.spooler->Poke();
   return absl::OkStatus();

@@ -19,6 +19,7 @@
 #include "flow/ddl_event.h"
 #include "flow/flow.h"
 #include "pgoutput/assembler.h"
+#include "pipeline/checkpoint_keys.h"
 #include "pipeline/ddl_watch.h"
 #include "pipeline/dead_letters.h"
 #include "pipeline/pipeline.h"
@@ -27,6 +28,7 @@
 #include "pipeline/spooler.h"
 #include "pipeline/table_holds.h"
 #include "spool/spool_cursor.h"
+#include "spool/spool_lock.h"
 #include "store/control_store.h"
 
 namespace wallaby {
@@ -103,9 +105,9 @@ struct AttemptReport {
 // A worker of a newer generation has taken over.
 bool IsFenced(const absl::Status& status);
 
-// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, what becomes of
-// tables that waited for a schema change while the flow went on in attempt_catch_up.cc, and what of destinations that
-// go at their own pace in attempt_lanes.cc.
+// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, how it joins a spool
+// in attempt_spool.cc, what becomes of tables that waited for a schema change while the flow went on in
+// attempt_catch_up.cc, and what of destinations that go at their own pace in attempt_lanes.cc.
 class Attempt {
  public:
   explicit Attempt(AttemptContext* context) : c_(*context), dead_letters_(context->store, context->flow->id) {}
@@ -120,11 +122,9 @@ class Attempt {
   bool copy_waits() const { return copy_waits_; }
 
  private:
-  // In a checkpoint's metadata: the server and its timeline that the position is of, and what was read there. What was
-  // read last has the key in history_mark.h.
-  static constexpr char kSystemKey[] = "source.system";
+  // In a checkpoint's metadata, besides those in checkpoint_keys.h: the server's timeline that the position is of, and
+  // what was read there. What was read last has the key in history_mark.h.
   static constexpr char kTimelineKey[] = "source.timeline";
-  static constexpr char kSlotKey[] = "source.slot";
   static constexpr char kPublicationKey[] = "source.publication";
   // The options of these names, as the flow had them; absent: all tables.
   static constexpr char kTablesKey[] = "source.tables";
@@ -157,6 +157,11 @@ class Attempt {
   absl::Status LookAtSlot();
   absl::Status PrepareSlot();
   absl::Status JoinSpool();
+  // Leaves spool_lock_ held, or finds that the slot has been made since.
+  absl::Status TakeSpoolOfNoSlot();
+  absl::Status CheckSlotMade() const;
+  // Where a flow begins that makes no slot of its own.
+  absl::StatusOr<Lsn> FirstPosition() const;
   absl::Status CheckContinuity();
   bool BeginsWithChanges(const std::string& destination) const;
   absl::Status IsNew(const std::string& destination) const;
@@ -254,7 +259,8 @@ class Attempt {
   std::optional<SlotInfo> slot_;                                 // as it was when the attempt began
   SpoolName spool_name_;                                         // these two with a spool only
   std::unique_ptr<SpoolCursor> cursor_;
-  ServerInfo server_;  // as it was then
+  std::unique_ptr<SpoolLock> spool_lock_;  // while this attempt makes the slot
+  ServerInfo server_;                      // as it was then
   std::unique_ptr<SourceSnapshot> snapshot_;
   std::optional<Checkpoint> checkpoint_;
 

@@ -30,7 +30,7 @@ absl::Status Attempt::LookAtSlot() {
   ASSIGN_OR_RETURN(server_, session_->GetServerInfo());
   if (!slot_.has_value()) return absl::OkStatus();
   const absl::Status usable = CheckSlotUsable(*slot_, server_.database);
-  if (usable.ok()) return absl::OkStatus();
+  if (usable.ok()) return CheckSlotMade();
   const bool lost = slot_->wal_status == "lost" || !slot_->invalidation_reason.empty();
   if (!lost) return usable;
   if (!CopiesEveryTable()) {
@@ -103,25 +103,6 @@ absl::Status Attempt::CheckSlotPosition() const {
   return NeedsBackfill(absl::StrCat("slot ", slot_->name, " was moved to ", slot_->confirmed_flush.ToString(),
                                     " by somebody else, beyond ", checkpoint_->lsn.ToString(),
                                     " where this flow stands; the changes between are gone"));
-}
-
-// From here on the spool keeps what this flow has not delivered.
-absl::Status Attempt::JoinSpool() {
-  if (!c_.options->spool) return absl::OkStatus();
-  const SpoolOptions& spool = *c_.options->spool;
-  spool_name_ = {server_.system_identifier, c_.source_options->slot};
-  // Of a slot that is gone.
-  if (!slot_.has_value() && SpoolExists(spool, spool_name_)) RETURN_IF_ERROR(RemoveSpool(spool, spool_name_));
-  ASSIGN_OR_RETURN(const auto cursors, SpoolCursors(spool, spool_name_));
-  c_.shares_slot = std::any_of(cursors.begin(), cursors.end(),
-                               [this](const auto& entry) { return FlowOfCursor(entry.first) != c_.flow->id; });
-  if (c_.lane.empty()) RETURN_IF_ERROR(KeepForLanes());
-  Lsn at = checkpoint_.has_value() ? checkpoint_->lsn : Lsn{};
-  if (KeepFrom().valid()) at = std::min(at, KeepFrom());
-  ASSIGN_OR_RETURN(cursor_, SpoolCursor::Register(spool, spool_name_, CursorId(), at));
-  if (c_.lane.empty()) RETURN_IF_ERROR(LetGoOfLanes());
-  if (c_.spooler != nullptr) c_.spooler->Poke();
-  return absl::OkStatus();
 }
 
 // ---- whether the source has the history that this flow has read ----

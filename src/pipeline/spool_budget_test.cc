@@ -163,6 +163,12 @@ TEST_F(SpoolBudgetTest, TheMeterTellsWhenItWillBeFull) {
   EXPECT_GT(*second.full_in, absl::Minutes(4));
   EXPECT_LT(*second.full_in, absl::Minutes(6));
   EXPECT_FALSE(Value(meter.Measure(name_, Lsn{100}, absl::Seconds(200))).full_in.has_value());
+  // Who has everything holds nothing, however the last segment grows.
+  Fill(*writer, 21, 30);
+  const SpoolFigures caught_up = Value(meter.Measure(name_, writer->end(), absl::Seconds(210)));
+  EXPECT_EQ(caught_up.behind, 0);
+  EXPECT_GT(caught_up.size, 0);
+  EXPECT_FALSE(caught_up.full_in.has_value());
 }
 
 }  // namespace

@@ -26,6 +26,8 @@ absl::StatusOr<SpoolFigures> SpoolMeter::Measure(const SpoolName& name, Lsn curs
   ASSIGN_OR_RETURN(figures.behind, SpoolBytesBehind(options_, name, cursor));
   while (samples_.size() > 1 && now - samples_[1].at >= kWindow) samples_.pop_front();
   samples_.push_back({now, figures.size, figures.behind});
+  // What is delivered goes with its segment; that the segment grows until then fills nothing.
+  if (figures.behind == 0) return figures;
   const Sample& first = samples_.front();
   for (const auto& full_in : {FullIn(options_.limit, figures.size, first.size, now - first.at),
                               FullIn(own_limit_, figures.behind, first.behind, now - first.at)}) {

@@ -17,7 +17,8 @@ struct SpoolFigures {
   int64_t size = 0;    // of all spools in the folder
   int64_t limit = 0;   // of all spools in the folder; 0: none
   int64_t behind = 0;  // what the flow holds of its own
-  // Until one of the two limits is reached, at the rate of the last minute; unset while it is not in sight.
+  // Until one of the two limits is reached, at the rate of the last minute; unset while it is not in sight, or the flow
+  // holds nothing.
   std::optional<absl::Duration> full_in;
 };
 

@@ -17,7 +17,7 @@ constexpr absl::Duration kMadeSoon = absl::Milliseconds(50);
 absl::StatusOr<Packet> SpoolStream::Next() {
   Packet packet;
   if (reader_ == nullptr) {
-    auto reader = SpoolReader::Open(spooler_->spool(), name_, start_);
+    auto reader = SpoolReader::Open(spooler_->spool(), name_, spooler_->publication(), start_);
     if (absl::IsNotFound(reader.status())) return packet;
     RETURN_IF_ERROR(reader.status());
     reader_ = *std::move(reader);

@@ -9,6 +9,8 @@
 #include "base/status.h"
 #include "pgoutput/messages.h"
 #include "spool/spool_cursor.h"
+#include "spool/spool_lock.h"
+#include "spool/why_full.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
@@ -23,6 +25,8 @@ constexpr int64_t kSyncBytes = 32 << 20;
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
 // While another process has the spool, or there is nothing to spool yet.
 constexpr absl::Duration kAskAgain = absl::Seconds(1);
+// A walsender whose worker has ended needs a moment to see it.
+constexpr absl::Duration kSoonFree = absl::Seconds(10);
 
 // Nothing is wrong; there is nothing to do here for now.
 absl::Status NotYet(std::string_view why) {
@@ -103,7 +107,31 @@ absl::Status Spooler::SpoolOnce() {
   return Close(t);
 }
 
+// Another process reads the slot into the spool, or is about to make it.
+absl::Status Spooler::Follow(const SpoolName& name) {
+  in_use_since_.reset();
+  const std::string full = WhySpoolFull(spool_, name);
+  SetTrouble(full.empty() ? "" : absl::StrCat("the spool is full: ", full));
+  return NotYet("another process has the spool");
+}
+
+// Mostly the walsender of a worker that ended just now, or died, of which the server does not know yet.
+absl::Status Spooler::AwaitSlot(const SlotInfo& slot) {
+  const absl::Duration now = clock_->Monotonic();
+  if (!in_use_since_) in_use_since_ = now;
+  std::string text = absl::StrCat("slot ", slot.name, " is in use by the process with pid ", slot.active_pid,
+                                  " on the source; end it there (SELECT pg_terminate_backend(", slot.active_pid,
+                                  ")) or stop the worker it serves");
+  if (now - *in_use_since_ >= kSoonFree) {
+    std::string trouble = absl::StrCat("the slot is not read: ", text);
+    if (this->trouble() != trouble) Log(LogLevel::kWarn, trouble);
+    SetTrouble(std::move(trouble));
+  }
+  return NotYet(text);
+}
+
 absl::Status Spooler::Open(Try& t) {
+  if (const auto known = this->name(); known && SpoolLock::IsTaken(spool_, *known)) return Follow(*known);
   ASSIGN_OR_RETURN(t.session, source_->Connect());
   ASSIGN_OR_RETURN(const ServerInfo server, t.session->GetServerInfo());
   const SpoolName name{server.system_identifier, source_options_->slot};
@@ -115,25 +143,18 @@ absl::Status Spooler::Open(Try& t) {
   // At 0/0 a flow has no checkpoint yet, and begins where the slot stands when it makes its first.
   const bool begun = std::any_of(cursors.begin(), cursors.end(), [](const auto& at) { return at.second.valid(); });
   if (!begun) return NotYet("no flow has begun to read the slot");
+  // Before the slot is looked at: what it says then holds until this one reads it.
+  auto lock = SpoolLock::Take(spool_, name);
+  if (absl::IsAborted(lock.status())) return Follow(name);
+  RETURN_IF_ERROR(lock.status());
   ASSIGN_OR_RETURN(const std::optional<SlotInfo> slot, t.session->GetSlot());
   // The flow's own attempt makes it, or says what its loss means.
   if (!slot.has_value()) return NotYet("there is no slot");
   RETURN_IF_ERROR(CheckSlotUsable(*slot, server.database));
-  // Mostly the walsender of a worker that died, of which the server does not know yet.
-  if (slot->active) {
-    return absl::UnavailableError(absl::StrCat("slot ", slot->name, " is in use by the process with pid ",
-                                               slot->active_pid,
-                                               " on the source; end it there (SELECT "
-                                               "pg_terminate_backend(",
-                                               slot->active_pid, ")) or stop the worker it serves"));
-  }
-  auto writer = SpoolWriter::Open(spool_, name, source_options_->publication, slot->confirmed_flush);
-  if (absl::IsAborted(writer.status())) {
-    SetTrouble("");
-    return NotYet(writer.status().message());
-  }
-  RETURN_IF_ERROR(writer.status());
-  t.writer = *std::move(writer);
+  if (slot->being_made()) return NotYet("the slot is being made");
+  if (slot->active) return AwaitSlot(*slot);
+  in_use_since_.reset();
+  ASSIGN_OR_RETURN(t.writer, SpoolWriter::Open(spool_, name, publication(), slot->confirmed_flush, *std::move(lock)));
   if (slot->confirmed_flush > t.writer->end()) {
     return absl::DataLossError(absl::StrCat(
         "the spool ", SpoolFolder(spool_, name), " ends at ", t.writer->end().ToString(), ", but slot ", slot->name,
@@ -254,13 +275,14 @@ absl::Status Spooler::ProveHistory(const Try& t, const ServerInfo& server, Lsn c
 
 absl::Status Spooler::OtherHistory(std::string_view what) const {
   const std::optional<SpoolName> name = this->name();
-  std::string remedy;
+  std::string remedy, drop;
+  int flows = 0;
   const auto cursors = SpoolCursors(spool_, *name);
   if (cursors.ok()) {
     for (const auto& [id, lsn] : *cursors) {
       const std::string flow_id = FlowOfCursor(id);
       if (id != flow_id) continue;
-      if (remedy.empty()) remedy = absl::StrCat("wallaby-admin slot drop -flow-id ", flow_id);
+      if (flows++ == 0) drop = absl::StrCat("wallaby-admin slot drop -flow-id ", flow_id);
       absl::StrAppend(&remedy, "; wallaby-worker -flow-id ", flow_id, " -mode backfill");
     }
   }
@@ -269,7 +291,7 @@ absl::Status Spooler::OtherHistory(std::string_view what) const {
       "; the source was restored from an image or a backup, or failed over to a standby that lacked the last "
       "transactions, and changes are missing or too many at the destinations, in any table. To copy every table of the "
       "slot's flows again, stop them and run: ",
-      remedy));
+      drop, flows > 1 ? " -shared" : "", remedy));
 }
 
 // WAL without changes for us moves the flows and the slot on, too.
@@ -297,6 +319,11 @@ absl::Status Spooler::LookForRoom(Try& t) {
     Log(LogLevel::kInfo, "the spool has room again");
   }
   SetTrouble(t.room ? "" : absl::StrCat("the spool is full: ", t.budget->why_full()));
+  if (std::string why = t.room ? "" : t.budget->why_full(); t.noted != why) {
+    // On a full disk there may be no room for it either.
+    NoteWhySpoolFull(spool_, *name(), why).IgnoreError();
+    t.noted = std::move(why);
+  }
   return absl::OkStatus();
 }
 

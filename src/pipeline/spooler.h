@@ -1,8 +1,9 @@
 // Spooler: reads a slot into its spool, so that the source may forget what flows have not delivered yet: because they
 // are gated or paused, or their destinations are slow or down.
 //
-// Every worker of a flow with a spool has one. Of the flows that share a slot, the one that takes the spool first reads
-// it; the others wait to follow. A thread of its own; what fails is tried again, with backoff, for as long as it lives.
+// Every worker of a flow with a spool has one. Of the flows that share a slot, the one that takes the spool's lock
+// first reads it; the others follow, ask the source nothing, and take the lock when it is free. A thread of its own;
+// what fails is tried again, with backoff, for as long as it lives.
 #ifndef WALLABY_PIPELINE_SPOOLER_H_
 #define WALLABY_PIPELINE_SPOOLER_H_
 
@@ -39,12 +40,13 @@ class Spooler {
   ~Spooler();
 
   const SpoolOptions& spool() const { return spool_; }
+  const std::string& publication() const { return source_options_->publication; }
 
   // The slot or a cursor may be there now, or somebody waits for news of how far the server is. Any thread.
   void Poke();
   // Which spool it is, once the source has told.
   std::optional<SpoolName> name() const;
-  // Why the slot is not being read by anybody, for people; "" when it is.
+  // Why the slot is not being read by anybody, or no further, for people; "" when it is.
   std::string trouble() const;
 
  private:
@@ -61,6 +63,7 @@ class Spooler {
     bool reply_requested = false;
     bool poked = false;
     bool room = true;
+    std::optional<std::string> noted;  // why there is no room, for those who follow
     absl::Duration synced_at;
     absl::Duration told_at;
     absl::Duration looked_at;  // for room
@@ -72,6 +75,10 @@ class Spooler {
   // Until the end, or an error.
   absl::Status SpoolOnce();
   absl::Status Open(Try& t);
+  // Another has the spool.
+  absl::Status Follow(const SpoolName& name);
+  // This one has it, and somebody else the slot.
+  absl::Status AwaitSlot(const SlotInfo& slot);
   absl::Status Step(Try& t);
   // True when the stream had more.
   absl::StatusOr<bool> Drain(Try& t);
@@ -98,6 +105,8 @@ class Spooler {
   std::optional<SpoolName> name_;
   std::string trouble_ = "starting";
   bool poked_ = false;
+
+  std::optional<absl::Duration> in_use_since_;  // monotonic; of the thread
 
   std::thread thread_;  // last: it uses all above
 };

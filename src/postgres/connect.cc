@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -242,6 +243,19 @@ std::string DatabaseOfDsn(const std::string& dsn) {
   if (!parameters.ok()) return "";
   const auto database = parameters->find("dbname");
   return database == parameters->end() ? "" : database->second;
+}
+
+std::string ServerOfDsn(const std::string& dsn) {
+  const auto parameters = ParseDsn(dsn);
+  if (!parameters.ok()) return "";
+  const auto value = [&](const char* name) {
+    const auto found = parameters->find(name);
+    return found == parameters->end() ? std::string() : found->second;
+  };
+  std::string host = absl::AsciiStrToLower(value("hostaddr").empty() ? value("host") : value("hostaddr"));
+  if (host.empty() || host == "127.0.0.1" || host == "::1") host = "localhost";
+  const std::string port = value("port");
+  return absl::StrCat(host, ":", port.empty() ? "5432" : port);
 }
 
 }  // namespace wallaby

@@ -133,6 +133,9 @@ absl::Status StatusFromResult(const pg_result* result, std::string_view doing);
 
 // The database that a DSN names; empty when it names none or cannot be read.
 std::string DatabaseOfDsn(const std::string& dsn);
+// Which server a DSN leads to, for comparing: "db.example.com:5432". The names of this machine are one; empty when the
+// DSN cannot be read. Two texts may still be the same server.
+std::string ServerOfDsn(const std::string& dsn);
 
 }  // namespace wallaby
 

@@ -22,6 +22,16 @@ class ConnectionTest : public ::testing::TestWithParam<int> {
 
 INSTANTIATE_TEST_SUITE_P(Servers, ConnectionTest, ::testing::Values(15, 18));
 
+TEST(ServerOfDsnTest, OneServerByItsWaysOfWriting) {
+  for (const char* dsn : {"postgres://a:b@localhost:5432/x", "host=127.0.0.1 dbname=y", "dbname=z", "host=LOCALHOST",
+                          "host=elsewhere hostaddr=::1"}) {
+    EXPECT_EQ(ServerOfDsn(dsn), "localhost:5432") << dsn;
+  }
+  EXPECT_EQ(ServerOfDsn("postgres://u:secret@db.example.com:6543/x"), "db.example.com:6543");
+  EXPECT_EQ(ServerOfDsn("host=/run/pg port=5433"), "/run/pg:5433");
+  EXPECT_EQ(ServerOfDsn("nonsense"), "");
+}
+
 TEST_P(ConnectionTest, FixesTextForms) {
   PgConnection& sql = *connection_;
   EXPECT_EQ(sql.server_major(), GetParam());

@@ -23,7 +23,7 @@ struct SlotInfo {
   bool temporary = false;
   bool active = false;
   int active_pid = 0;
-  Lsn confirmed_flush;
+  Lsn confirmed_flush;  // 0/0: see being_made()
   Lsn restart;
   int64_t retained_bytes = 0;       // current WAL position minus restart
   int64_t behind_bytes = 0;         // current WAL position minus confirmed_flush
@@ -35,6 +35,10 @@ struct SlotInfo {
   std::optional<int64_t> safe_wal_bytes;
   int64_t catalog_xmin_age = 0;                // in transactions; 0: the slot holds none
   std::optional<absl::Duration> inactive_for;  // 17+: since when nobody reads it
+
+  // Somebody's CREATE_REPLICATION_SLOT waits for transactions that are open at the source: the slot has no position yet,
+  // and goes with the one who makes it.
+  bool being_made() const { return logical && !confirmed_flush.valid(); }
 };
 
 absl::StatusOr<std::optional<SlotInfo>> GetSlot(PgConnection& sql, const std::string& name);

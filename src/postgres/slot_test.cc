@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "test/support/test_postgres.h"
 
 namespace wallaby {
@@ -69,6 +71,21 @@ TEST_P(SlotTest, TemporarySlotsVanishAndActiveOnesStay) {
   snapshot->reset();
   while (GetSlot(*sql_, name_)->has_value()) {
   }
+}
+
+TEST_P(SlotTest, OneThatIsBeingMadeHasNoPosition) {
+  const auto open = MustConnect(dsn_);
+  MustExecute(*open, "BEGIN; CREATE TABLE t (a int)");
+  absl::Status made;
+  std::thread maker(
+      [&] { made = SlotSnapshot::Create(dsn_, name_, /*temporary=*/false, /*failover=*/false).status(); });
+  auto slot = GetSlot(*sql_, name_);
+  while (slot.ok() && !slot->has_value()) slot = GetSlot(*sql_, name_);
+  EXPECT_TRUE(slot.ok() && (*slot)->being_made()) << slot.status();
+  MustExecute(*open, "COMMIT");
+  maker.join();
+  EXPECT_TRUE(made.ok()) << made;
+  EXPECT_FALSE((*GetSlot(*sql_, name_))->being_made());
 }
 
 TEST_P(SlotTest, RefusesFailoverWhereThereIsNone) {

@@ -13,6 +13,7 @@
 #include "service/doctor_convert.h"
 #include "service/flow_convert.h"
 #include "service/flow_validation.h"
+#include "service/slot_sharing.h"
 #include "service/source_access.h"
 
 namespace wallaby {
@@ -88,6 +89,8 @@ absl::Status DiagnoseDefinitionNow(const v1::Flow& proto, FlowDoctorOptions opti
     }
   }
   RETURN_IF_ERROR(CheckFlow(flow));
+  ASSIGN_OR_RETURN(const std::vector<StoredFlow> readers, FlowsOnSlotOf(flow, *store));
+  options.has_worker |= !readers.empty();
   DiagnoseFlowNow(flow, options, report);
   return absl::OkStatus();
 }

@@ -12,7 +12,7 @@ namespace wallaby {
 
 struct FlowDoctorOptions {
   DdlPolicy settings;       // what the server's settings say of DDL, where the flow does not
-  bool has_worker = false;  // which may be reading the slot
+  bool has_worker = false;  // it or another flow on the slot, which may be reading that
   absl::Duration long_transaction = absl::ZeroDuration();  // zero: the doctor's own
 };
 

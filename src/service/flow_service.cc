@@ -15,6 +15,7 @@
 #include "service/flow_convert.h"
 #include "service/flow_validation.h"
 #include "service/rpc_status.h"
+#include "service/slot_sharing.h"
 #include "spool/spool_cursor.h"
 #include "telemetry/log.h"
 
@@ -110,6 +111,7 @@ absl::Status FlowServiceImpl::Create(const v1::CreateFlowRequest& request, v1::F
   }
   {
     std::lock_guard lock(changes_);
+    RETURN_IF_ERROR(CheckSharedPublication(flow, *store_));
     RETURN_IF_ERROR(store_->CreateFlow(flow));
     LogChange("flow created", flow.id);
     if (request.start_immediately()) {
@@ -131,13 +133,14 @@ absl::Status FlowServiceImpl::Update(const v1::Flow& update, v1::Flow* shown) {
     RETURN_IF_ERROR(ApplyWireFormat(&flow));
     RETURN_IF_ERROR(CheckFlow(flow));
     RETURN_IF_ERROR(CheckGate(flow));
+    RETURN_IF_ERROR(CheckSharedPublication(flow, *store_));
     RETURN_IF_ERROR(store_->UpdateFlow(flow));
     LogChange("flow updated", flow.id);
   }
   return Show(flow.id, shown);
 }
 
-absl::Status FlowServiceImpl::Delete(const std::string& flow_id) {
+absl::Status FlowServiceImpl::Delete(const std::string& flow_id, v1::DeleteFlowResponse* response) {
   RETURN_IF_ERROR(RequireFlowId(flow_id));
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
   RETURN_IF_ERROR(NextState(stored.state, FlowRequest::kDelete).status());
@@ -145,6 +148,8 @@ absl::Status FlowServiceImpl::Delete(const std::string& flow_id) {
     return absl::FailedPreconditionError(absl::StrCat("cannot delete the flow: it is ", FlowStateName(stored.state),
                                                       ", and its worker still runs; try again when it has ended"));
   }
+  ASSIGN_OR_RETURN(const std::vector<StoredFlow> readers, FlowsOnSlotOf(stored.flow, *store_));
+  for (const StoredFlow& reader : readers) response->add_slot_readers(reader.flow.id);
   RETURN_IF_ERROR(store_->DeleteFlow(flow_id));
   dispatcher_->Stop(flow_id);
   // Its place in a spool on another machine is forgotten by who writes that spool.
@@ -297,7 +302,7 @@ grpc::Status FlowServiceImpl::ListFlows(grpc::ServerContext*, const v1::ListFlow
 grpc::Status FlowServiceImpl::DeleteFlow(grpc::ServerContext*, const v1::DeleteFlowRequest* request,
                                          v1::DeleteFlowResponse* response) {
   std::lock_guard lock(changes_);
-  const absl::Status status = Delete(request->flow_id());
+  const absl::Status status = Delete(request->flow_id(), response);
   response->set_deleted(status.ok());
   return ToGrpc(status);
 }

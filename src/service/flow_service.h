@@ -48,7 +48,7 @@ class FlowServiceImpl final : public v1::FlowService::Service {
   // Pause and stop: out of `running`, and the worker is asked to end.
   absl::Status Halt(const std::string& flow_id, FlowRequest request);
   absl::Status RunOnce(const std::string& flow_id);
-  absl::Status Delete(const std::string& flow_id);
+  absl::Status Delete(const std::string& flow_id, v1::DeleteFlowResponse* response);
   absl::Status List(const v1::ListFlowsRequest& request, v1::ListFlowsResponse* response);
   absl::Status Explain(const std::string& flow_id, v1::LagExplanation* response);
   absl::Status Show(const std::string& flow_id, v1::Flow* flow);

@@ -16,6 +16,8 @@
 #include "flow/secret_reference.h"
 #include "postgres/catalog.h"
 #include "service/flow_convert.h"
+#include "service/flow_doctor.h"
+#include "service/slot_sharing.h"
 #include "service/source_access.h"
 
 namespace wallaby {
@@ -105,7 +107,8 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>> MappingProblems
   return problems;
 }
 
-void CheckSourceNow(const Flow& flow, v1::ValidateFlowResponse* response) {
+// `slot_may_be_read`: by the flow's own worker, or that of another flow on the slot.
+void CheckSourceNow(const Flow& flow, bool slot_may_be_read, v1::ValidateFlowResponse* response) {
   const auto findings = [&]() -> absl::StatusOr<std::vector<Finding>> {
     ASSIGN_OR_RETURN(const SourceOptions source, OptionsOfSource(flow));
     ASSIGN_OR_RETURN(const auto sql, ConnectToSource(source.dsn, kCheckLimit));
@@ -119,7 +122,9 @@ void CheckSourceNow(const Flow& flow, v1::ValidateFlowResponse* response) {
     return all;
   }();
   if (!findings.ok()) return AddError("source", findings.status(), response);
-  for (const Finding& finding : *findings) Add(finding, response);
+  for (const Finding& finding : *findings) {
+    if (!slot_may_be_read || finding.check != "slot_in_use") Add(finding, response);
+  }
 }
 
 }  // namespace
@@ -157,9 +162,11 @@ absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1:
     AddError("flow", flow.status(), response);
     return absl::OkStatus();
   }
+  bool has_worker = false;
   if (!flow->id.empty()) {
     const absl::StatusOr<StoredFlow> stored = store->GetFlow(flow->id);
     if (stored.ok()) {
+      has_worker = HasWorker(stored->state);
       RestoreSecrets(stored->flow, &*flow);
     } else if (!absl::IsNotFound(stored.status())) {
       return stored.status();
@@ -169,7 +176,12 @@ absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1:
     AddError("flow", status, response);
     return absl::OkStatus();
   }
-  if (CheckReferencesNow(*flow, response)) CheckSourceNow(*flow, response);
+  ASSIGN_OR_RETURN(const std::vector<StoredFlow> readers, FlowsOnSlotOf(*flow, *store));
+  if (const absl::Status status = CheckSharedPublication(*flow, *store); !status.ok()) {
+    if (!absl::IsInvalidArgument(status)) return status;
+    AddError("slot", status, response);
+  }
+  if (CheckReferencesNow(*flow, response)) CheckSourceNow(*flow, has_worker || !readers.empty(), response);
   return absl::OkStatus();
 }
 

@@ -57,7 +57,7 @@ class GrpcControlServer final : public ControlServer {
         stream_lag_(&catalog_, kLagInterval),
         flows_(store, checkpoints, dispatcher, settings, slots, &stream_lag_),
         checkpoints_(store, checkpoints, dispatcher),
-        sources_(store, dispatcher, settings.ddl),
+        sources_(store, checkpoints, dispatcher, settings.ddl),
         ddl_(store),
         dead_letters_(store),
         streams_(&catalog_, settings.access) {

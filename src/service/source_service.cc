@@ -14,6 +14,7 @@
 #include "service/flow_view.h"
 #include "service/rpc_status.h"
 #include "service/slot_convert.h"
+#include "service/slot_sharing.h"
 #include "service/source_access.h"
 #include "telemetry/log.h"
 
@@ -80,13 +81,38 @@ absl::Status SourceServiceImpl::Get(const std::string& flow_id, v1::SlotStatus* 
   return absl::OkStatus();
 }
 
-absl::Status SourceServiceImpl::Drop(const std::string& flow_id) {
+absl::Status SourceServiceImpl::CheckOthers(const Source& source, bool shared) {
+  const std::string& slot = source.options.slot;
+  ASSIGN_OR_RETURN(const ServerInfo server, GetServerInfo(*source.sql));
+  ASSIGN_OR_RETURN(const std::vector<StoredFlow> others,
+                   FlowsThatNeedSlot(source.flow.flow, server.system_identifier, slot, *store_, *checkpoints_));
+  if (others.empty()) return absl::OkStatus();
+  const std::string ids = IdsOf(others);
+  if (!shared) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot drop slot ", slot, ": it is shared, and without it every table of ", ids,
+        " must be copied again; leave it to them (flow delete takes flow '", source.flow.flow.id,
+        "' off it), or drop it all the same (slot drop -shared; shared=true) and run for each: wallaby-worker "
+        "-flow-id ID -mode backfill"));
+  }
+  for (const StoredFlow& other : others) {
+    if (other.state != FlowState::kRunning && other.state != FlowState::kStopping) continue;
+    return absl::FailedPreconditionError(absl::StrCat("cannot drop slot ", slot, ": flow '", other.flow.id,
+                                                      "', which shares it, is ", FlowStateName(other.state),
+                                                      "; stop it first (flow stop)"));
+  }
+  Log(LogLevel::kWarn, "a shared slot is dropped, as asked", {{"slot", slot}, {"flows", ids}});
+  return absl::OkStatus();
+}
+
+absl::Status SourceServiceImpl::Drop(const std::string& flow_id, bool shared) {
   ASSIGN_OR_RETURN(const Source source, Open(flow_id));
   const FlowState state = source.flow.state;
   if (state == FlowState::kRunning || state == FlowState::kStopping) {
     return absl::FailedPreconditionError(absl::StrCat("cannot drop slot ", source.options.slot, ": flow '", flow_id,
                                                       "' is ", FlowStateName(state), "; stop it first (flow stop)"));
   }
+  RETURN_IF_ERROR(CheckOthers(source, shared));
   RETURN_IF_ERROR(wallaby::DropSlot(*source.sql, source.options.slot));
   Log(LogLevel::kWarn, "slot dropped", {{"flow_id", flow_id}, {"slot", source.options.slot}});
   return absl::OkStatus();
@@ -173,9 +199,10 @@ absl::Status SourceServiceImpl::Sync(const v1::SyncPublicationRequest& request, 
 absl::Status SourceServiceImpl::Diagnose(const v1::DiagnoseFlowRequest& request, v1::DoctorReport* response) {
   RETURN_IF_ERROR(RequireFlowId(request.flow_id()));
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(request.flow_id()));
+  ASSIGN_OR_RETURN(const std::vector<StoredFlow> readers, FlowsOnSlotOf(stored.flow, *store_));
   DiagnoseFlowNow(stored.flow,
                   {.settings = ddl_,
-                   .has_worker = HasWorker(stored.state),
+                   .has_worker = HasWorker(stored.state) || !readers.empty(),
                    .long_transaction = absl::Seconds(request.long_transaction_seconds())},
                   response);
   return absl::OkStatus();
@@ -195,7 +222,7 @@ grpc::Status SourceServiceImpl::GetSlot(grpc::ServerContext*, const v1::GetSlotR
 
 grpc::Status SourceServiceImpl::DropSlot(grpc::ServerContext*, const v1::DropSlotRequest* request,
                                          v1::DropSlotResponse* response) {
-  const absl::Status status = Drop(request->flow_id());
+  const absl::Status status = Drop(request->flow_id(), request->shared());
   response->set_dropped(status.ok());
   return ToGrpc(status);
 }

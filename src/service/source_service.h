@@ -21,8 +21,8 @@ class SourceServiceImpl final : public v1::SourceService::Service {
  public:
   // Pointers outlive the service.
   // `ddl`: what the settings say of DDL, where a flow does not.
-  SourceServiceImpl(ControlStore* store, Dispatcher* dispatcher, const DdlPolicy& ddl)
-      : store_(store), dispatcher_(dispatcher), ddl_(ddl) {}
+  SourceServiceImpl(ControlStore* store, ControlStore* checkpoints, Dispatcher* dispatcher, const DdlPolicy& ddl)
+      : store_(store), checkpoints_(checkpoints), dispatcher_(dispatcher), ddl_(ddl) {}
 
   grpc::Status ListSlots(grpc::ServerContext*, const v1::ListSlotsRequest* request,
                          v1::ListSlotsResponse* response) override;
@@ -49,7 +49,9 @@ class SourceServiceImpl final : public v1::SourceService::Service {
 
   absl::Status List(const std::string& flow_id, v1::ListSlotsResponse* response);
   absl::Status Get(const std::string& flow_id, v1::SlotStatus* response);
-  absl::Status Drop(const std::string& flow_id);
+  absl::Status Drop(const std::string& flow_id, bool shared);
+  // Whether the flows besides the source's own let the slot go.
+  absl::Status CheckOthers(const Source& source, bool shared);
   absl::Status ListTables(const std::string& flow_id, v1::ListPublicationTablesResponse* response);
   absl::Status Diagnose(const v1::DiagnoseFlowRequest& request, v1::DoctorReport* response);
   absl::Status Sync(const v1::SyncPublicationRequest& request, v1::SyncPublicationResponse* response);
@@ -58,6 +60,7 @@ class SourceServiceImpl final : public v1::SourceService::Service {
                             const std::vector<PublishedTable>& before, const std::vector<PublishedTable>& after);
 
   ControlStore* const store_;
+  ControlStore* const checkpoints_;
   Dispatcher* const dispatcher_;
   const DdlPolicy ddl_;
 };

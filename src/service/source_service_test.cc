@@ -113,6 +113,85 @@ TEST_F(SourceServiceTest, SlotsAreListedShownAndDropped) {
             "0");
 }
 
+TEST_F(SourceServiceTest, ASlotThatOthersNeedIsDroppedOnlyWhenAsked) {
+  const std::string one = Create(SourceFlow()).id();
+  v1::Flow second = SourceFlow();
+  second.set_name("Other");
+  const std::string two = Create(second).id();
+  MakeSlot();
+  const auto drop = [&](bool shared) {
+    grpc::ClientContext context;
+    v1::DropSlotRequest request;
+    request.set_flow_id(one);
+    request.set_shared(shared);
+    v1::DropSlotResponse response;
+    return sources_->DropSlot(&context, request, &response);
+  };
+  // One that has never run loses nothing.
+  ASSERT_TRUE(drop(false).ok());
+  MakeSlot();
+  ASSERT_TRUE(Start(two).ok());
+  EXPECT_TRUE(Contains(drop(false).error_message(), "'" + two + "' must be copied again"));
+  EXPECT_TRUE(Contains(drop(true).error_message(), "flow '" + two + "', which shares it, is running"));
+  ASSERT_TRUE(Stop(two).ok());
+  ASSERT_TRUE(Eventually([&] { return State(two) == v1::FLOW_STATE_STOPPED; }));
+  // It has been read, under a DSN that this server cannot compare.
+  StoredFlow stored = *store_->GetFlow(two);
+  stored.flow.source.options["dsn"] = "host=elsewhere";
+  ASSERT_TRUE(store_->UpdateFlow(stored.flow).ok());
+  Checkpoint checkpoint{.lsn = Lsn{100}};
+  checkpoint.metadata = {{"source.system", MustQuery(*sql_, "SELECT system_identifier FROM pg_control_system()")},
+                         {"source.slot", slot_}};
+  ASSERT_TRUE(store_->PutCheckpoint(two, checkpoint, /*generation=*/0).ok());
+  EXPECT_EQ(drop(false).error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_TRUE(drop(true).ok());
+}
+
+TEST_F(SourceServiceTest, FlowsOnOneSlotReadOnePublication) {
+  const std::string one = Create(SourceFlow()).id();
+  v1::Flow second = SourceFlow();
+  second.set_name("Other");
+  auto& options = *second.mutable_source()->mutable_options();
+  options["publication"] = "another";
+  const auto create = [&] {
+    grpc::ClientContext context;
+    v1::CreateFlowRequest request;
+    *request.mutable_flow() = second;
+    v1::Flow created;
+    return flows_->CreateFlow(&context, request, &created);
+  };
+  const std::string part = "flow '" + one + "' reads slot " + slot_ + " with the publication 'wallaby_shop'";
+  EXPECT_EQ(create().error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(Contains(create().error_message(), part)) << create().error_message();
+  const v1::ValidateFlowResponse response = Validate(second);
+  EXPECT_FALSE(response.valid());
+  EXPECT_TRUE(Contains(response.ShortDebugString(), "reads slot")) << response.ShortDebugString();
+  options["slot"] = slot_ + "_2";
+  v1::Flow created = Create(second);
+  // Nor does an update lead there.
+  (*created.mutable_source()->mutable_options())["slot"] = slot_;
+  {
+    grpc::ClientContext context;
+    v1::UpdateFlowRequest request;
+    *request.mutable_flow() = created;
+    v1::Flow updated;
+    const grpc::Status status = flows_->UpdateFlow(&context, request, &updated);
+    EXPECT_TRUE(Contains(status.error_message(), part)) << status.error_message();
+  }
+  // One that is deleted says who is left on the slot.
+  (*second.mutable_source()->mutable_options())["slot"] = slot_;
+  (*second.mutable_source()->mutable_options())["publication"] = "wallaby_shop";
+  second.set_name("Third");
+  const std::string three = Create(second).id();
+  grpc::ClientContext context;
+  v1::DeleteFlowRequest request;
+  request.set_flow_id(three);
+  v1::DeleteFlowResponse deleted;
+  ASSERT_TRUE(flows_->DeleteFlow(&context, request, &deleted).ok());
+  ASSERT_EQ(deleted.slot_readers_size(), 1);
+  EXPECT_EQ(deleted.slot_readers(0), one);
+}
+
 TEST_F(SourceServiceTest, AnUnreachableSourceIsUnavailableAndKeepsItsPassword) {
   const std::string id = Create(MakeFlow("Away")).id();
   grpc::ClientContext context;

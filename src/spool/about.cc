@@ -60,4 +60,13 @@ absl::Status CheckKey(const std::string& folder, const About& about, const std::
                                                     "once every flow has delivered what is in it"));
 }
 
+absl::Status CheckPublication(const std::string& folder, const About& about, const std::string& publication) {
+  if (about.publication == publication) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "spool: ", folder, " holds what publication '", about.publication, "' sent, not '", publication,
+      "', and all flows on slot ", about.name.slot,
+      " read the same; give this flow that publication or another slot, or remove the spool once every flow has "
+      "delivered what is in it"));
+}
+
 }  // namespace wallaby::spool

@@ -22,6 +22,8 @@ absl::Status WriteAbout(const std::string& folder, const About& about);
 absl::StatusOr<About> ReadAbout(const std::string& folder);
 // FAILED_PRECONDITION when the spool needs another key, or none.
 absl::Status CheckKey(const std::string& folder, const About& about, const std::string& key);
+// FAILED_PRECONDITION when the spool has what another publication sends.
+absl::Status CheckPublication(const std::string& folder, const About& about, const std::string& publication);
 
 }  // namespace wallaby::spool
 

@@ -253,7 +253,7 @@ TEST_F(CrashTest, KilledBeforeEachSystemCall) {
   int calls = 1;
   while (!HasFailure()) {
     SCOPED_TRACE(absl::StrCat("system call ", calls));
-    ASSERT_TRUE(RemoveSpool(options_, name_).ok());
+    ASSERT_TRUE(RemoveSpoolFolder(Folder()).ok());
     durable_->store(0);
     const pid_t child = Start(life);
     if (!KillBeforeSystemCall(child, calls)) break;

@@ -36,6 +36,11 @@ class LsnFile {
   File file_;
 };
 
+// The file LAST of a spool.
+inline std::string LastPath(const std::string& folder) {
+  return folder + "/LAST";
+}
+
 }  // namespace wallaby::spool
 
 #endif  // WALLABY_SPOOL_LSN_FILE_H_

@@ -1,5 +1,7 @@
 #include "spool/spool.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
@@ -7,9 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "spool/about.h"
 #include "spool/file.h"
 #include "spool/lock.h"
+#include "spool/lsn_file.h"
 #include "spool/segment.h"
+#include "spool/spool_lock.h"
 
 namespace wallaby {
 namespace {
@@ -28,6 +33,13 @@ absl::Status RemoveAll(const std::string& folder) {
   return error ? spool::FileError("remove", folder, error.value()) : absl::OkStatus();
 }
 
+absl::Status RemoveLocked(const std::string& folder) {
+  const std::string removed = absl::StrCat(folder, kRemoved);
+  RETURN_IF_ERROR(RemoveAll(removed));  // a removal that was cut off
+  RETURN_IF_ERROR(spool::RenameFile(folder, removed));
+  return RemoveAll(removed);
+}
+
 }  // namespace
 
 int64_t SpoolSegmentBytes(const SpoolOptions& options) {
@@ -42,6 +54,21 @@ std::string SpoolFolder(const SpoolOptions& options, const SpoolName& name) {
 bool SpoolExists(const SpoolOptions& options, const SpoolName& name) {
   const auto segments = spool::ListSegments(SpoolFolder(options, name));
   return segments.ok() && !segments->empty();
+}
+
+absl::StatusOr<Lsn> SpoolBegin(const SpoolOptions& options, const SpoolName& name) {
+  const auto segments = spool::ListSegments(SpoolFolder(options, name));
+  if (absl::IsNotFound(segments.status())) return Lsn{};
+  RETURN_IF_ERROR(segments.status());
+  return segments->empty() ? Lsn{} : segments->front();
+}
+
+absl::Status CheckSpoolPublication(const SpoolOptions& options, const SpoolName& name, const std::string& publication) {
+  const std::string folder = SpoolFolder(options, name);
+  const auto about = spool::ReadAbout(folder);
+  if (absl::IsNotFound(about.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(about.status());
+  return spool::CheckPublication(folder, *about, publication);
 }
 
 absl::StatusOr<int64_t> SpoolBytes(const std::string& root) {
@@ -61,6 +88,10 @@ absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions& options, const Spoo
   const auto segments = spool::ListSegments(folder);
   if (absl::IsNotFound(segments.status())) return 0;
   RETURN_IF_ERROR(segments.status());
+  // One that has not been written since it was made by an older version says nothing.
+  const auto last_file = spool::LsnFile::Open(spool::LastPath(folder));
+  const absl::StatusOr<Lsn> last = last_file.ok() ? last_file->Read() : last_file.status();
+  if (last.ok() && *last < from) return 0;
   int64_t bytes = 0;
   for (size_t i = 0; i < segments->size(); ++i) {
     const bool last = i + 1 == segments->size();
@@ -72,17 +103,25 @@ absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions& options, const Spoo
   return bytes;
 }
 
-absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name) {
-  return RemoveSpoolFolder(SpoolFolder(options, name));
+absl::Status RemoveSpool(const SpoolOptions& options, const SpoolName& name, std::unique_ptr<SpoolLock> lock) {
+  const absl::Status removed = RemoveLocked(SpoolFolder(options, name));
+  lock.reset();
+  return removed;
 }
 
 absl::Status RemoveSpoolFolder(const std::string& folder) {
-  const std::string removed = absl::StrCat(folder, kRemoved);
-  RETURN_IF_ERROR(RemoveAll(removed));  // a removal that was cut off
-  if (!spool::Exists(folder)) return absl::OkStatus();
+  if (!spool::Exists(folder)) return RemoveAll(absl::StrCat(folder, kRemoved));
   ASSIGN_OR_RETURN(const spool::File lock, spool::LockSpool(folder));
-  RETURN_IF_ERROR(spool::RenameFile(folder, removed));
-  return RemoveAll(removed);
+  return RemoveLocked(folder);
+}
+
+absl::Status CheckSpoolRoot(const std::string& root) {
+  RETURN_IF_ERROR(spool::MakeFolder(root));
+  // Servers that share the folder must not meet here.
+  const std::string path = absl::StrCat(root, "/.probe-", ::getpid());
+  const absl::Status written = spool::WriteFile(path, "");
+  for (const std::string& left : {path, path + ".new"}) ::unlink(left.c_str());
+  return written;
 }
 
 }  // namespace wallaby

@@ -146,10 +146,11 @@ class SegmentSpoolReader : public SpoolReader {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SpoolReader>> SpoolReader::Open(const SpoolOptions& options, const SpoolName& name,
-                                                               Lsn from) {
+                                                               const std::string& publication, Lsn from) {
   const std::string folder = SpoolFolder(options, name);
   ASSIGN_OR_RETURN(const spool::About about, spool::ReadAbout(folder));
   RETURN_IF_ERROR(spool::CheckKey(folder, about, options.key));
+  RETURN_IF_ERROR(spool::CheckPublication(folder, about, publication));
   ASSIGN_OR_RETURN(spool::Notice notice, spool::Notice::Watch(folder));
   ASSIGN_OR_RETURN(spool::LsnFile durable, spool::LsnFile::Open(folder + "/DURABLE"));
   ASSIGN_OR_RETURN(const std::vector<Lsn> starts, spool::ListSegments(folder));

@@ -29,9 +29,9 @@ class SpoolReader {
 
   // Begins with the first transaction whose commit record starts at or behind `from`. NOT_FOUND: no such spool.
   // OUT_OF_RANGE: what follows `from` is not in it (any more). DATA_LOSS names a damaged segment. FAILED_PRECONDITION:
-  // another key or none. `from` may lie behind the end: then nothing comes until the end is there.
+  // another publication, another key or none. `from` may lie behind the end: then nothing comes until the end is there.
   static absl::StatusOr<std::unique_ptr<SpoolReader>> Open(const SpoolOptions& options, const SpoolName& name,
-                                                           Lsn from);
+                                                           const std::string& publication, Lsn from);
   virtual ~SpoolReader() = default;
 
   virtual absl::StatusOr<Item> Next() = 0;

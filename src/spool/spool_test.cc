@@ -11,7 +11,9 @@
 #include "base/failpoint.h"
 #include "spool/segment.h"
 #include "spool/spool_cursor.h"
+#include "spool/spool_lock.h"
 #include "spool/test_log.h"
+#include "spool/why_full.h"
 
 namespace wallaby::spool {
 namespace {
@@ -222,7 +224,7 @@ TEST_F(SegmentsTest, WhatAllArePastIsRemoved) {
   EXPECT_EQ(writer->begin(), Lsn{708});
   EXPECT_LT(writer->bytes(), bytes - 4000);
   EXPECT_EQ(*SpoolBytes(Folder() + "/none"), 0);
-  EXPECT_TRUE(absl::IsOutOfRange(SpoolReader::Open(options_, name_, Lsn{707}).status()));
+  EXPECT_TRUE(absl::IsOutOfRange(SpoolReader::Open(options_, name_, "pub", Lsn{707}).status()));
   EXPECT_EQ(Read(708)[0], "B 800");
   EXPECT_EQ(ReadAll(*reader).back(), "OUT_OF_RANGE");
   // All is delivered: the last one goes as soon as there is another.
@@ -273,20 +275,87 @@ TEST_F(SegmentsTest, TheLimitCountsAllSpools) {
 // --------------------------------------------------------------------------------------------------------------
 
 TEST_F(SpoolTest, OneWriterAtATime) {
-  EXPECT_TRUE(absl::IsNotFound(SpoolReader::Open(options_, name_, Lsn{100}).status()));
+  EXPECT_TRUE(absl::IsNotFound(SpoolReader::Open(options_, name_, "pub", Lsn{100}).status()));
   EXPECT_FALSE(SpoolExists(options_, name_));
   auto writer = Writer();
   EXPECT_TRUE(SpoolExists(options_, name_));
   const auto second = SpoolWriter::Open(options_, name_, "pub", Lsn{100});
   EXPECT_TRUE(absl::IsAborted(second.status())) << second.status();
   EXPECT_NE(second.status().message().find(absl::StrCat("pid ", getpid())), std::string_view::npos) << second.status();
-  EXPECT_TRUE(absl::IsAborted(RemoveSpool(options_, name_)));
+  EXPECT_TRUE(absl::IsAborted(RemoveSpoolFolder(Folder())));
   writer.reset();
   EXPECT_TRUE(absl::IsFailedPrecondition(SpoolWriter::Open(options_, name_, "other", Lsn{100}).status()));
-  ASSERT_TRUE(RemoveSpool(options_, name_).ok());
-  ASSERT_TRUE(RemoveSpool(options_, name_).ok());
+  ASSERT_TRUE(RemoveSpoolFolder(Folder()).ok());
+  ASSERT_TRUE(RemoveSpoolFolder(Folder()).ok());
   EXPECT_FALSE(SpoolExists(options_, name_));
   EXPECT_EQ(*SpoolBytes(options_.root), 0);
+}
+
+TEST_F(SpoolTest, WhoHasTheLockWritesOrRemoves) {
+  EXPECT_FALSE(SpoolLock::IsTaken(options_, name_));
+  EXPECT_FALSE(std::filesystem::exists(Folder()));
+  auto lock = Value(SpoolLock::Take(options_, name_));
+  EXPECT_TRUE(SpoolLock::IsTaken(options_, name_));
+  EXPECT_TRUE(absl::IsAborted(SpoolLock::Take(options_, name_).status()));
+  EXPECT_TRUE(absl::IsAborted(SpoolWriter::Open(options_, name_, "pub", Lsn{100}).status()));
+  EXPECT_FALSE(SpoolExists(options_, name_));
+  auto writer = Value(SpoolWriter::Open(options_, name_, "pub", Lsn{100}, std::move(lock)));
+  EXPECT_TRUE(SpoolLock::IsTaken(options_, name_));
+  writer.reset();
+  EXPECT_FALSE(SpoolLock::IsTaken(options_, name_));
+  lock = Value(SpoolLock::Take(options_, name_));
+  ASSERT_TRUE(RemoveSpool(options_, name_, std::move(lock)).ok());
+  EXPECT_FALSE(SpoolExists(options_, name_));
+  EXPECT_TRUE(SpoolLock::Take(options_, name_).ok());
+}
+
+TEST_F(SpoolTest, AnotherPublicationIsRefusedByName) {
+  EXPECT_TRUE(CheckSpoolPublication(options_, name_, "other").ok());  // there is no spool yet
+  const auto writer = Writer();
+  EXPECT_TRUE(CheckSpoolPublication(options_, name_, "pub").ok());
+  for (const absl::Status& status : {CheckSpoolPublication(options_, name_, "other"),
+                                     SpoolReader::Open(options_, name_, "other", Lsn{100}).status()}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_NE(status.message().find("'pub' sent, not 'other'"), std::string_view::npos) << status;
+  }
+}
+
+TEST_F(SpoolTest, WhoFollowsIsToldWhyItIsFull) {
+  const auto writer = Writer();
+  EXPECT_EQ(WhySpoolFull(options_, name_), "");
+  ASSERT_TRUE(NoteWhySpoolFull(options_, name_, "flow f1 holds it").ok());
+  EXPECT_EQ(WhySpoolFull(options_, name_), "flow f1 holds it");
+  ASSERT_TRUE(NoteWhySpoolFull(options_, name_, "").ok());
+  ASSERT_TRUE(NoteWhySpoolFull(options_, name_, "").ok());
+  EXPECT_EQ(WhySpoolFull(options_, name_), "");
+}
+
+TEST_F(SpoolTest, NothingIsBehindTheLastTransaction) {
+  {
+    const auto writer = Writer();
+    EXPECT_EQ(*SpoolBegin(options_, name_), Lsn{100});
+    EXPECT_EQ(*SpoolBytesBehind(options_, name_, Lsn{100}), 0);
+    Append(*writer, Transaction(200, {InsertMessage(1, "a")}));
+    ASSERT_TRUE(writer->Sync().ok());
+    ASSERT_TRUE(writer->AppendIdle(Lsn{900}).ok());
+    ASSERT_TRUE(writer->Sync().ok());
+    EXPECT_EQ(*SpoolBytesBehind(options_, name_, Lsn{200}), writer->bytes());
+    EXPECT_EQ(*SpoolBytesBehind(options_, name_, Lsn{208}), 0);
+  }
+  // One that an older version wrote tells when it is taken.
+  std::filesystem::remove(Folder() + "/LAST");
+  EXPECT_GT(*SpoolBytesBehind(options_, name_, Lsn{208}), 0);
+  const auto writer = Writer();
+  EXPECT_EQ(*SpoolBytesBehind(options_, name_, Lsn{208}), 0);
+  EXPECT_GT(*SpoolBytesBehind(options_, name_, Lsn{200}), 0);
+}
+
+TEST_F(SpoolTest, ARootThatCannotBeIsNamed) {
+  const absl::Status status = CheckSpoolRoot("/proc/nope");
+  EXPECT_NE(status.message().find("/proc/nope"), std::string_view::npos) << status;
+  EXPECT_FALSE(status.ok());
+  EXPECT_TRUE(CheckSpoolRoot(options_.root + "/a/b").ok());
+  EXPECT_TRUE(std::filesystem::is_empty(options_.root + "/a/b"));
 }
 
 TEST_F(SpoolTest, ASpoolWithoutItsSegmentsIsNotBegunAnew) {
@@ -348,7 +417,7 @@ TEST_F(SpoolTest, EncryptedOnlyTheKeyOpensIt) {
   }
   for (const std::string& key : {std::string(), std::string(32, 'l')}) {
     options_.key = key;
-    EXPECT_TRUE(absl::IsFailedPrecondition(SpoolReader::Open(options_, name_, Lsn{100}).status()));
+    EXPECT_TRUE(absl::IsFailedPrecondition(SpoolReader::Open(options_, name_, "pub", Lsn{100}).status()));
     const auto writer = SpoolWriter::Open(options_, name_, "pub", Lsn{100});
     EXPECT_TRUE(absl::IsFailedPrecondition(writer.status()));
     EXPECT_NE(writer.status().message().find("WALLABY_SPOOL_KEY"), std::string_view::npos) << writer.status();

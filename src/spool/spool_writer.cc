@@ -17,7 +17,6 @@
 #include "spool/about.h"
 #include "spool/block_buffer.h"
 #include "spool/block_cipher.h"
-#include "spool/lock.h"
 #include "spool/lsn_file.h"
 #include "spool/segment.h"
 #include "spool/tail.h"
@@ -41,8 +40,8 @@ struct FullSegment {
 
 // What a writer has when it has taken its spool.
 struct Taken {
-  spool::File lock;
   spool::LsnFile durable;
+  spool::LsnFile last;
   std::deque<FullSegment> full;
   SegmentWriter segment;
   spool::Tail tail;
@@ -50,11 +49,12 @@ struct Taken {
 
 class SegmentSpoolWriter : public SpoolWriter {
  public:
-  SegmentSpoolWriter(const SpoolOptions& options, std::string folder, Taken taken)
+  SegmentSpoolWriter(const SpoolOptions& options, std::string folder, std::unique_ptr<SpoolLock> lock, Taken taken)
       : options_(options),
         folder_(std::move(folder)),
-        lock_(std::move(taken.lock)),
+        lock_(std::move(lock)),
         durable_file_(std::move(taken.durable)),
+        last_file_(std::move(taken.last)),
         full_(std::move(taken.full)),
         segment_(std::move(taken.segment)),
         relations_(std::move(taken.tail.relations)),
@@ -63,6 +63,7 @@ class SegmentSpoolWriter : public SpoolWriter {
         written_(end_),
         durable_(end_),
         last_commit_(taken.tail.last_commit),
+        told_last_(last_commit_),
         last_end_(taken.tail.last_end),
         whole_end_(segment_.end()),
         durable_end_(segment_.end()) {
@@ -110,7 +111,11 @@ class SegmentSpoolWriter : public SpoolWriter {
     sync_failed_ = false;
     durable_ = written_;
     durable_end_ = whole_end_;
-    return durable_file_.Write(durable_);
+    RETURN_IF_ERROR(durable_file_.Write(durable_));
+    if (told_last_ == last_commit_) return absl::OkStatus();
+    RETURN_IF_ERROR(last_file_.Write(last_commit_));
+    told_last_ = last_commit_;
+    return absl::OkStatus();
   }
 
   Lsn begin() const override { return full_.empty() ? segment_.start() : full_.front().start; }
@@ -252,8 +257,9 @@ class SegmentSpoolWriter : public SpoolWriter {
 
   const SpoolOptions options_;
   const std::string folder_;
-  const spool::File lock_;
+  const std::unique_ptr<SpoolLock> lock_;
   const spool::LsnFile durable_file_;
+  const spool::LsnFile last_file_;
   std::deque<FullSegment> full_;
   int64_t full_bytes_ = 0;
   SegmentWriter segment_;
@@ -266,6 +272,7 @@ class SegmentSpoolWriter : public SpoolWriter {
   Lsn written_;  // end_ of what is in the segment
   Lsn durable_;
   Lsn last_commit_;
+  Lsn told_last_;               // in last_file_
   Lsn last_end_;                // of the last transaction in this segment; 0/0: none
   size_t whole_in_buffer_ = 0;  // bytes up to the last commit
   uint64_t whole_end_;          // where the segment's last block between transactions ends
@@ -291,16 +298,10 @@ absl::Status CheckAbout(const SpoolOptions& options, const SpoolName& name, cons
   }
   RETURN_IF_ERROR(about.status());
   RETURN_IF_ERROR(spool::CheckKey(folder, *about, options.key));
-  if (about->publication != publication) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "spool: ", folder, " holds what publication '", about->publication, "' sent, not '", publication,
-        "'; set the flow's publication back, or remove the spool once every flow has delivered what is in it"));
-  }
-  return absl::OkStatus();
+  return spool::CheckPublication(folder, *about, publication);
 }
 
-absl::StatusOr<spool::LsnFile> OpenDurable(const std::string& folder) {
-  const std::string path = folder + "/DURABLE";
+absl::StatusOr<spool::LsnFile> OpenOrMake(const std::string& path) {
   auto file = spool::LsnFile::Open(path);
   return absl::IsNotFound(file.status()) ? spool::LsnFile::Make(path, Lsn{}) : std::move(file);
 }
@@ -317,11 +318,10 @@ absl::StatusOr<SegmentWriter> TakeSegment(const std::string& folder, Lsn start, 
 
 absl::StatusOr<Taken> TakeSpool(const SpoolOptions& options, const SpoolName& name, const std::string& folder,
                                 const std::string& publication, Lsn begin) {
-  RETURN_IF_ERROR(spool::MakeFolder(folder));
-  ASSIGN_OR_RETURN(spool::File lock, spool::LockSpool(folder));
   ASSIGN_OR_RETURN(const std::vector<Lsn> starts, spool::ListSegments(folder));
   RETURN_IF_ERROR(CheckAbout(options, name, publication, folder, !starts.empty()));
-  ASSIGN_OR_RETURN(spool::LsnFile durable_file, OpenDurable(folder));
+  ASSIGN_OR_RETURN(spool::LsnFile durable_file, OpenOrMake(folder + "/DURABLE"));
+  ASSIGN_OR_RETURN(spool::LsnFile last_file, OpenOrMake(spool::LastPath(folder)));
   ASSIGN_OR_RETURN(const Lsn durable, durable_file.Read());
   if (starts.empty()) {
     if (durable.valid()) {
@@ -331,12 +331,14 @@ absl::StatusOr<Taken> TakeSpool(const SpoolOptions& options, const SpoolName& na
     ASSIGN_OR_RETURN(SegmentWriter segment, SegmentWriter::Make(folder, begin, Lsn{}, options.key, "", {}));
     spool::Tail tail;
     tail.position = begin;
-    return Taken{std::move(lock), std::move(durable_file), {}, std::move(segment), std::move(tail)};
+    RETURN_IF_ERROR(last_file.Write(Lsn{}));
+    return Taken{std::move(durable_file), std::move(last_file), {}, std::move(segment), std::move(tail)};
   }
   const Lsn last = starts.back();
   ASSIGN_OR_RETURN(spool::Tail tail, spool::ReadTail(folder, last, options.key, std::max(durable, last)));
   ASSIGN_OR_RETURN(SegmentWriter segment, TakeSegment(folder, last, options.key, tail));
   RETURN_IF_ERROR(durable_file.Write(tail.position));
+  RETURN_IF_ERROR(last_file.Write(tail.last_commit));
   std::deque<FullSegment> full;
   for (const Lsn start : starts) {
     if (start == last) break;
@@ -344,16 +346,20 @@ absl::StatusOr<Taken> TakeSpool(const SpoolOptions& options, const SpoolName& na
     ASSIGN_OR_RETURN(const uint64_t bytes, file.Size());
     full.push_back({start, static_cast<int64_t>(bytes)});
   }
-  return Taken{std::move(lock), std::move(durable_file), std::move(full), std::move(segment), std::move(tail)};
+  return Taken{std::move(durable_file), std::move(last_file), std::move(full), std::move(segment), std::move(tail)};
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SpoolWriter>> SpoolWriter::Open(const SpoolOptions& options, const SpoolName& name,
-                                                               const std::string& publication, Lsn begin) {
+                                                               const std::string& publication, Lsn begin,
+                                                               std::unique_ptr<SpoolLock> lock) {
   std::string folder = SpoolFolder(options, name);
+  if (lock == nullptr) {
+    ASSIGN_OR_RETURN(lock, SpoolLock::Take(options, name));
+  }
   ASSIGN_OR_RETURN(Taken taken, TakeSpool(options, name, folder, publication, begin));
-  return std::make_unique<SegmentSpoolWriter>(options, std::move(folder), std::move(taken));
+  return std::make_unique<SegmentSpoolWriter>(options, std::move(folder), std::move(lock), std::move(taken));
 }
 
 }  // namespace wallaby

@@ -11,16 +11,18 @@
 #include "absl/status/statusor.h"
 #include "base/lsn.h"
 #include "spool/spool.h"
+#include "spool/spool_lock.h"
 
 namespace wallaby {
 
 class SpoolWriter {
  public:
-  // Takes the spool for this process, and makes it when there is none: it then begins at `begin`, where the slot
-  // stands. A torn tail is cut at the last whole transaction. ABORTED, with the pid, while another process has it;
-  // DATA_LOSS names a damaged segment; FAILED_PRECONDITION: another publication, another key or none.
+  // Takes the spool, and makes it when there is none: it then begins at `begin`, where the slot stands. A torn tail is
+  // cut at the last whole transaction. `lock`: of this spool; null: it is taken here, ABORTED, with the pid, while
+  // another has it. DATA_LOSS names a damaged segment; FAILED_PRECONDITION: another publication, another key or none.
   static absl::StatusOr<std::unique_ptr<SpoolWriter>> Open(const SpoolOptions& options, const SpoolName& name,
-                                                           const std::string& publication, Lsn begin);
+                                                           const std::string& publication, Lsn begin,
+                                                           std::unique_ptr<SpoolLock> lock = nullptr);
   virtual ~SpoolWriter() = default;
 
   // One pgoutput message, in the order of the stream. A transaction whose commit LSN is at or below last_commit() is

@@ -94,7 +94,9 @@ class SpoolTest : public testing::Test {
   }
 
   std::unique_ptr<SpoolWriter> Writer() { return Value(SpoolWriter::Open(options_, name_, "pub", Lsn{100})); }
-  std::unique_ptr<SpoolReader> Reader(uint64_t from) { return Value(SpoolReader::Open(options_, name_, Lsn{from})); }
+  std::unique_ptr<SpoolReader> Reader(uint64_t from) {
+    return Value(SpoolReader::Open(options_, name_, "pub", Lsn{from}));
+  }
   std::vector<std::string> Read(uint64_t from) { return ReadAll(*Reader(from)); }
   std::string Folder() const { return SpoolFolder(options_, name_); }
 

@@ -6,10 +6,12 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import tempfile
+import threading
 import time
 
-from e2e.harness import Postgres, PostgresTest, Wallaby, source_endpoint, sql, wait_until
+from e2e.harness import BIN_DIR, Postgres, PostgresTest, Wallaby, source_endpoint, sql, wait_until
 
 MIB = 1 << 20
 
@@ -34,14 +36,18 @@ class SpoolTest(PostgresTest):
         self.spool = os.path.join(folder, "spool")
         self.wallaby = Wallaby({"WALLABY_SPOOL_DIR": self.spool, "WALLABY_DDL_GATE": "true", **env}, folder=folder).start()
 
-    def begin(self, flow_id="flow", destinations=None, wait=True, **options):
-        """Creates a flow into a PostgreSQL database of its own and waits until it streams."""
+    def definition(self, flow_id="flow", destinations=None, **options):
+        """A flow into a PostgreSQL database of its own."""
         target = self.targets[flow_id] = self.postgres.database(f"t_{self.name}_{flow_id}")
-        self.wallaby.create({
+        return {
             "name": flow_id, "id": flow_id,
-            "source": source_endpoint(self.source, slot=self.slot, publication="p", **options),
-            "destinations": destinations or [{"name": "copy", "type": "postgres", "options": {"dsn": target}}]})
-        if wait:
+            "source": source_endpoint(**{"dsn": self.source, "slot": self.slot, "publication": "p", **options}),
+            "destinations": destinations or [{"name": "copy", "type": "postgres", "options": {"dsn": target}}]}
+
+    def begin(self, flow_id="flow", destinations=None, wait=True, start=True, **options):
+        """Creates a flow and waits until it streams."""
+        self.wallaby.create(self.definition(flow_id, destinations, **options), start=start)
+        if wait and start:
             wait_until(lambda: self.activity(flow_id).startswith("streaming"), 60, lambda: self.wallaby.log()[-3000:])
 
     def activity(self, flow_id="flow"):
@@ -193,6 +199,137 @@ class SpoolTest(PostgresTest):
         self.same("three", tables=["users"])
         self.approve_all("two")
         self.same("two")
+
+    def test_flows_that_start_at_once(self):
+        self.serve()
+        flows = ("one", "two", "three")
+        for flow_id in flows:
+            self.begin(flow_id, start=False)
+        starts = [threading.Thread(target=self.wallaby.admin, args=("flow", "start", "-flow-id", flow_id)) for flow_id in flows]
+        for start in starts:
+            start.start()
+        for start in starts:
+            start.join()
+        sql(self.source, "INSERT INTO users VALUES (50, 'fifty')")
+        for flow_id in flows:
+            self.same(flow_id)
+        self.assertEqual(self.wallaby.log().count("slot created"), 1, self.wallaby.log()[-3000:])
+
+    def test_flow_that_joins_while_the_slot_is_made(self):
+        self.serve()
+        with subprocess.Popen(["psql", "-XAtq", "-d", self.source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            psql.stdin.write("BEGIN; INSERT INTO users VALUES (60, 'late') RETURNING id;\n")
+            psql.stdin.flush()
+            self.assertEqual(psql.stdout.readline(), "60\n")
+            self.begin("one", wait=False)
+            wait_until(lambda: "creating the slot" in self.activity("one"), 60, lambda: self.activity("one"))
+            self.begin("two", wait=False)
+            wait_until(lambda: "is being made" in self.activity("two"), 60, lambda: self.activity("two"))
+            self.assertEqual(self.wallaby.get("two").get("checkpoint"), None)
+            psql.stdin.write("COMMIT;\n")
+        for flow_id in ("one", "two"):
+            self.same(flow_id)
+        # Waiting was no error.
+        self.assertEqual(self.wallaby.get("two")["error"], "")
+
+    def test_another_publication_is_refused(self):
+        self.serve()
+        self.begin("one")
+        refused = self.definition("two", publication="q")
+        path = os.path.join(self.wallaby.folder, "two.json")
+        for command in ("create", "validate"):
+            with open(path, "w", encoding="utf-8") as f:
+                json.dump(refused, f)
+            ran = self.wallaby.admin("flow", command, "-file", path, check=False)
+            self.assertEqual(ran.returncode, 1)
+            self.assertIn("flow 'one' reads slot " + self.slot, ran.stderr + ran.stdout)
+        # The same server by another name: its worker finds out.
+        socket = glob.glob(self.postgres.directory + "/.s.PGSQL.*[0-9]")[0]
+        database = self.source.partition("?")[0].rpartition("/")[2]
+        self.begin("three", wait=False, publication="q",
+                   dsn=f"host={self.postgres.directory} port={socket.rpartition('.')[2]} dbname={database} user=postgres")
+        self.assertIn("holds what publication 'p' sent, not 'q'", self.state("failed", "three")["reason"])
+        sql(self.source, "INSERT INTO users VALUES (50, 'fifty')")
+        self.same("one")
+
+    def test_slot_that_others_need(self):
+        self.serve()
+        self.begin("one")
+        self.begin("two")
+        self.wallaby.stop_flow("two")
+        drop = lambda *args: self.wallaby.admin("slot", "drop", "-flow-id", "two", *args, check=False)
+        self.assertIn("every table of 'one' must be copied again", drop().stderr)
+        self.assertIn("flow 'one', which shares it, is running", drop("-shared").stderr)
+        self.wallaby.stop_flow("one")
+        self.assertIn("every table of 'one' must be copied again", drop().stderr)
+        self.assertEqual(drop("-shared").returncode, 0)
+        self.wallaby.admin("flow", "start", "-flow-id", "one")
+        self.assertIn("-mode backfill", self.state("failed", "one")["reason"])
+        deleted = self.wallaby.admin("flow", "delete", "-flow-id", "two").stdout
+        self.assertIn("stays, as other flows share it: one", deleted)
+        # The remedy as it is written.
+        self.wallaby.worker("one", "-mode", "backfill")
+        self.wallaby.admin("flow", "start", "-flow-id", "one")
+        self.same("one")
+        self.wallaby.stop_flow("one")
+        self.wallaby.admin("slot", "drop", "-flow-id", "one")
+
+    def test_one_leads_and_the_others_follow(self):
+        self.serve()
+        self.begin("one")
+        for flow_id in ("two", "three"):
+            self.begin(flow_id)
+            self.same(flow_id)
+        following = lambda: all(self.activity(flow_id) == "streaming" for flow_id in ("two", "three"))
+        wait_until(following, 30, lambda: (self.activity("two"), self.activity("three")))
+        path = os.path.join(self.wallaby.folder, "four.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(self.definition("four"), f)
+        self.assertNotIn("in use", self.wallaby.admin("flow", "validate", "-file", path).stdout)
+        # Whoever led: the next one takes the slot.
+        for leader in ("one", "two"):
+            self.wallaby.stop_flow(leader)
+            sql(self.source, "INSERT INTO users SELECT max(id) + 1, 'more' FROM users")
+            self.slot_passes(self.position())
+        self.same("three")
+        self.assertEqual(self.activity("three"), "streaming")
+        for text in ("spooling failed", "in use by"):
+            self.assertNotIn(text, self.wallaby.log())
+
+    def test_who_follows_is_told_of_a_full_spool(self):
+        self.serve(WALLABY_SPOOL_LIMIT="16MiB")
+        self.begin("quick")
+        self.begin("slow")
+        self.pause("slow")
+        self.fill(40, 1000)
+        for flow_id in ("quick", "slow"):
+            wait_until(lambda: "the spool is full: flow slow holds" in self.activity(flow_id), 60, lambda: self.activity(flow_id))
+        self.wallaby.admin("flow", "resume", "-flow-id", "slow")
+        self.same("slow")
+        self.same("quick")
+        wait_until(lambda: self.activity("quick") == self.activity("slow") == "streaming", 60,
+                   lambda: (self.activity("quick"), self.activity("slow")))
+
+    def test_nothing_behind_is_told(self):
+        self.serve(WALLABY_SPOOL_LIMIT="1GiB")
+        self.begin()
+        sql(self.source, "UPDATE orders SET note = upper(note)")
+        self.same()
+        shown = lambda: [line for line in self.wallaby.admin("flow", "get", "-flow-id", "flow").stdout.splitlines()
+                         if line.startswith("spool:")]
+        caught_up = lambda: shown() and " nothing behind, " in shown()[0] and "full in" not in shown()[0]
+        wait_until(caught_up, 60, shown)
+        self.pause()
+        sql(self.source, "UPDATE orders SET note = lower(note)")
+        wait_until(lambda: shown() and "nothing behind" not in shown()[0], 60, shown)
+
+    def test_folder_that_cannot_be(self):
+        for folder, why in (("/proc/nope", "/proc/nope"), ("spool", "an absolute path")):
+            self.wallaby = Wallaby({"WALLABY_SPOOL_DIR": folder})
+            ran = subprocess.run([os.path.join(BIN_DIR, "wallaby")], env=self.wallaby.env, capture_output=True, text=True, timeout=600)
+            self.assertEqual(ran.returncode, 1, ran.stderr)
+            self.assertIn("WALLABY_SPOOL_DIR", ran.stderr)
+            self.assertIn(why, ran.stderr)
 
     def test_kills(self):
         """Workers die at any moment: while they deliver, while they only spool, while one takes the spool from another."""

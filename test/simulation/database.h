@@ -80,6 +80,7 @@ class Table {
 
 struct Slot {
   bool exists = false;
+  int maker = 0;  // number of the process for which it is being made; it does not exist yet
   bool lost = false;
   Lsn confirmed;
   Lsn persisted;  // where a crash of the server would leave it

@@ -21,6 +21,11 @@ struct SimulatedSnapshot final : SourceSnapshot {
   int64_t epoch = 0;
 };
 
+// With the process it goes.
+bool IsBeingMade(const Slot& slot) {
+  return slot.maker != 0 && World::Now().scheduler.process_at(slot.maker).alive;
+}
+
 class SimulatedSession final : public SourceSession {
  public:
   SimulatedSession() : epoch_(World::Now().database.sessions_epoch) {}
@@ -34,11 +39,14 @@ class SimulatedSession final : public SourceSession {
   absl::StatusOr<std::optional<SlotInfo>> GetSlot() override {
     RETURN_IF_ERROR(Ask("slot"));
     Slot& slot = database().slot;
-    if (!slot.exists) return std::nullopt;
+    const bool made = IsBeingMade(slot);
+    if (!slot.exists && !made) return std::nullopt;
     SlotInfo info;
     info.name = kSlot;
     info.plugin = "pgoutput";
     info.database = "db";
+    info.active = made;
+    if (made) return info;
     info.active = IsActive();
     info.active_pid = info.active ? slot.active_pid : 0;
     info.confirmed_flush = slot.confirmed;
@@ -254,7 +262,8 @@ class SimulatedSource final : public Source {
     World& world = World::Now();
     RETURN_IF_ERROR(Connect().status());
     Slot& slot = world.database.slot;
-    if (slot.exists) return absl::AlreadyExistsError("simulated: the slot exists");
+    if (slot.exists || IsBeingMade(slot)) return absl::AlreadyExistsError("simulated: the slot exists");
+    slot.maker = world.scheduler.process()->number;
     world.scheduler.Sleep(world.chance.Skewed(9) * kMillisecond);  // for open transactions
     if (slot.exists) return absl::AlreadyExistsError("simulated: the slot exists");
     slot = {.exists = true, .confirmed = world.database.current(), .persisted = world.database.current()};

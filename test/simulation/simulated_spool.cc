@@ -12,8 +12,10 @@
 #include "pgoutput/messages.h"
 #include "spool/announcements.h"
 #include "spool/spool_cursor.h"
+#include "spool/spool_lock.h"
 #include "spool/spool_reader.h"
 #include "spool/spool_writer.h"
+#include "spool/why_full.h"
 #include "test/simulation/interpose.h"
 #include "test/simulation/world.h"
 
@@ -33,10 +35,19 @@ bool IsRelation(std::string_view message) {
   return static_cast<pgoutput::MessageType>(message[0]) == pgoutput::MessageType::kRelation;
 }
 
+bool IsLocked() {
+  return Spool().locked != 0 && World::Now().scheduler.process_at(Spool().locked).alive;
+}
+
+class SimulatedLock final : public SpoolLock {
+ public:
+  ~SimulatedLock() override { Spool().locked = 0; }
+};
+
 class SimulatedSpoolWriter final : public SpoolWriter {
  public:
-  SimulatedSpoolWriter() : end_(Spool().end), last_commit_(Spool().last_commit), last_begin_(Spool().last_begin) {}
-  ~SimulatedSpoolWriter() override { Spool().writer = 0; }
+  explicit SimulatedSpoolWriter(std::unique_ptr<SpoolLock> lock)
+      : lock_(std::move(lock)), end_(Spool().end), last_commit_(Spool().last_commit), last_begin_(Spool().last_begin) {}
 
   absl::Status Append(std::string_view message) override {
     const auto type = static_cast<pgoutput::MessageType>(message[0]);
@@ -111,6 +122,7 @@ class SimulatedSpoolWriter final : public SpoolWriter {
   }
 
  private:
+  const std::unique_ptr<SpoolLock> lock_;
   Lsn end_;
   Lsn last_commit_;
   std::string last_begin_;
@@ -206,23 +218,36 @@ using simulation::Spool;
 using simulation::SpoolDisk;
 using simulation::World;
 
-absl::StatusOr<std::unique_ptr<SpoolWriter>> SpoolWriter::Open(const SpoolOptions&, const SpoolName&,
-                                                               const std::string&, Lsn begin) {
+absl::StatusOr<std::unique_ptr<SpoolLock>> SpoolLock::Take(const SpoolOptions&, const SpoolName&) {
+  RETURN_IF_ERROR(simulation::Exchange("lock"));
+  if (simulation::IsLocked()) {
+    return absl::AbortedError(absl::StrCat("simulated: process ", Spool().locked, " has the spool"));
+  }
+  Spool().locked = World::Now().scheduler.process()->number;
+  return std::make_unique<simulation::SimulatedLock>();
+}
+
+bool SpoolLock::IsTaken(const SpoolOptions&, const SpoolName&) {
+  return simulation::IsLocked();
+}
+
+absl::StatusOr<std::unique_ptr<SpoolWriter>> SpoolWriter::Open(const SpoolOptions& options, const SpoolName& name,
+                                                               const std::string&, Lsn begin,
+                                                               std::unique_ptr<SpoolLock> lock) {
+  if (lock == nullptr) {
+    ASSIGN_OR_RETURN(lock, SpoolLock::Take(options, name));
+  }
   RETURN_IF_ERROR(simulation::Exchange("open"));
   SpoolDisk& disk = Spool();
-  simulation::Scheduler& scheduler = World::Now().scheduler;
-  if (disk.writer != 0 && scheduler.process_at(disk.writer).alive) {
-    return absl::AbortedError(absl::StrCat("simulated: process ", disk.writer, " has the spool"));
-  }
-  disk.writer = scheduler.process()->number;
   if (!disk.exists) {
     disk.exists = true;
     disk.begin = disk.end = disk.durable = begin;
   }
-  return std::make_unique<simulation::SimulatedSpoolWriter>();
+  return std::make_unique<simulation::SimulatedSpoolWriter>(std::move(lock));
 }
 
-absl::StatusOr<std::unique_ptr<SpoolReader>> SpoolReader::Open(const SpoolOptions&, const SpoolName&, Lsn from) {
+absl::StatusOr<std::unique_ptr<SpoolReader>> SpoolReader::Open(const SpoolOptions&, const SpoolName&,
+                                                               const std::string&, Lsn from) {
   RETURN_IF_ERROR(simulation::Exchange("read"));
   if (!Spool().exists) return absl::NotFoundError("simulated: there is no spool");
   if (from < Spool().begin) {
@@ -276,15 +301,25 @@ absl::StatusOr<int64_t> SpoolBytesBehind(const SpoolOptions&, const SpoolName&, 
   const auto& all = Spool().transactions;
   return std::count_if(all.begin(), all.end(), [from](const SpoolDisk::Stored& t) { return t.end > from; });
 }
-absl::Status RemoveSpool(const SpoolOptions&, const SpoolName&) {
+absl::StatusOr<Lsn> SpoolBegin(const SpoolOptions&, const SpoolName&) {
+  return Spool().exists ? Spool().begin : Lsn{};
+}
+absl::Status CheckSpoolPublication(const SpoolOptions&, const SpoolName&, const std::string&) {
+  return absl::OkStatus();
+}
+absl::Status NoteWhySpoolFull(const SpoolOptions&, const SpoolName&, const std::string&) {
+  return absl::OkStatus();
+}
+std::string WhySpoolFull(const SpoolOptions&, const SpoolName&) {
+  return "";
+}
+absl::Status RemoveSpool(const SpoolOptions&, const SpoolName&, std::unique_ptr<SpoolLock> lock) {
   RETURN_IF_ERROR(simulation::Exchange("remove"));
   SpoolDisk& disk = Spool();
-  if (disk.writer != 0 && World::Now().scheduler.process_at(disk.writer).alive) {
-    return absl::AbortedError("simulated: somebody writes the spool");
-  }
   auto readers = std::move(disk.readers);
   disk = {};
   disk.readers = std::move(readers);
+  lock.reset();
   return absl::OkStatus();
 }
 

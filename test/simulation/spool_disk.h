@@ -29,7 +29,7 @@ struct SpoolDisk {
   std::deque<Stored> transactions;
   std::map<uint32_t, std::string> relations;  // the newest message of each, of transactions that were removed
   std::map<std::string, Lsn> cursors;         // by id
-  int writer = 0;                             // the process that has it; 0: none
+  int locked = 0;                             // the process that has the lock; 0: none
   std::vector<std::shared_ptr<Event>> readers;
 };
 
