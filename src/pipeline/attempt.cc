@@ -489,6 +489,9 @@ absl::StatusOr<pgoutput::Assembler::Options> Attempt::AssemblerOptions() const {
 
 absl::StatusOr<std::unique_ptr<ReplicationStream>> Attempt::StartStream(const StreamOptions& options) {
   if (c_.spooler == nullptr) return session_->StartReplication(options);
+  assembler_options.version = [this](const Relation& relation, Lsn commit) {
+    return c_.store->ShapeNumber(c_.flow->id, relation, commit);
+  };
   c_.spooler->Poke();
   return std::make_unique<SpoolStream>(c_.spooler, spool_name_, std::move(cursor_), options.start, KeepFrom());
 }
