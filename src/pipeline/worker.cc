@@ -116,6 +116,11 @@ absl::Status Worker::Run() {
     SettleFailure(status);
   }
   return status;
+  } else {
+    // Not stored when a newer worker of this flow did it; else somebody outside, and who starts the worker again shows
+    // why it ended.
+    Log(LogLevel::kWarn, "the worker was shut out and ends", {{"reason", std::string(status.message())}});
+    fenced_->SetLastError(options_.flow_id, std::string(status.message())).IgnoreError();
 }
 
 absl::Status Worker::FollowReferences() {

@@ -20,6 +20,7 @@
 
 namespace wallaby {
 namespace {
+#include "service/transactional_ids.h"
 
 // Looking at all tables of a large publication takes its time.
 constexpr absl::Duration kCheckLimit = absl::Seconds(20);
@@ -174,3 +175,8 @@ absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1:
 }
 
 }  // namespace wallaby
+  if (const absl::Status status = CheckTransactionalIds(*flow, *store); absl::IsInvalidArgument(status)) {
+    AddError("flow", status, response);
+  } else if (!status.ok()) {
+    return status;
+  }

@@ -87,6 +87,27 @@ class KafkaTest(unittest.TestCase):
             with self.subTest(env=env, ways=ways):
                 self.alter_and_restart(f"versions{number}", env, **ways)
 
+    def test_who_is_shut_out_says_so_and_goes_on(self):
+        """A program outside has the same transactional.id."""
+        from confluent_kafka import Producer
+        source = self.postgres.database("shut_out")
+        sql(source, "CREATE TABLE orders (id integer PRIMARY KEY)")
+        wallaby = Wallaby().start()
+        try:
+            flow_id = wallaby.create({
+                "name": "shut out", "source": source_endpoint(source, slot="shut_out", publication="shut_out"),
+                "destinations": [self.destination(topic="shut_out", message_mode="record", transactional_id="ours")]})
+            wallaby.await_delivery(flow_id, source, "shut_out")
+            Producer({"bootstrap.servers": self.kafka.brokers, "transactional.id": "ours"}).init_transactions(60)
+            sql(source, "INSERT INTO orders VALUES (1)")
+            flow = wait_until(lambda: (f := wallaby.get(flow_id)) and "fenced" in f.get("error", "") and f, 60, "the last error")
+            self.assertIn("give each its own by option transactional_id", flow["error"])
+            self.assertEqual(flow["state"], "FLOW_STATE_RUNNING")
+            wallaby.await_delivery(flow_id, source, "shut_out")
+            self.assertEqual([value(m)["after"]["id"] for m in self.kafka.read("shut_out")], [1])
+        finally:
+            wallaby.close()
+
     def alter_and_restart(self, name, env, config=None, **source_options):
         source = self.postgres.database(name)
         sql(source, "CREATE TABLE orders (id integer PRIMARY KEY, v text)")

@@ -93,7 +93,9 @@ absl::Status Producer::Fenced(std::string_view text) const {
         absl::FormatDuration(transaction_timeout_), "); raise it, up to the brokers' transaction.max.timeout.ms"));
   }
   return absl::FailedPreconditionError(
-      absl::StrCat("fenced: another producer has taken over transactional.id ", transactional_id_, " (", text, ")"));
+      absl::StrCat("fenced: another producer has taken over transactional.id ", transactional_id_, " (", text,
+                   "); when it is not a newer worker of this flow, another flow or program has the same id: give each "
+                   "its own by option transactional_id"));
 }
 
 absl::Status Producer::Failed(KafkaError error, std::string_view what) {
