@@ -124,6 +124,7 @@ void ReadPush(Reader* reader, PushOptions* out) {
   reader->Whole("max_retries", 0, 1000, &out->max_retries);
   reader->Time("backoff_base", &out->backoff_base);
   reader->Time("backoff_max", &out->backoff_max);
+  reader->Time("retry_after_max", &out->retry_after_max);
   if (const std::string* factor = reader->Find("backoff_factor")) {
     const bool number = absl::SimpleAtod(*factor, &out->backoff_factor);
     if (!number || !(out->backoff_factor >= 1 && out->backoff_factor <= 100)) reader->Refuse("backoff_factor");

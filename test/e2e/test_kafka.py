@@ -108,6 +108,27 @@ class KafkaTest(unittest.TestCase):
         finally:
             wallaby.close()
 
+    def test_a_stop_does_not_lose_what_an_absent_broker_did_not_take(self):
+        source = self.postgres.database("absent")
+        sql(source, "CREATE TABLE orders (id integer PRIMARY KEY)")
+        wallaby = Wallaby().start()
+        try:
+            flow_id = wallaby.create({
+                "name": "absent", "source": source_endpoint(source, slot="absent", publication="absent"),
+                "destinations": [self.destination(topic="absent", message_mode="record")]})
+            wallaby.await_delivery(flow_id, source, "absent")
+            self.kafka.kill()
+            try:
+                sql(source, "INSERT INTO orders VALUES (1)")
+                wallaby.stop_flow(flow_id)
+            finally:
+                self.kafka.restart()
+            wallaby.admin("flow", "start", "-flow-id", flow_id)
+            wallaby.await_delivery(flow_id, source, "absent")
+            self.assertEqual([value(m)["after"]["id"] for m in self.kafka.read("absent")], [1])
+        finally:
+            wallaby.close()
+
     def alter_and_restart(self, name, env, config=None, **source_options):
         source = self.postgres.database(name)
         sql(source, "CREATE TABLE orders (id integer PRIMARY KEY, v text)")

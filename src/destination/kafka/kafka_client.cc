@@ -43,6 +43,7 @@ absl::StatusOr<std::unique_ptr<KafkaClient>> KafkaClient::Make(rd_kafka_type_t t
                                                                const KafkaSettings& settings) {
   auto client = std::make_unique<KafkaClient>();
   KafkaConf conf(rd_kafka_conf_new());
+  client->cut_short_ = options.cut_short;
   RETURN_IF_ERROR(Set(conf.get(), "bootstrap.servers", options.brokers));
   RETURN_IF_ERROR(Set(conf.get(), "client.id", "wallaby"));
   RETURN_IF_ERROR(Set(conf.get(), "allow.auto.create.topics", "false"));

@@ -293,6 +293,7 @@ absl::StatusOr<KafkaOptions> ParseKafkaOptions(std::string_view type, const Dest
   RETURN_IF_ERROR(CheckWriteMode(reader));
   RETURN_IF_ERROR(ReadSecurity(reader, &options.security));
   RETURN_IF_ERROR(ReadTopics(reader, &options));
+  options.cut_short = config.cut_short;
   RETURN_IF_ERROR(ReadDelivery(type, reader, config, &options));
   RETURN_IF_ERROR(ReadMessages(reader, codec, &options));
   RETURN_IF_ERROR(reader.Settings("client_config", /*show=*/false, &options.client_config));
