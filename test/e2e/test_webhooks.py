@@ -244,6 +244,11 @@ class WebhooksTest(PostgresTest):
         text = self.wallaby.admin("dead-letter", "get", "-flow-id", self.flow, "-id", letters[0]["id"]).stdout
         self.assertIn('"note":"bad"', text)
 
+        for command in (("replay",), ("drop", "-all")):
+            mistyped = self.wallaby.admin("dead-letter", *command, "-flow-id", self.flow, "-destination", "hok", check=False)
+            self.assertEqual(mistyped.returncode, 1, mistyped)
+            self.assertIn("has no destination 'hok'", mistyped.stderr)
+
         # Still rejected: they stay.
         again = self.wallaby.admin("dead-letter", "replay", "-flow-id", self.flow, check=False)
         self.assertEqual(again.returncode, 1, again)
@@ -299,11 +304,6 @@ class WebhooksTest(PostgresTest):
         self.delivered()
         self.assertEqual([record["after"]["version"] for record in hook.records()], [0, 1, 2])
 
-    def test_rejection_fails_the_flow_by_default(self):
-        hook = self.receiver("hook", reject="bad")
-        self.begin({"hook": (hook, {"payload_mode": "record_json"})}, rows=1)
-        self.delivered()
-        sql(self.source, "UPDATE items SET note = 'bad'")
     def test_retry_after_is_kept_also_by_the_next_attempt(self):
         hook = self.receiver("hook")
         self.begin({"hook": (hook, {"payload_mode": "record_json", "max_retries": "1", "backoff_max": "20ms"})}, rows=1)
@@ -344,6 +344,11 @@ class WebhooksTest(PostgresTest):
                 self.wallaby.stop_flow(self.flow)
                 self.wallaby.admin("flow", "delete", "-flow-id", self.flow)
 
+    def test_rejection_fails_the_flow_by_default(self):
+        hook = self.receiver("hook", reject="bad")
+        self.begin({"hook": (hook, {"payload_mode": "record_json"})}, rows=1)
+        self.delivered()
+        sql(self.source, "UPDATE items SET note = 'bad'")
         flow = self.failed("answered 422: the test rejects it")
         self.assertIn("table public.items, position", flow["error"])
         hook.behave()
