@@ -87,10 +87,10 @@ absl::StatusOr<std::vector<std::string>> MissingTypes(PgConnection& sql, const s
     std::string_view bare = std::string_view(name).substr(0, name.find('('));
     bare.remove_prefix(bare.rfind('.') + 1);
     while (bare.ends_with("[]")) bare.remove_suffix(2);
-    ASSIGN_OR_RETURN(const PgRows rows, sql.Query("SELECT 1 FROM pg_catalog.pg_type WHERE typname = $1 OR "
-                                                  "pg_catalog.format_type(oid, NULL) = $1 LIMIT 1",
+    ASSIGN_OR_RETURN(const PgRows rows, sql.Query("SELECT 1 FROM pg_catalog.pg_type WHERE typname = $1::text OR "
+                                                  "pg_catalog.format_type(oid, NULL) = $1::text LIMIT 1",
                                                   {std::string(absl::StripAsciiWhitespace(bare))}));
-    if (rows.empty()) missing.push_back(name);
+    if (rows.size() == 0) missing.push_back(name);
   }
   return missing;
 }

@@ -259,7 +259,7 @@ TEST_F(PgstreamTest, ItsOwnTablesAreNotStreamed) {
 
 TEST_F(PgstreamTest, ASchemaThatTheSourcePublishesIsRefusedBeforeATableIsMade) {
   const auto open = [&](const std::string& schema, const std::string& publication) {
-    DestinationConfig config{.flow_id = "flow", .name = "out", .generation = 1, .publication = publication};
+    DestinationConfig config{.flow_id = "flow", .name = "out", .publication = publication, .generation = 1};
     config.options = {{"stream", "orders"}, {"dsn", dsn_}, {"schema", schema}, {"meta_schema", schema}};
     return (*MakeDestination("pgstream", config))->Open().status();
   };
