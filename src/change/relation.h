@@ -27,7 +27,7 @@ constexpr bool IsReplicaIdentity(char c) {
 
 struct Relation {
   uint32_t oid = 0;
-  // Rises by one each time the worker sees the table with another shape; 1 is the first.
+  // Rises by one each time the flow sees the table with another shape, and stays; 1 is the first. 0: nobody has said.
   int64_t version = 1;
   std::string schema;
   std::string name;

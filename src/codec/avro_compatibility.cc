@@ -107,9 +107,18 @@ class Resolution {
       return absl::OkStatus();
     }
     if (r->is_array()) {
+      // Of the one branch that was meant, it says more what does not fit within.
+      absl::Status within;
+      int alike = 0;
       for (const Json& branch : *r) {
-        if (Read(branch, reader_space, *w, writer_space, at, depth + 1).ok()) return absl::OkStatus();
+        const absl::Status read = Read(branch, reader_space, *w, writer_space, at, depth + 1);
+        if (read.ok()) return read;
+        const Json* type = reader_.Resolve(branch, reader_space);
+        if (type == nullptr || Kind(*type) != Kind(*w)) continue;
+        within = read;
+        ++alike;
       }
+      if (alike == 1) return within;
       return Fails(at, absl::StrCat("none of the new types reads the old ", Kind(*w)));
     }
     const std::string kind = Kind(*r), written = Kind(*w);

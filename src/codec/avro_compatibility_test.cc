@@ -37,6 +37,16 @@ TEST(AvroCompatibilityTest, Records) {
   EXPECT_TRUE(absl::IsFailedPrecondition(AvroCanRead(Record(Field("id", "\"boolean\"")), Record(id))));
 }
 
+TEST(AvroCompatibilityTest, NamesTheFieldWithinAUnion) {
+  const auto envelope = [](const std::string& type) {
+    return absl::StrCat(R"({"name":"E","type":"record","fields":[{"name":"before","type":["null",)",
+                        Record(Field("id", "\"int\"") + "," + Field("n", type)), "]}]}");
+  };
+  EXPECT_EQ(AvroCanRead(envelope("\"string\""), envelope("\"int\"")).message(),
+            "at /before/n: the new type string does not read the old int");
+  EXPECT_EQ(AvroCanRead(R"(["null","string"])", "\"int\"").message(), "at /: none of the new types reads the old int");
+}
+
 TEST(AvroCompatibilityTest, NamesAndRecursion) {
   const std::string list = Record(Field("next", R"(["null","R"])") + "," + Field("again", R"(["null","a.b.R"])"));
   EXPECT_TRUE(AvroCanRead(list, list).ok());

@@ -91,6 +91,9 @@ absl::Status ReadRegistry(const Reader& reader, CodecConfig* out) {
   reader.Text("schema_registry_password", &registry.password);
   reader.Text("schema_registry_token", &registry.token);
   reader.Text("schema_registry_dsn", &registry.dsn);
+  if (const absl::Status status = CheckRegistryOptions(registry); !status.ok()) {
+    return reader.Bad("schema_registry", status.message());
+  }
   return ReadSubjects(reader, &out->codec.subjects);
 }
 

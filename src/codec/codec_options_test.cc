@@ -54,7 +54,19 @@ TEST(CodecOptionsTest, Refusals) {
       {{{"format", "parquet"}, {"compression", "brotli"}}, "none, snappy, gzip, zstd or lz4"},
       {{{"schema_registry", "csr"}}, "the format is json"},
       {{{"format", "avro"}, {"schema_registry_url", "http://r"}}, "no schema_registry"},
-      {{{"format", "avro"}, {"schema_registry", "csr"}, {"schema_registry_subject_mode", "x"}}, "topic, record"}};
+      {{{"format", "avro"},
+        {"schema_registry", "csr"},
+        {"schema_registry_url", "http://r"},
+        {"schema_registry_subject_mode", "x"}},
+       "topic, record"},
+      {{{"format", "avro"}, {"schema_registry", "csr"}},
+       "option schema_registry of destination 'd': schema_registry_url must be"},
+      {{{"format", "avro"}, {"schema_registry", "apicurio"}, {"schema_registry_url", "r:8080"}}, "must be http://"},
+      {{{"format", "proto"}, {"schema_registry", "csr"}, {"schema_registry_url", "http://u:hush@r"}},
+       "holds a user; put it into schema_registry_username"},
+      {{{"format", "avro"}, {"schema_registry", "local"}}, "it names a folder"},
+      {{{"format", "avro"}, {"schema_registry", "postgres"}}, "schema_registry_dsn is missing"},
+      {{{"format", "avro"}, {"schema_registry", "karapace"}}, "got 'karapace'"}};
   for (const auto& [options, words] : kCases) {
     const absl::Status status = Parse(options).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;

@@ -54,51 +54,13 @@ class CachedRegistry : public SchemaRegistry {
   std::map<Key, RegisteredSchema> known_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Never shows the URL: it may hold what should not be shown.
-absl::Status CheckUrl(const std::string& url) {
-  const bool http = url.starts_with("http://") || url.starts_with("https://");
-  if (!http) return absl::InvalidArgumentError("schema_registry_url must be http://host:port or https://host:port");
-  const std::string_view authority = std::string_view(url).substr(url.find("://") + 3);
-  if (authority.empty() || authority.front() == '/') {
-    return absl::InvalidArgumentError("schema_registry_url names no host");
-  }
-  if (authority.substr(0, authority.find('/')).find('@') != std::string_view::npos) {
-    return absl::InvalidArgumentError(
-        "schema_registry_url holds a user; put it into schema_registry_username and schema_registry_password");
-  }
-  if (url.find_first_of("?# \t\r\n") != std::string::npos) {
-    return absl::InvalidArgumentError("schema_registry_url has a query, a fragment or a space; leave it out");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckHeader(std::string_view name, const std::string& value) {
-  if (value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(name, " holds a line break"));
-}
-
 absl::StatusOr<std::unique_ptr<SchemaRegistry>> Make(RegistryOptions options) {
   while (options.url.size() > 1 && options.url.ends_with('/')) options.url.pop_back();
-  if (options.kind == "csr" || options.kind == "apicurio") {
-    RETURN_IF_ERROR(CheckUrl(options.url));
-    RETURN_IF_ERROR(CheckHeader("schema_registry_token", options.token));
-    return options.kind == "csr" ? MakeCsrRegistry(options) : MakeApicurioRegistry(options);
-  }
-  if (options.kind == "postgres") {
-    if (options.dsn.empty()) return absl::InvalidArgumentError("schema_registry_dsn is missing; it names the database");
-    return MakePostgresRegistry(options);
-  }
-  if (options.kind == "local") {
-    if (options.url.empty()) return absl::InvalidArgumentError("schema_registry_url is missing; it names a folder");
-    return MakeLocalRegistry(options);
-  }
-  if (options.kind == "glue") {
-    if (!options.url.empty()) RETURN_IF_ERROR(CheckUrl(options.url));
-    RETURN_IF_ERROR(CheckHeader("schema_registry_token", options.token));
-    return MakeGlueRegistry(options);
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("schema_registry: got '", options.kind, "'; allowed: csr, apicurio, glue, postgres, local or none"));
+  RETURN_IF_ERROR(CheckRegistryOptions(options));
+  if (options.kind == "csr") return MakeCsrRegistry(options);
+  if (options.kind == "apicurio") return MakeApicurioRegistry(options);
+  if (options.kind == "postgres") return MakePostgresRegistry(options);
+  return options.kind == "local" ? MakeLocalRegistry(options) : MakeGlueRegistry(options);
 }
 
 }  // namespace

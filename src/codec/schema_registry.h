@@ -69,6 +69,9 @@ struct RegistryOptions {
   std::string dsn;    // postgres
 };
 
+// INVALID_ARGUMENT names the option that is missing or wrong, and never shows a value that may be secret. No I/O.
+absl::Status CheckRegistryOptions(const RegistryOptions& options);
+
 // Null for "none". Does no I/O. What was registered once is kept, so that a schema costs one request in the life of the
 // object. INVALID_ARGUMENT names the option.
 absl::StatusOr<std::shared_ptr<SchemaRegistry>> MakeSchemaRegistry(const RegistryOptions& options);

@@ -31,6 +31,8 @@
 
 namespace wallaby {
 
+class Event;
+
 enum class WriteMode {
   kTarget,  // the table mirrors the source: upsert and delete by key
   kAppend,  // every change is a row; two when an update changes the key (change/append_rows.h)
@@ -43,6 +45,8 @@ struct DestinationConfig {
   std::map<std::string, std::string> options;
   WireFormat wire_format = WireFormat::kUnspecified;  // of the flow: what `format` is where it is not given
   std::string database;                               // the source's name of its database; may be empty
+  // The source's publication, where the flow carries all that it brings; else empty.
+  std::string publication;
   // The lease's generation. A destination remembers the highest it has seen and refuses a lower one ("fenced").
   int64_t generation = 0;
   // Bytes that the destination may hold in memory of its own accord.
@@ -53,6 +57,11 @@ struct DestinationConfig {
   std::function<void(const std::string& table, std::string_view why)> left_out;
   // Hears, on the destination's thread, of each message whose payload went into a bucket instead. May be empty.
   std::function<void()> claim_checked;
+  // Hears, on the destination's thread, of what somebody should know, though nothing is left out for it. May be empty.
+  std::function<void(std::string_view text)> warn;
+  // Set once the worker is to end and has waited as long as it may for answers: what still waits for a server that says
+  // nothing ends then, with CANCELLED, where the destination can. Outlives the destination. Null: never.
+  const Event* cut_short = nullptr;
 };
 
 // What a destination holds durably for a flow.

@@ -145,6 +145,7 @@ constexpr OptionSpec kPushOwn[] = {
     {.name = "max_retries", .allowed = "a number from 0 to 1000"},
     {.name = "backoff_base", .allowed = "a duration from 1ms to 1h, like 200ms"},
     {.name = "backoff_max", .allowed = "a duration from 1ms to 1h, like 30s"},
+    {.name = "retry_after_max", .allowed = "a duration from 1ms to 1h, like 15m"},
     {.name = "backoff_factor", .allowed = "a number from 1 to 100"},
     {.name = "headers", .allowed = "Key:Value, separated by commas", .secret = true},
     {.name = "batch_records", .allowed = "a number from 1 to 1000000"},

@@ -124,6 +124,7 @@ void ReadPush(Reader* reader, PushOptions* out) {
   reader->Whole("max_retries", 0, 1000, &out->max_retries);
   reader->Time("backoff_base", &out->backoff_base);
   reader->Time("backoff_max", &out->backoff_max);
+  reader->Time("retry_after_max", &out->retry_after_max);
   if (const std::string* factor = reader->Find("backoff_factor")) {
     const bool number = absl::SimpleAtod(*factor, &out->backoff_factor);
     if (!number || !(out->backoff_factor >= 1 && out->backoff_factor <= 100)) reader->Refuse("backoff_factor");
@@ -183,9 +184,24 @@ void CheckUrl(Reader* reader, const std::string& url) {
   }
 }
 
-void ReadHeaderName(Reader* reader, std::string_view name, std::string* out) {
+// What the destination sets beside the two headers that have a name of the user's choice.
+bool IsOwnHeader(std::string_view lower) {
+  constexpr std::string_view kOwn[] = {
+      "content-length",      "content-type",          "expect",           "host",
+      "transfer-encoding",   "x-wallaby-destination", "x-wallaby-flow",   "x-wallaby-lsn",
+      "x-wallaby-operation", "x-wallaby-records",     "x-wallaby-schema", "x-wallaby-payload-mode",
+      "x-wallaby-seq",       "x-wallaby-table"};
+  return lower.starts_with("webhook-") || std::find(std::begin(kOwn), std::end(kOwn), lower) != std::end(kOwn);
+}
+
+void ReadHeaderName(Reader* reader, std::string_view name, const HttpOptions& options, std::string* out) {
   reader->Text(name, out);
-  if (!IsHeaderName(*out)) reader->Refuse(name);
+  if (!IsHeaderName(*out)) return reader->Refuse(name);
+  const std::string lower = absl::AsciiStrToLower(*out);
+  if (IsOwnHeader(lower)) return reader->Refuse(name, absl::StrCat(*out, " is set by the destination itself"));
+  for (const auto& [given, value] : options.push.headers) {
+    if (absl::AsciiStrToLower(given) == lower) return reader->Refuse(name, "option headers has this one, too");
+  }
 }
 
 }  // namespace
@@ -210,8 +226,12 @@ absl::StatusOr<HttpOptions> ParseHttpOptions(const DestinationConfig& config) {
   CheckUrl(&reader, out.url);
   reader.Text("method", &out.method);
   if (out.method != "POST" && out.method != "PUT" && out.method != "PATCH") reader.Refuse("method");
-  ReadHeaderName(&reader, "idempotency_header", &out.idempotency_header);
-  ReadHeaderName(&reader, "transaction_header", &out.transaction_header);
+  ReadHeaderName(&reader, "idempotency_header", out, &out.idempotency_header);
+  ReadHeaderName(&reader, "transaction_header", out, &out.transaction_header);
+  if (absl::EqualsIgnoreCase(out.idempotency_header, out.transaction_header)) {
+    reader.Refuse(reader.Find("transaction_header") != nullptr ? "transaction_header" : "idempotency_header",
+                  "idempotency_header and transaction_header would be one header");
+  }
   ReadSigningSecrets(&reader, &out);
   RETURN_IF_ERROR(reader.status());
   return out;

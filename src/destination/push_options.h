@@ -29,7 +29,8 @@ struct PushOptions {
   absl::Duration timeout = absl::Seconds(10);  // of one try
   int max_retries = 5;                         // after the first try
   absl::Duration backoff_base = absl::Milliseconds(200);
-  absl::Duration backoff_max = absl::Seconds(30);  // bounds Retry-After, too
+  absl::Duration backoff_max = absl::Seconds(30);
+  absl::Duration retry_after_max = absl::Hours(1);  // the longest wait that a receiver may ask for
   double backoff_factor = 2;
   std::vector<std::pair<std::string, std::string>> headers;
   int64_t batch_records = 1000;  // most in a request of kWire

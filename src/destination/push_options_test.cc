@@ -47,6 +47,19 @@ TEST(PushOptions, Defaults) {
   EXPECT_FALSE(options->push.keep_rejected);
 }
 
+TEST(PushOptions, HeadersOfTheDestinationItself) {
+  for (const Map& options :
+       {Map{{"transaction_header", "wallaby"}, {"idempotency_header", "Wallaby"}},
+        Map{{"idempotency_header", "x-wallaby-transaction-id"}}, Map{{"transaction_header", "X-Wallaby-Lsn"}},
+        Map{{"transaction_header", "webhook-id"}}, Map{{"idempotency_header", "Content-Type"}},
+        Map{{"headers", "Key:1"}, {"idempotency_header", "key"}}}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseHttp(options))) << options.begin()->first;
+  }
+  EXPECT_THAT(std::string(ParseHttp({{"transaction_header", "x-wallaby-lsn"}}).message()),
+              HasSubstr("option transaction_header of destination 'hook': got 'x-wallaby-lsn': x-wallaby-lsn is set by"));
+  EXPECT_TRUE(ParseHttp({{"idempotency_header", "X-Key"}, {"transaction_header", "X-Transaction"}}).ok());
+}
+
 TEST(PushOptions, AllOfHttp) {
   const auto options = ParseHttpOptions(Config(Http({{"payload_mode", "record_json"},
                                                      {"method", "PUT"},

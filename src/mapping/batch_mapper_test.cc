@@ -166,6 +166,16 @@ TEST_F(BatchMapperTest, ColumnsThatTheTableDoesNotHave) {
   EXPECT_THAT(CompileError(Orders()), HasSubstr("column region: a column of type text cannot become bigint"));
 }
 
+TEST_F(BatchMapperTest, EveryMistakeInOneTableIsNamed) {
+  Use("{rows: nosuch > 1, columns: {nope: {to: n}, id: {drop: true}, region: {type: bigint}}}");
+  const std::string error = CompileError(Orders());
+  EXPECT_THAT(error, HasSubstr("the table has no column nope"));
+  EXPECT_THAT(error, HasSubstr("; mapping of table public.orders: column id: it identifies the row"));
+  EXPECT_THAT(error, HasSubstr("column region: a column of type text cannot become bigint"));
+  EXPECT_THAT(error, HasSubstr("rows: "));
+  EXPECT_THAT(error, HasSubstr("nosuch"));
+}
+
 // ---- rows ----
 
 TEST_F(BatchMapperTest, FilterWhereTheOldRowIsKnown) {

@@ -47,13 +47,14 @@ class Compiler {
     target_ = std::make_shared<Relation>(relation());
     target_->columns.clear();
     target_->key.clear();
-    if (check_ == Check::kAll) RETURN_IF_ERROR(CheckRuleColumns());
-    for (size_t i = 0; i < relation().columns.size(); ++i) RETURN_IF_ERROR(AddColumn(static_cast<int>(i)));
-    RETURN_IF_ERROR(AddSoftDelete());
-    RETURN_IF_ERROR(AddMetadata());
-    RETURN_IF_ERROR(CheckColumnNames());
+    if (check_ == Check::kAll) Note(CheckRuleColumns());
+    for (size_t i = 0; i < relation().columns.size(); ++i) Note(AddColumn(static_cast<int>(i)));
+    Note(AddSoftDelete());
+    Note(AddMetadata());
+    Note(CheckColumnNames());
     SetName();
-    RETURN_IF_ERROR(BindFilter());
+    Note(BindFilter());
+    if (!problems_.empty()) return AllProblems();
     if (rule_ != nullptr) out_.on_truncate = rule_->on_truncate;
     out_.same_rows = target_->columns.size() == relation().columns.size() &&
                      std::all_of(out_.columns.begin(), out_.columns.end(),
@@ -72,6 +73,16 @@ class Compiler {
   }
   absl::Status Refuse(const Column& column, std::string_view what) const {
     return Refuse(absl::StrCat("column ", column.name, ": ", what));
+  }
+
+  void Note(absl::Status status) {
+    if (!status.ok()) problems_.push_back(std::move(status));
+  }
+
+  // So that a mapping is mended in one go.
+  absl::Status AllProblems() const {
+    const auto text = [](std::string* out, const absl::Status& problem) { out->append(problem.message()); };
+    return absl::Status(problems_.front().code(), absl::StrJoin(problems_, "; ", text));
   }
 
   absl::Status CheckRuleColumns() const {
@@ -233,6 +244,7 @@ class Compiler {
   const MappingSetup& setup_;
   const TableRule* const rule_;
   const Check check_;
+  std::vector<absl::Status> problems_;
   std::shared_ptr<Relation> target_;
   TableMapping out_;
 };

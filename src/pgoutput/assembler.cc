@@ -164,13 +164,25 @@ absl::Status Assembler::OnRelation(std::string_view message) {
                                                  " has type ", column.type.source_name,
                                                  ", which is read as text only"));
   }
-  if (known.relation != nullptr && known.relation->SameShape(*relation)) return absl::OkStatus();
-  relation->version = known.relation == nullptr ? 1 : known.relation->version + 1;
+  // What is not carried gets no number: nobody would see it.
+  const bool carried = !known.edit.ignore && !held_;
+  if (known.relation != nullptr && known.relation->SameShape(*relation) && (known.relation->version > 0 || !carried)) {
+    return absl::OkStatus();
+  }
+  relation->version = 0;
+  if (carried) {
+    ASSIGN_OR_RETURN(relation->version, VersionOf(known, *relation));
+  }
   known.skip = SkipRuleOf(*relation);
   known.skip_below = known.skip == nullptr ? Lsn{} : known.skip->highest();
   known.skip_column = known.skip == nullptr ? -1 : SkipColumn(*relation, *known.skip);
   known.relation = std::move(relation);
   return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> Assembler::VersionOf(const Known& known, const Relation& relation) const {
+  if (options_.version) return options_.version(relation, transaction_.commit);
+  return known.relation == nullptr ? 1 : known.relation->version + 1;
 }
 
 absl::Status Assembler::OnMessage(std::string_view message) {

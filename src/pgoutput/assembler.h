@@ -7,6 +7,7 @@
 #define WALLABY_PGOUTPUT_ASSEMBLER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -54,6 +55,8 @@ class Assembler {
     std::map<std::string, SkipRule> skip_below;
     // The command that copies a table again, but for " -tables schema.name": for errors.
     std::string backfill_command = "wallaby-worker -mode backfill";
+    // The lasting version of a relation that is carried, as transaction `commit` has it. Null: they are counted here.
+    std::function<absl::StatusOr<int64_t>(const Relation& relation, Lsn commit)> version;
   };
 
   // `filler` and `watch` may be null. All must outlive the object.
@@ -108,6 +111,7 @@ class Assembler {
   absl::Status OnMessage(std::string_view message);
   const SkipRule* SkipRuleOf(const Relation& relation) const;
   absl::StatusOr<std::shared_ptr<Relation>> Announced(std::string_view message) const;
+  absl::StatusOr<int64_t> VersionOf(const Known& known, const Relation& relation) const;
   bool HasRows(uint32_t oid) const;
   void EditRow(const Known& known, RowChange* row);
   absl::Status OnRow(ChangeKind kind, std::string_view message, ChangeBatch* batch, bool* added);

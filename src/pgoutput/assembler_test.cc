@@ -69,6 +69,34 @@ class Watch : public SchemaWatch {
   std::vector<std::string> seen;
 };
 
+TEST(AssemblerVersionTest, IsAskedForWhatIsCarried) {
+  BuiltinTypes source;
+  Watch watch;
+  std::vector<std::string> asked;
+  Assembler::Options options;
+  options.version = [&](const Relation& relation, Lsn commit) {
+    asked.push_back(std::to_string(relation.columns.size()) + "@" + commit.ToString());
+    return 40 + static_cast<int64_t>(relation.columns.size());
+  };
+  Assembler assembler(&source, nullptr, &watch, options);
+  ChangeBatch batch;
+  const auto add = [&](const std::string& message) {
+    const auto outcome = assembler.Add(message, &batch);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+  };
+  watch.edit.ignore = true;
+  for (const std::string& m : {BeginAt(0x100), Announce(1, "t"), Insert(1, "1", "x"), CommitAt(0x100)}) add(m);
+  EXPECT_TRUE(asked.empty());
+  watch.edit = {};
+  for (const std::string& m : {BeginAt(0x200), Announce(1, "t"), Insert(1, "2", "x"), CommitAt(0x200)}) add(m);
+  // The same once more, and one that is held.
+  for (const std::string& m : {BeginAt(0x300), Announce(1, "t"), Insert(1, "3", "x"), CommitAt(0x300)}) add(m);
+  for (const std::string& m : {BeginAt(0x400), Message("hold"), Announce(1, "t", 'd', 1), CommitAt(0x400)}) add(m);
+  EXPECT_EQ(asked, (std::vector<std::string>{"2@0/200"}));
+  ASSERT_EQ(batch.relations().size(), 1u);
+  EXPECT_EQ(batch.relations()[0]->version, 42);
+}
+
 class AssemblerTest : public testing::Test {
  protected:
   Assembler::Outcome Add(const std::string& message) {

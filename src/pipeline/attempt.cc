@@ -107,6 +107,9 @@ absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& ident
   ASSIGN_OR_RETURN(DestinationConfig config, ResolvedConfig(*c_.flow, endpoint));
   config.flow_id = identity;
   config.generation = c_.generation;
+  if (c_.source_options->tables.empty() && c_.source_options->schemas.empty()) {
+    config.publication = c_.source_options->publication;
+  }
   config.memory_limit = c_.memory_limit / 4 / static_cast<int64_t>(c_.flow->destinations.size());
   config.dead_letters = &dead_letters_;
   config.left_out = [name = endpoint.name](const std::string& table, std::string_view why) {
@@ -114,6 +117,8 @@ absl::Status Attempt::OpenOne(const Endpoint& endpoint, const std::string& ident
     Log(LogLevel::kWarn, "change left out", {{"destination", name}, {"table", table}, {"reason", std::string(why)}});
   };
   config.claim_checked = [name = endpoint.name] { CountClaimCheck(name); };
+  config.warn = [name = endpoint.name](std::string_view text) { Log(LogLevel::kWarn, text, {{"destination", name}}); };
+  config.cut_short = c_.cut_short;
   auto made = MakeDestination(endpoint.type, config);
   if (!made.ok()) return Annotate(made.status(), absl::StrCat("destination ", endpoint.name));
   RETURN_IF_ERROR(Annotate(ReachFailpoint(Failpoint::kDestinationOpen), absl::StrCat("destination ", endpoint.name)));
@@ -494,6 +499,9 @@ absl::StatusOr<pgoutput::Assembler::Options> Attempt::AssemblerOptions() const {
   }
   if (!c_.lane.empty()) RETURN_IF_ERROR(SkipInLane(&assembler_options));
   assembler_options.backfill_command = BackfillCommand();
+  assembler_options.version = [this](const Relation& relation, Lsn commit) {
+    return c_.store->ShapeNumber(c_.flow->id, relation, commit);
+  };
   return assembler_options;
 }
 

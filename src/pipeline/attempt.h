@@ -77,6 +77,7 @@ struct AttemptContext {
   Spooler* spooler = nullptr;  // set where the stream comes out of a spool
   bool shares_slot = false;    // with other flows, as the last attempt found
   Clock* clock = nullptr;
+  const Event* cut_short = nullptr;  // what waits for a destination that says nothing ends when it is set
   int64_t generation = 0;
   int64_t memory_limit = 256 << 20;
   EffectiveDdlPolicy ddl;

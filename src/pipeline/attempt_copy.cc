@@ -177,8 +177,10 @@ absl::Status Attempt::SettleCopiedDdl(Lsn snapshot) {
 
 // Transactions that commit at the snapshot's LSN or later find the tables as they were copied.
 absl::Status Attempt::StoreCopiedShapes(Lsn snapshot) {
-  for (const TableToCopy& copy : to_copy_) {
-    const TableShape& shape = source_shapes_.at(copy.table.relation.oid);
+  for (TableToCopy& copy : to_copy_) {
+    Relation& relation = copy.table.relation;
+    ASSIGN_OR_RETURN(relation.version, c_.store->ShapeNumber(c_.flow->id, relation, snapshot));
+    const TableShape& shape = source_shapes_.at(relation.oid);
     RETURN_IF_ERROR(c_.store->PutTableShape(c_.flow->id, {shape, Lsn{snapshot.value - 1}}));
     for (const auto& [lane, at] : lanes_) {
       RETURN_IF_ERROR(c_.store->PutTableShape(c_.flow->id, {shape, Lsn{snapshot.value - 1}}, lane));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
+#include "base/retry_after.h"
 #include "base/status.h"
 #include "flow/fan_out.h"
 #include "pipeline/ddl_apply.h"
@@ -118,6 +119,8 @@ void Lane::Run() {
       SetState(LaneReport::State::kDrained);
       break;
     }
+    // Called off, since the worker ends.
+    if (context_.cut_short != nullptr && context_.cut_short->Wait(absl::ZeroDuration())) break;
     CountError(status);
     // An aborted attempt only begins anew another way.
     if (!absl::IsAborted(status)) NoteFailure(status, LaneReport::State::kFailing);
@@ -126,7 +129,7 @@ void Lane::Run() {
       Fail(status);
       break;
     }
-    const absl::Duration wait = backoff.Next();
+    const absl::Duration wait = std::max(backoff.Next(), RetryAfterOf(status));
     Log(LogLevel::kWarn, "a destination failed; trying again, the others go on",
         {{"destination", endpoint_.name},
          {"error", std::string(status.message())},

@@ -12,6 +12,7 @@
 #include "base/deliberate_bug.h"
 #include "base/failpoint.h"
 #include "base/process_name.h"
+#include "base/retry_after.h"
 #include "base/status.h"
 #include "flow/fan_out.h"
 #include "flow/secret_reference.h"
@@ -85,6 +86,7 @@ absl::Status Worker::Run() {
   context_.store = fenced_.get();
   context_.checkpoints = checkpoint_store_.get();
   context_.clock = clock_;
+  context_.cut_short = &cut_short_;
   context_.generation = lease_.generation;
   context_.memory_limit = memory_limit_;
   context_.ddl = ResolveDdlPolicy(stored_.flow.config.ddl, ddl_settings_);
@@ -114,6 +116,11 @@ absl::Status Worker::Run() {
     Log(LogLevel::kInfo, Summary());
   } else if (!IsFenced(status)) {
     SettleFailure(status);
+  } else {
+    // Not stored when a newer worker of this flow did it; else somebody outside, and who starts the worker again shows
+    // why it ended.
+    Log(LogLevel::kWarn, "the worker was shut out and ends", {{"reason", std::string(status.message())}});
+    fenced_->SetLastError(options_.flow_id, std::string(status.message())).IgnoreError();
   }
   return status;
 }
@@ -173,7 +180,7 @@ absl::Status Worker::RunAttempts() {
       if (!failing_since_ && !absl::IsAborted(status)) failing_since_ = clock_->Now();
     }
     if (!TryAgain(status, backoff.tries() + 1)) return status;
-    const absl::Duration wait = backoff.Next();
+    const absl::Duration wait = std::max(backoff.Next(), RetryAfterOf(status));
     Log(LogLevel::kWarn, "the attempt failed; trying again",
         {{"error", std::string(status.message())}, {"in", absl::FormatDuration(wait)}});
     if (!absl::IsAborted(status)) {

@@ -107,6 +107,7 @@ class Worker {
   std::unique_ptr<SpoolMeter> spool_meter_;
 
   Event stop_event_;  // set by Stop(); never cleared
+  Event cut_short_;   // set a while after it
   Event pulse_end_;
   std::thread pulse_;
   mutable std::mutex mutex_;  // guards all below

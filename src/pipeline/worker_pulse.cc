@@ -18,18 +18,23 @@ namespace wallaby {
 namespace {
 
 constexpr int kPulseMillis = 2000;
+// How long a worker that is to end waits for destinations that do not answer.
+constexpr absl::Duration kLastWait = absl::Seconds(5);
 
 }  // namespace
 
 void Worker::Pulse() {
   bool told = false;
+  absl::Duration cut_at = absl::InfiniteDuration();
   while (true) {
+    if (clock_->Monotonic() >= cut_at) cut_short_.Set();
     pollfd fds[2] = {{pulse_end_.fd(), POLLIN, 0}, {stop_event_.fd(), POLLIN, 0}};
     // Once the stop was seen its descriptor stays readable; only the end matters then.
     const int ready = poll(fds, told ? 1 : 2, kPulseMillis);
     if (ready > 0 && (fds[0].revents & POLLIN) != 0) return;
     if (!told && ready > 0 && (fds[1].revents & POLLIN) != 0) {
       told = true;
+      cut_at = clock_->Monotonic() + kLastWait;
       Log(LogLevel::kInfo, "ending: delivering what was read, then the last checkpoint");
       Finish(absl::OkStatus());
       continue;

@@ -1,9 +1,11 @@
 #include "service/dead_letter_service.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "pipeline/dead_letters.h"
 #include "service/flow_service.h"
@@ -43,6 +45,18 @@ DeadLetterChoice ChoiceOf(const Request& request) {
   return {.destination = request.destination(), .ids = {request.ids().begin(), request.ids().end()}};
 }
 
+// That the name is not mistyped: a destination of the flow, or one that has dead letters still.
+absl::Status CheckDestination(ControlStore& store, const Flow& flow, const std::string& name) {
+  const bool known = std::any_of(flow.destinations.begin(), flow.destinations.end(),
+                                 [&](const Endpoint& destination) { return destination.name == name; });
+  if (name.empty() || known) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<StoredDeadLetter> any, store.DeadLetters(flow.id, name, 0, 1));
+  if (!any.empty()) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(
+      "destination: flow '", flow.id, "' has no destination '", name, "', and no dead letters of one; destinations: ",
+      absl::StrJoin(flow.destinations, ", ", [](std::string* out, const Endpoint& e) { out->append(e.name); })));
+}
+
 }  // namespace
 
 absl::Status DeadLetterServiceImpl::List(const v1::ListDeadLettersRequest& request,
@@ -73,6 +87,7 @@ absl::Status DeadLetterServiceImpl::Replay(const grpc::ServerContext& context,
                                            v1::ReplayDeadLettersResponse* response) {
   RETURN_IF_ERROR(RequireFlowId(request.flow_id()));
   ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(request.flow_id()));
+  RETURN_IF_ERROR(CheckDestination(*store_, stored.flow, request.destination()));
   std::lock_guard lock(replays_);
   ASSIGN_OR_RETURN(const DeadLetterReplay replay, wallaby::ReplayDeadLetters(*store_, stored.flow, ChoiceOf(request),
                                                                              [&] { return context.IsCancelled(); }));
@@ -90,6 +105,8 @@ absl::Status DeadLetterServiceImpl::Replay(const grpc::ServerContext& context,
 absl::Status DeadLetterServiceImpl::Drop(const v1::DropDeadLettersRequest& request,
                                          v1::DropDeadLettersResponse* response) {
   RETURN_IF_ERROR(RequireFlowId(request.flow_id()));
+  ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(request.flow_id()));
+  RETURN_IF_ERROR(CheckDestination(*store_, stored.flow, request.destination()));
   RETURN_IF_ERROR(ForEachDeadLetter(*store_, request.flow_id(), ChoiceOf(request), [&](int64_t id) -> absl::Status {
     RETURN_IF_ERROR(store_->DeleteDeadLetter(request.flow_id(), id));
     response->set_dropped(response->dropped() + 1);

@@ -16,6 +16,7 @@
 #include "service/flow_validation.h"
 #include "service/rpc_status.h"
 #include "service/slot_sharing.h"
+#include "service/transactional_ids.h"
 #include "spool/spool_cursor.h"
 #include "telemetry/log.h"
 
@@ -112,6 +113,7 @@ absl::Status FlowServiceImpl::Create(const v1::CreateFlowRequest& request, v1::F
   {
     std::lock_guard lock(changes_);
     RETURN_IF_ERROR(CheckSharedPublication(flow, *store_));
+    RETURN_IF_ERROR(CheckTransactionalIds(flow, *store_));
     RETURN_IF_ERROR(store_->CreateFlow(flow));
     LogChange("flow created", flow.id);
     if (request.start_immediately()) {
@@ -134,6 +136,7 @@ absl::Status FlowServiceImpl::Update(const v1::Flow& update, v1::Flow* shown) {
     RETURN_IF_ERROR(CheckFlow(flow));
     RETURN_IF_ERROR(CheckGate(flow));
     RETURN_IF_ERROR(CheckSharedPublication(flow, *store_));
+    RETURN_IF_ERROR(CheckTransactionalIds(flow, *store_));
     RETURN_IF_ERROR(store_->UpdateFlow(flow));
     LogChange("flow updated", flow.id);
   }

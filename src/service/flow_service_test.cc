@@ -64,6 +64,68 @@ TEST_F(FlowServiceTest, BadInputIsNamed) {
   EXPECT_EQ(create(flow).error_code(), StatusCode::ALREADY_EXISTS);
 }
 
+TEST_F(FlowServiceTest, NoTwoProducersShareATransactionalId) {
+  const auto flow = [](const std::string& id, const std::string& destination, const std::string& transactional_id) {
+    v1::Flow flow = MakeFlow(id);
+    flow.set_id(id);
+    v1::Endpoint* endpoint = flow.mutable_destinations(0);
+    endpoint->set_name(destination);
+    endpoint->set_type(v1::ENDPOINT_TYPE_KAFKA);
+    endpoint->clear_options();
+    (*endpoint->mutable_options())["brokers"] = "127.0.0.1:1";
+    if (!transactional_id.empty()) (*endpoint->mutable_options())["transactional_id"] = transactional_id;
+    return flow;
+  };
+  const auto create = [&](const v1::Flow& flow) {
+    grpc::ClientContext context;
+    v1::CreateFlowRequest request;
+    *request.mutable_flow() = flow;
+    v1::Flow created;
+    return flows_->CreateFlow(&context, request, &created);
+  };
+  const auto update = [&](const v1::Flow& flow) {
+    grpc::ClientContext context;
+    v1::UpdateFlowRequest request;
+    *request.mutable_flow() = flow;
+    v1::Flow updated;
+    return flows_->UpdateFlow(&context, request, &updated);
+  };
+  ASSERT_TRUE(create(flow("a", "k", "same")).ok());
+  grpc::Status status = create(flow("b", "k2", "same"));
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(Contains(status.error_message(),
+                       "destination k2: option transactional_id: 'same' is that of destination "
+                       "k of flow 'a'"))
+      << status.error_message();
+  ASSERT_TRUE(create(flow("b", "k", "other")).ok());
+  EXPECT_EQ(update(flow("b", "k", "same")).error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(update(flow("b", "k", "third")).ok());
+  EXPECT_TRUE(update(flow("a", "k", "same")).ok());
+
+  // Those that are made for want of a name: wallaby-c-d-e twice.
+  ASSERT_TRUE(create(flow("c-d", "e", "")).ok());
+  EXPECT_EQ(create(flow("c", "d-e", "")).error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(create(flow("x", "k", "wallaby-c-d-e")).error_code(), StatusCode::INVALID_ARGUMENT);
+
+  v1::Flow twice = flow("y", "k", "mine");
+  v1::Endpoint* second = twice.add_destinations();
+  *second = twice.destinations(0);
+  second->set_name("k2");
+  status = create(twice);
+  EXPECT_TRUE(Contains(status.error_message(), "'mine' is that of destination k:")) << status.error_message();
+  grpc::ClientContext context;
+  v1::ValidateFlowRequest request;
+  *request.mutable_flow() = twice;
+  v1::ValidateFlowResponse response;
+  ASSERT_TRUE(flows_->ValidateFlow(&context, request, &response).ok());
+  EXPECT_FALSE(response.valid());
+  EXPECT_TRUE(Contains(response.DebugString(), "transactional_id")) << response.DebugString();
+  // Without transactions there is no id.
+  v1::Flow plain = flow("z", "k", "");
+  (*plain.mutable_destinations(0)->mutable_options())["acks"] = "leader";
+  EXPECT_TRUE(create(plain).ok());
+}
+
 TEST_F(FlowServiceTest, UnknownAndMissingIds) {
   EXPECT_EQ(Start("nobody").error_code(), StatusCode::NOT_FOUND);
   EXPECT_EQ(Stop("nobody").error_code(), StatusCode::NOT_FOUND);

@@ -6,11 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "destination/destination.h"
 #include "destination/mapping_options.h"
+#include "destination/named_columns.h"
+#include "destination/option_reader.h"
 #include "destination/options.h"
 #include "flow/destination_config.h"
 #include "flow/secret_reference.h"
@@ -19,6 +22,7 @@
 #include "service/flow_doctor.h"
 #include "service/slot_sharing.h"
 #include "service/source_access.h"
+#include "service/transactional_ids.h"
 
 namespace wallaby {
 namespace {
@@ -70,10 +74,27 @@ bool CheckReferencesNow(const Flow& flow, v1::ValidateFlowResponse* response) {
   return check(flow.source, EndpointKind::kSource, "source");
 }
 
-bool HasMapping(const Flow& flow, const Endpoint& destination) {
+// Whether the destination's options speak of tables, columns and types.
+bool NamesTables(const Flow& flow, const Endpoint& destination) {
   const DestinationConfig config = UnresolvedConfig(flow, destination);
   const auto options = ParseTableOptions(destination.type, config);
-  return options.ok() && HasMapping(config, *options);
+  return options.ok() && (HasMapping(config, *options) || NamesColumns(destination.type, config));
+}
+
+// Of the types' names, those that the source does not have.
+absl::StatusOr<std::vector<std::string>> MissingTypes(PgConnection& sql, const std::vector<std::string>& names) {
+  std::vector<std::string> missing;
+  for (const std::string& name : names) {
+    // Also one that is not in the search path; without the length or precision behind it.
+    std::string_view bare = std::string_view(name).substr(0, name.find('('));
+    bare.remove_prefix(bare.rfind('.') + 1);
+    while (bare.ends_with("[]")) bare.remove_suffix(2);
+    ASSIGN_OR_RETURN(const PgRows rows, sql.Query("SELECT 1 FROM pg_catalog.pg_type WHERE typname = $1::text OR "
+                                                  "pg_catalog.format_type(oid, NULL) = $1::text LIMIT 1",
+                                                  {std::string(absl::StripAsciiWhitespace(bare))}));
+    if (rows.size() == 0) missing.push_back(name);
+  }
+  return missing;
 }
 
 // The tables that the flow publishes, or would.
@@ -96,12 +117,21 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>> MappingProblems
   std::vector<std::pair<std::string, std::string>> problems;
   std::optional<std::vector<Relation>> tables;
   for (const Endpoint& destination : flow.destinations) {
-    if (!HasMapping(flow, destination)) continue;
+    if (!NamesTables(flow, destination)) continue;
     if (!tables) {
       ASSIGN_OR_RETURN(tables, TablesOfSource(sql, source));
     }
-    for (const absl::Status& problem : CheckMapping(destination.type, UnresolvedConfig(flow, destination), *tables)) {
-      problems.emplace_back(absl::StrCat("destination ", destination.name), problem.message());
+    const DestinationConfig config = UnresolvedConfig(flow, destination);
+    const std::string subject = absl::StrCat("destination ", destination.name);
+    std::vector<absl::Status> found = CheckMapping(destination.type, config, *tables);
+    for (absl::Status& problem : CheckNamedColumns(destination.type, config, *tables)) {
+      found.push_back(std::move(problem));
+    }
+    for (const absl::Status& problem : found) problems.emplace_back(subject, problem.message());
+    ASSIGN_OR_RETURN(const auto missing, MissingTypes(sql, NamedTypes(destination.type, config, *tables)));
+    for (const std::string& name : missing) {
+      problems.emplace_back(subject, absl::StrCat("option type_mappings: the source has no type ", name,
+                                                  "; write a type of the source, or schema.table.column"));
     }
   }
   return problems;
@@ -127,10 +157,27 @@ void CheckSourceNow(const Flow& flow, bool slot_may_be_read, v1::ValidateFlowRes
   }
 }
 
+// What only Kafka's library knows. Where the module is not installed, the workers that have it tell.
+absl::Status CheckClientProperties(const Flow& flow, const Endpoint& destination) {
+  DestinationConfig config = UnresolvedConfig(flow, destination);
+  const auto properties = config.options.find("client_config");
+  if (properties == config.options.end() || IsReferenceText(properties->second)) return absl::OkStatus();
+  // Others may be references, which the library would take for what they stand for.
+  config.options = {{"brokers", config.options["brokers"]}, {"client_config", properties->second}};
+  config.wire_format = WireFormat::kJson;
+  const absl::Status status = MakeDestination(destination.type, config).status();
+  if (!absl::IsInvalidArgument(status)) return absl::OkStatus();
+  return Annotate(status, absl::StrCat("option client_config of destination '", destination.name, "'"));
+}
+
 }  // namespace
 
 absl::Status CheckFlow(const Flow& flow) {
   absl::Status status = ValidateFlow(flow);
+  for (const Endpoint& endpoint : flow.destinations) {
+    if (!status.ok() || (endpoint.type != "kafka" && endpoint.type != "bufstream")) continue;
+    status = CheckClientProperties(flow, endpoint);
+  }
   // Whether it may go without a DSN, only the server knows.
   for (const Endpoint& endpoint : flow.destinations) {
     if (!status.ok() || endpoint.type != "pgstream") continue;
@@ -142,7 +189,7 @@ absl::Status CheckFlow(const Flow& flow) {
 
 std::vector<std::string> CheckMappingsNow(const Flow& flow) {
   const bool any = std::any_of(flow.destinations.begin(), flow.destinations.end(),
-                               [&](const Endpoint& destination) { return HasMapping(flow, destination); });
+                               [&](const Endpoint& destination) { return NamesTables(flow, destination); });
   if (!any) return {};
   const auto source = OptionsOfSource(flow);
   if (!source.ok()) return {};
@@ -180,6 +227,11 @@ absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1:
   if (const absl::Status status = CheckSharedPublication(*flow, *store); !status.ok()) {
     if (!absl::IsInvalidArgument(status)) return status;
     AddError("slot", status, response);
+  }
+  if (const absl::Status status = CheckTransactionalIds(*flow, *store); absl::IsInvalidArgument(status)) {
+    AddError("flow", status, response);
+  } else if (!status.ok()) {
+    return status;
   }
   if (CheckReferencesNow(*flow, response)) CheckSourceNow(*flow, has_worker || !readers.empty(), response);
   return absl::OkStatus();

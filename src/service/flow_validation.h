@@ -16,9 +16,9 @@ namespace wallaby {
 // (UNIMPLEMENTED would say that the method is missing).
 absl::Status CheckFlow(const Flow& flow);
 
-// What is wrong with the destinations' mappings for the tables at the source, one text each. Empty where no destination
-// has a mapping, where secrets cannot be followed here, and when the source cannot be reached: its worker checks them
-// too.
+// What is wrong with the destinations' mappings, and other options that name columns and types, for the tables at the
+// source, one text each. Empty where no destination has such options, where secrets cannot be followed here, and when
+// the source cannot be reached: its worker checks them too.
 std::vector<std::string> CheckMappingsNow(const Flow& flow);
 
 // Every finding about the definition and, when that is right, about the source as it is now. Nothing is changed.

@@ -237,6 +237,12 @@ class ControlStore {
   virtual absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape,
                                      const std::string& lane = "") = 0;
 
+  // The number of a table's shape, which destinations see as its schema version: 1 for the first that a table of this
+  // name has, and one more for each that follows. `relation`: as the transaction that commits at `lsn` has it, or the
+  // copy that was taken there. The same for the same question, whoever asks and however often, so that a replay and a
+  // lane find the numbers that were given.
+  virtual absl::StatusOr<int64_t> ShapeNumber(const std::string& flow_id, const Relation& relation, Lsn lsn) = 0;
+
   // In order of `from` and oid.
   virtual absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) = 0;
   // All or none; each in the place of what is stored for its oid.

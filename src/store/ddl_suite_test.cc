@@ -120,6 +120,55 @@ TEST_P(StoreTest, TheEndOfADdlEventSetsShapesAndCopies) {
   EXPECT_TRUE(store->TableSyncs("a")->empty());
 }
 
+TEST_P(StoreTest, ShapesAreNumbered) {
+  const auto store = Open();
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));
+  ASSERT_STATUS_OK(store->CreateFlow(TestFlow("b")));
+  const auto table = [](std::vector<std::string> columns) {
+    Relation relation = Shape(1, "orders").relation;
+    for (std::string& name : columns) relation.columns.push_back({std::move(name), BuiltinType(25, -1), false});
+    return relation;
+  };
+  const Relation one = table({"id"}), two = table({"id", "n"}), three = table({"id", "m"});
+  const auto number = [&](const Relation& relation, uint64_t lsn) {
+    const auto found = store->ShapeNumber("a", relation, Lsn{lsn});
+    EXPECT_TRUE(found.ok()) << found.status();
+    return found.value_or(-1);
+  };
+  EXPECT_EQ(number(one, 100), 1);
+  EXPECT_EQ(number(one, 150), 1);
+  EXPECT_EQ(number(two, 200), 2);
+  EXPECT_EQ(number(three, 300), 3);
+  // A replay, and a lane that comes to it later.
+  EXPECT_EQ(number(one, 90), 1);
+  EXPECT_EQ(number(one, 150), 1);
+  EXPECT_EQ(number(two, 250), 2);
+  EXPECT_EQ(number(three, 300), 3);
+  // Rows before the change, in its own transaction.
+  EXPECT_EQ(number(one, 200), 1);
+  // Seen by the one that is further before the other saw the transaction at all.
+  EXPECT_EQ(number(three, 280), 3);
+  // A shape that comes back is another one, and its former number stays with the rows of then.
+  EXPECT_EQ(number(one, 400), 4);
+  EXPECT_EQ(number(one, 150), 1);
+  EXPECT_EQ(number(three, 350), 3);
+  EXPECT_EQ(number(one, 500), 4);
+  // A table that is made again goes on; another key, another type and another way to read make or make no other shape.
+  Relation again = one;
+  again.oid = 77;
+  again.columns[0].type.binary = !again.columns[0].type.binary;
+  EXPECT_EQ(number(again, 600), 4);
+  again.key = {0};
+  EXPECT_EQ(number(again, 700), 5);
+  again.columns[0].type = BuiltinType(23, -1);
+  EXPECT_EQ(number(again, 800), 6);
+  EXPECT_EQ(*store->ShapeNumber("b", three, Lsn{900}), 1);
+  EXPECT_FAILS(store->ShapeNumber("c", three, Lsn{900}).status(), kNotFound, "c");
+  // What a lane sees late that nobody saw stands behind what is known, so that no number has two shapes.
+  EXPECT_EQ(number(table({"id", "x"}), 250), 7);
+  EXPECT_EQ(number(table({"id", "x"}), 250), 7);
+}
+
 TEST_P(StoreTest, TablesAreHeldAndLetGo) {
   const auto store = Open();
   ASSERT_STATUS_OK(store->CreateFlow(TestFlow("a")));

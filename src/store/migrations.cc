@@ -197,7 +197,20 @@ CREATE TABLE @dead_letters (
 );
 )sql";
 
-constexpr std::array<std::string_view, 7> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5, kStep6, kStep7};
+// The shapes that a table had, by the number that destinations see. By name and without the oid, so that numbers go on
+// when a table is made again.
+constexpr std::string_view kStep8 = R"sql(
+CREATE TABLE @shape_numbers (
+  flow_id {text_by_byte} NOT NULL REFERENCES @flows(id) ON DELETE CASCADE,
+  table_name {text_by_byte} NOT NULL,
+  number BIGINT NOT NULL,
+  from_lsn BIGINT NOT NULL,
+  shape BIGINT NOT NULL,
+  PRIMARY KEY (flow_id, table_name, number)
+);
+)sql";
+
+constexpr std::array<std::string_view, 8> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5, kStep6, kStep7, kStep8};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

@@ -1,6 +1,6 @@
 // SqlStore: ControlStore over a SqlDatabase. One class; its methods stand in one file per subject (flow_store.cc,
-// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, table_hold_store.cc, lane_store.cc,
-// dead_letter_store.cc, attempt_store.cc).
+// lease_store.cc, checkpoint_store.cc, table_sync_store.cc, ddl_store.cc, shape_number_store.cc, table_hold_store.cc,
+// lane_store.cc, dead_letter_store.cc, attempt_store.cc).
 #ifndef WALLABY_STORE_SQL_STORE_H_
 #define WALLABY_STORE_SQL_STORE_H_
 
@@ -71,6 +71,7 @@ class SqlStore final : public ControlStore {
   absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override;
   absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id, const std::string& lane) override;
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) override;
+  absl::StatusOr<int64_t> ShapeNumber(const std::string& flow_id, const Relation& relation, Lsn lsn) override;
   absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override;
   absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;
   absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;

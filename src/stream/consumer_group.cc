@@ -120,7 +120,10 @@ absl::Status ConsumerGroup::TakeExpired(const std::vector<Claim>& expired, Messa
     Claim like = claim;
     ++like.deliveries;
     taken->expired.removed.push_back(claim.ids.first);
+    const int64_t before = taken->messages();
     ASSIGN_OR_RETURN(const int64_t through, reader.Read(claim.ids, like, &taken->given));
+    // Those that nobody acknowledged and that are gone.
+    taken->skipped += std::max(through + 1 - claim.ids.first, int64_t{0}) - (taken->messages() - before);
     if (through == claim.ids.last) continue;
     Claim rest = claim;
     rest.ids.first = std::max(through + 1, claim.ids.first);
@@ -134,7 +137,7 @@ absl::Status ConsumerGroup::TakeNew(MessageReader& reader, Taken* taken) {
   if (reader.full()) return absl::OkStatus();
   const int64_t first = reader.FirstKept(taken->next_id);
   // Also where retention has removed all that was before.
-  taken->skipped = first - taken->next_id;
+  taken->skipped += first - taken->next_id;
   taken->next_id = first;
   if (first > reader.reach()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const int64_t through, reader.Read({first, reader.reach()}, Claim{}, &taken->given));
@@ -245,7 +248,9 @@ absl::StatusOr<std::vector<GroupState>> ListGroups(PgConnection& sql, const Stre
   ASSIGN_OR_RETURN(
       const PgRows rows,
       sql.Query(absl::StrCat(
-          "SELECT g.name, g.next_id, g.skipped, coalesce(c.ids, 0), coalesce(c.again, 0), "
+          // Also what the next pull will count.
+          "SELECT g.name, g.next_id, g.skipped + greatest(k.first_id - g.next_id, 0) + coalesce(c.gone, 0), "
+          "coalesce(c.ids, 0), coalesce(c.again, 0), "
           "greatest(s.last_id - greatest(g.next_id, k.first_id) + 1, 0), least(c.oldest, g.next_id), clock_timestamp() "
           "FROM ",
           tables.groups(), " g JOIN ", tables.streams(),
@@ -253,7 +258,9 @@ absl::StatusOr<std::vector<GroupState>> ListGroups(PgConnection& sql, const Stre
           "first_id FROM ",
           tables.segments(), " WHERE stream_id = ", stream_id,
           ") k LEFT JOIN LATERAL (SELECT sum(last_id - first_id + 1)::bigint AS ids, "
-          "sum(last_id - first_id + 1) FILTER (WHERE deliveries > 1)::bigint AS again, min(first_id) AS oldest FROM ",
+          "sum(last_id - first_id + 1) FILTER (WHERE deliveries > 1)::bigint AS again, min(first_id) AS oldest, "
+          "sum(least(last_id, k.first_id - 1) - first_id + 1) FILTER (WHERE first_id < k.first_id AND visible_at <= "
+          "clock_timestamp())::bigint AS gone FROM ",
           tables.claims(), " WHERE stream_id = g.stream_id AND consumer_group = g.name) c ON true WHERE g.stream_id = ",
           stream_id, " ORDER BY g.name")));
   std::vector<GroupState> groups;

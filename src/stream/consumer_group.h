@@ -103,7 +103,7 @@ struct GroupState {
   int64_t in_flight = 0;
   int64_t redelivered = 0;  // of those in flight, how many not for the first time
   int64_t next_id = 1;
-  int64_t skipped = 0;  // removed by retention before the group had them
+  int64_t skipped = 0;  // removed by retention before the group had or acknowledged them
 };
 // In order of name.
 absl::StatusOr<std::vector<GroupState>> ListGroups(PgConnection& sql, const StreamTables& tables, int64_t stream_id);

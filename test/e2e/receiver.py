@@ -5,6 +5,8 @@ says how to behave:
   trouble      share of requests that go wrong, by chance: refused for now, slow, cut before or after they were taken
   reject       text; a payload that has it is rejected
   status       answer this status (http) or code name (grpc) to all, and take nothing
+  retry_after  with status: ask to be left alone for so many seconds; each refusal is noted in LOG, with its time and without key
+  hang         take nothing and answer nothing for so many seconds
   certificate, key, authority   files; with them, TLS, and clients without a certificate of the authority are not let in (at the start only)
 """
 
@@ -49,6 +51,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         settings = control()
         wrong = mishap(settings)
+        if settings.get("hang"):
+            time.sleep(settings["hang"])
+            return self.cut()
+        if settings.get("status") and settings.get("retry_after"):
+            note(None, {}, body, refused=time.time())
+            return self.answer(settings["status"], "as the test wants", {"Retry-After": str(settings["retry_after"])})
         if settings.get("status"):
             return self.answer(settings["status"], "as the test wants")
         if wrong == "busy":
@@ -125,6 +133,9 @@ def serve_grpc():
     def ingest(request, context):
         settings = control()
         wrong = mishap(settings)
+        if settings.get("hang"):
+            time.sleep(settings["hang"])
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the test hangs")
         if settings.get("status"):
             context.abort(getattr(grpc.StatusCode, settings["status"]), "as the test wants")
         if wrong in ("busy", "cut"):

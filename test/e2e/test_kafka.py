@@ -9,6 +9,7 @@ import json
 import os
 import random
 import signal
+import tempfile
 import time
 import unittest
 
@@ -76,6 +77,89 @@ class KafkaTest(unittest.TestCase):
         finally:
             if load is not None:
                 load.stopping.set()
+            wallaby.close()
+
+    def test_the_schema_version_rises_and_lasts(self):
+        """Over changes of the table, restarts of the worker, and ways to run a flow."""
+        spool = {"WALLABY_SPOOL_DIR": tempfile.mkdtemp(prefix="wallaby-spool-")}
+        unseen = {"config": {"ddl": {"gate": False, "auto_apply": False}}, "capture_ddl": "false"}
+        for number, (env, ways) in enumerate([({}, {}), (spool, {}), ({}, unseen)]):
+            with self.subTest(env=env, ways=ways):
+                self.alter_and_restart(f"versions{number}", env, **ways)
+
+    def test_who_is_shut_out_says_so_and_goes_on(self):
+        """A program outside has the same transactional.id."""
+        from confluent_kafka import Producer
+        source = self.postgres.database("shut_out")
+        sql(source, "CREATE TABLE orders (id integer PRIMARY KEY)")
+        wallaby = Wallaby().start()
+        try:
+            flow_id = wallaby.create({
+                "name": "shut out", "source": source_endpoint(source, slot="shut_out", publication="shut_out"),
+                "destinations": [self.destination(topic="shut_out", message_mode="record", transactional_id="ours")]})
+            wallaby.await_delivery(flow_id, source, "shut_out")
+            Producer({"bootstrap.servers": self.kafka.brokers, "transactional.id": "ours"}).init_transactions(60)
+            sql(source, "INSERT INTO orders VALUES (1)")
+            flow = wait_until(lambda: (f := wallaby.get(flow_id)) and "fenced" in f.get("error", "") and f, 60, "the last error")
+            self.assertIn("give each its own by option transactional_id", flow["error"])
+            self.assertEqual(flow["state"], "FLOW_STATE_RUNNING")
+            wallaby.await_delivery(flow_id, source, "shut_out")
+            self.assertEqual([value(m)["after"]["id"] for m in self.kafka.read("shut_out")], [1])
+        finally:
+            wallaby.close()
+
+    def test_a_stop_does_not_lose_what_an_absent_broker_did_not_take(self):
+        source = self.postgres.database("absent")
+        sql(source, "CREATE TABLE orders (id integer PRIMARY KEY)")
+        wallaby = Wallaby().start()
+        try:
+            flow_id = wallaby.create({
+                "name": "absent", "source": source_endpoint(source, slot="absent", publication="absent"),
+                "destinations": [self.destination(topic="absent", message_mode="record")]})
+            wallaby.await_delivery(flow_id, source, "absent")
+            self.kafka.kill()
+            try:
+                sql(source, "INSERT INTO orders VALUES (1)")
+                wallaby.stop_flow(flow_id)
+            finally:
+                self.kafka.restart()
+            wallaby.admin("flow", "start", "-flow-id", flow_id)
+            wallaby.await_delivery(flow_id, source, "absent")
+            self.assertEqual([value(m)["after"]["id"] for m in self.kafka.read("absent")], [1])
+        finally:
+            wallaby.close()
+
+    def alter_and_restart(self, name, env, config=None, **source_options):
+        source = self.postgres.database(name)
+        sql(source, "CREATE TABLE orders (id integer PRIMARY KEY, v text)")
+        wallaby = Wallaby(env).start()
+        try:
+            flow_id = wallaby.create({
+                "name": name, "source": source_endpoint(source, slot=name, publication=name, **source_options),
+                "destinations": [self.destination(topic=name, message_mode="record", format="json")],
+                **({"config": config} if config else {})})
+            steps = [(None, 1), ("ADD n integer", 2), ("ADD o integer", 3), ("RENAME o TO p", 4), ("restart", 4), ("DROP n", 5),
+                     # Values that are only read as text: the stream begins again.
+                     ("ADD box box", 6), ("restart", 6), ("DROP box", 7), ("again", 7)]
+            for number, (step, _) in enumerate(steps):
+                if step == "restart":
+                    wallaby.await_delivery(flow_id, source, name)
+                    wallaby.stop_flow(flow_id)
+                    wallaby.admin("flow", "start", "-flow-id", flow_id)
+                elif step == "again":
+                    sql(source, "DROP TABLE orders; CREATE TABLE orders (id integer PRIMARY KEY, v text, p integer)")
+                elif step:
+                    sql(source, f"ALTER TABLE orders {step}")
+                sql(source, f"INSERT INTO orders (id, v) VALUES ({number}, 'x')")
+            wallaby.await_delivery(flow_id, source, name)
+            messages = self.kafka.read(name)
+            versions = {record["after"]["id"]: record["schema_version"] for m in messages
+                        if (record := value(m)) and record["operation"] in ("insert", "snapshot")}
+            self.assertEqual(versions, dict(enumerate(version for _, version in steps)))
+            for message in messages:
+                if value(message):
+                    self.assertEqual(headers(message)["wallaby-schema-version"], str(value(message)["schema_version"]))
+        finally:
             wallaby.close()
 
     def compare(self, source):

@@ -66,6 +66,24 @@ class RefusalsTest(PostgresTest):
             "brokers": "b:9092", "oversize_policy": "claim_check", "claim_check_bucket": "b",
             "claim_check_secret_key": "hidden"}}), "option claim_check_access_key of destination 'k': is missing")
 
+    def test_options_that_only_a_library_or_the_source_knows(self):
+        def destination(kind, **options):
+            base = {"kafka": {"brokers": "127.0.0.1:1"}, "http": {"url": "http://127.0.0.1:1/"}, "parquet": {"path": "/tmp/x"}}
+            return self.flow({"name": "d", "type": kind, "options": {**base[kind], **options}})
+
+        self.refused_at_create(destination("kafka", client_config="nosuch.property=1"),
+                               "option client_config of destination 'd'", "nosuch.property")
+        self.refused_at_create(destination("kafka", client_config="socket.keepalive.enable=Sup3rSecret"), "socket.keepalive.enable")
+        self.assertNotIn("Sup3rSecret", self.wallaby.log())
+        self.refused_at_create(destination("kafka", format="avro", schema_registry="csr"), "schema_registry_url")
+        self.refused_at_create(destination("http", transaction_header="x-wallaby-lsn"), "transaction_header")
+        self.refused_at_create(destination("parquet", format="json"), "option format of destination 'd'")
+        self.refused_at_create(destination("parquet", partition_by="nosuch:day"), "no table of the flow has a column nosuch")
+        self.refused_at_create(destination("http", type_mappings="numerik=text"), "the source has no type numerik")
+        self.refused_at_create(destination("http", type_mappings="public.t.vv=text"), "table public.t has no column vv; columns: id, v")
+        types = "numeric=text,timestamp(3) with time zone=text,int4[]=text,public.t.v=text,public.later.x=text"
+        self.wallaby.create(destination("http", type_mappings=types, format="json"), start=False)
+
     def test_unknown_destination_type(self):
         self.refused_at_create(self.flow({"name": "d", "type": "duckbd", "options": {}}), "duckbd", "duckdb")
 

@@ -244,6 +244,11 @@ class WebhooksTest(PostgresTest):
         text = self.wallaby.admin("dead-letter", "get", "-flow-id", self.flow, "-id", letters[0]["id"]).stdout
         self.assertIn('"note":"bad"', text)
 
+        for command in (("replay",), ("drop", "-all")):
+            mistyped = self.wallaby.admin("dead-letter", *command, "-flow-id", self.flow, "-destination", "hok", check=False)
+            self.assertEqual(mistyped.returncode, 1, mistyped)
+            self.assertIn("has no destination 'hok'", mistyped.stderr)
+
         # Still rejected: they stay.
         again = self.wallaby.admin("dead-letter", "replay", "-flow-id", self.flow, check=False)
         self.assertEqual(again.returncode, 1, again)
@@ -298,6 +303,46 @@ class WebhooksTest(PostgresTest):
         hook.start()
         self.delivered()
         self.assertEqual([record["after"]["version"] for record in hook.records()], [0, 1, 2])
+
+    def test_retry_after_is_kept_also_by_the_next_attempt(self):
+        hook = self.receiver("hook")
+        self.begin({"hook": (hook, {"payload_mode": "record_json", "max_retries": "1", "backoff_max": "20ms"})}, rows=1)
+        self.delivered()
+        hook.behave(status=503, retry_after=3)
+        sql(self.source, "UPDATE items SET version = 1")
+
+        def refusals():
+            return [request["refused"] for request in hook.taken() if "refused" in request]
+
+        # Two tries make an attempt.
+        seen = wait_until(lambda: (r := refusals()) and len(r) >= 4 and r, 60, "four tries")
+        for before, after in zip(seen, seen[1:]):
+            self.assertGreaterEqual(after - before, 2.9, f"not before Retry-After: {seen}")
+        hook.behave()
+        self.delivered()
+
+    def test_a_stop_does_not_wait_for_a_receiver_that_says_nothing(self):
+        for kind in ("http", "grpc"):
+            with self.subTest(kind=kind):
+                silent = self.receiver("silent-" + kind, kind)
+                self._testMethodName = "stop_" + kind  # names the database and the slot
+                self.begin({"hook": (silent, {"payload_mode": "record_json", "timeout": "10m"})}, rows=1)
+                self.delivered()
+                silent.behave(hang=900)
+                sql(self.source, "UPDATE items SET version = 1")
+                wait_until(lambda: "busy" in self.wallaby.admin("why", "-flow-id", self.flow, check=False).stdout
+                           or self.wallaby.get(self.flow).get("lag", {}).get("bytes", "0") != "0", 60, "the change on its way")
+                self.wallaby.stop_flow(self.flow)
+                # It comes once the receiver is well.
+                silent.kill()
+                silent.behave()
+                silent.start()
+                wait_until(silent.listens, 30, "the receiver")
+                self.wallaby.admin("flow", "start", "-flow-id", self.flow)
+                self.delivered()
+                self.assertEqual(silent.records()[-1]["after"]["version"], 1)
+                self.wallaby.stop_flow(self.flow)
+                self.wallaby.admin("flow", "delete", "-flow-id", self.flow)
 
     def test_rejection_fails_the_flow_by_default(self):
         hook = self.receiver("hook", reject="bad")

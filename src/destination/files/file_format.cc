@@ -12,8 +12,12 @@ namespace wallaby {
 namespace {
 
 absl::Status ReadFormat(std::string_view type, const OptionReader& reader, FileFormat* out) {
-  const std::string* text = type == "parquet" ? nullptr : reader.Find("format");
+  const std::string* text = reader.Find("format");
   if (text == nullptr) return absl::OkStatus();
+  if (type == "parquet") {
+    if (*text == "parquet") return absl::OkStatus();
+    return reader.Bad("format", "parquet, which type parquet writes always; types s3, azure and gcs write others");
+  }
   const auto format = ParseWireFormat(*text);
   if (!format || *format == WireFormat::kProto) return reader.Bad("format", "parquet, arrow, avro or json");
   out->format = *format;

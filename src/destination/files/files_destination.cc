@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "destination/files/bucket_store.h"
 #include "destination/files/file_encoder.h"
@@ -71,7 +72,16 @@ absl::Status FilesDestination::CheckTable(const Relation& relation) {
                        "leave it out of the publication"));
     }
   }
-  return Partitioner::Make(relation, options_.partition_by).status();
+  ASSIGN_OR_RETURN(const Partitioner partitioner, Partitioner::Make(relation, options_.partition_by));
+  WarnOfMissing(relation, partitioner.missing());
+  return absl::OkStatus();
+}
+
+void FilesDestination::WarnOfMissing(const Relation& relation, const std::vector<std::string>& columns) {
+  if (columns.empty() || !config_.warn || !warned_.insert(relation.QualifiedName()).second) return;
+  config_.warn(absl::StrCat("table ", relation.QualifiedName(), " has no column ", absl::StrJoin(columns, ", "),
+                            ", by which option partition_by parts the files; it is written without that part of the "
+                            "path"));
 }
 
 absl::Status FilesDestination::CheckOpen() const {

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,8 @@ class FilesDestination : public Destination {
   FilesDestination(const DestinationConfig& config, FilesOptions options, std::unique_ptr<FileStore> store,
                    std::unique_ptr<Codec> codec);
 
+  // Says once of each table that it goes without a column of partition_by.
+  void WarnOfMissing(const Relation& relation, const std::vector<std::string>& columns);
   absl::Status Publish(const CommitPoint& point);
   absl::Status CheckOpen() const;
   // After an error nothing in memory can be trusted; Open() starts again from the store.
@@ -47,6 +50,7 @@ class FilesDestination : public Destination {
   const FilesOptions options_;
   const std::unique_ptr<FileStore> store_;
   const std::unique_ptr<Codec> codec_;  // null for formats that take rows
+  std::set<std::string> warned_;        // tables
   StoreState state_;
   std::optional<RowWriters> writers_;  // while open
 };

@@ -289,7 +289,20 @@ TEST_F(LocalFolderTest, TablesThatCannotBeCarriedAreRefused) {
   auto clash = std::make_shared<Relation>(*Orders());
   clash->columns.push_back({.name = "_wallaby_op", .type = BuiltinType(25, -1)});
   EXPECT_THAT(Said(Make()->CheckTable(*clash)), HasSubstr("_wallaby_op"));
-  EXPECT_THAT(Said(Make({{"partition_by", "day"}})->CheckTable(*Orders())), HasSubstr("column 'day' does not exist"));
+  EXPECT_THAT(Said(Make({{"partition_by", "id:day"}})->CheckTable(*Orders())), HasSubstr("is a bigint"));
+}
+
+TEST_F(LocalFolderTest, ATableWithoutTheColumnOfPartitionByIsWrittenWithout) {
+  DestinationConfig config = Config({{"partition_by", "day:day, note"}});
+  std::vector<std::string> warnings;
+  config.warn = [&](std::string_view text) { warnings.emplace_back(text); };
+  auto made = FilesDestination::Make("parquet", config);
+  ASSERT_TRUE(made.ok()) << made.status();
+  Destination& destination = **made;
+  ASSERT_TRUE(destination.Open().ok());
+  EXPECT_TRUE(destination.CheckTable(*Orders()).ok());
+  EXPECT_TRUE(destination.CheckTable(*Orders()).ok());
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("has no column day, by which")));
 }
 
 }  // namespace

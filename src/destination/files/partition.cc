@@ -1,5 +1,6 @@
 #include "destination/files/partition.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -104,6 +105,12 @@ absl::StatusOr<Partitioner> Partitioner::Make(const Relation& relation, const st
     place.unit = field.unit;
     place.name = field.column;
     const std::string name = PrefixOf(field);
+    const bool there = std::any_of(relation.columns.begin(), relation.columns.end(),
+                                   [&](const Column& column) { return column.name == field.column; });
+    if (!there) {
+      result.missing_.push_back(field.column);
+      continue;
+    }
     for (size_t i = 0; i < relation.columns.size(); ++i) {
       const Column& column = relation.columns[i];
       if (column.name == field.column) {
@@ -113,10 +120,6 @@ absl::StatusOr<Partitioner> Partitioner::Make(const Relation& relation, const st
         return absl::InvalidArgumentError(
             absl::StrCat(context, " gives the partition ", name, ", which the table has as a column already"));
       }
-    }
-    if (place.column < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(context, " does not exist; write such tables by a flow of their own"));
     }
     if (field.unit != PartitionUnit::kValue &&
         (!HasDate(place.type.logical) ||

@@ -36,10 +36,13 @@ std::string EncodePathComponent(std::string_view name);
 // The partition fields as they lie in one relation.
 class Partitioner {
  public:
-  // INVALID_ARGUMENT when a column is missing, cannot be cut by the unit, or would clash with another by its name.
+  // A field whose column the relation does not have is left out. INVALID_ARGUMENT when a column cannot be cut by the
+  // unit, or would clash with another by its name.
   static absl::StatusOr<Partitioner> Make(const Relation& relation, const std::vector<PartitionField>& fields);
 
   bool empty() const { return places_.empty(); }
+  // The columns that the relation does not have.
+  const std::vector<std::string>& missing() const { return missing_; }
   // Sets `out` to "a=1/b_day=2024-05-01", or "" without fields. `tuple` is in the wire form.
   absl::Status FolderOf(const char* tuple, std::string* out);
 
@@ -52,6 +55,7 @@ class Partitioner {
     std::string name;  // of the column, for errors
   };
   std::vector<Place> places_;
+  std::vector<std::string> missing_;
   std::vector<std::string> values_;  // one for each place; kept for its memory
   std::string table_;
 };

@@ -21,6 +21,8 @@ namespace {
 
 constexpr char kMethod[] = "/wallaby.v1.IngestService/IngestBatch";
 // A receiver that is back is found soon; the waits between tries are ours.
+// How often who waits for an answer looks whether to go on.
+constexpr absl::Duration kLookAround = absl::Milliseconds(200);
 constexpr int kFirstReconnectMs = 100, kLastReconnectMs = 1000;
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const GrpcOptions& options) {
@@ -73,7 +75,7 @@ std::string_view CodeName(grpc::StatusCode code) {
 
 class GrpcSender final : public PushSender {
  public:
-  explicit GrpcSender(const GrpcOptions& options) : options_(options) {
+  GrpcSender(const GrpcOptions& options, const Event* cut_short) : options_(options), cut_short_(cut_short) {
     const auto credentials = MakeCredentials(options);
     files_ = credentials.status();
     if (!credentials.ok()) return;
@@ -120,7 +122,10 @@ class GrpcSender final : public PushSender {
     call->Finish(&received, &status, this);
     void* tag = nullptr;
     bool ok = false;
-    queue_.Next(&tag, &ok);
+    while (queue_.AsyncNext(&tag, &ok, absl::ToChronoTime(absl::Now() + kLookAround)) ==
+           grpc::CompletionQueue::TIMEOUT) {
+      if (cut_short_ != nullptr && cut_short_->Wait(absl::ZeroDuration())) context.TryCancel();
+    }
     return Interpret(status, received, context);
   }
 
@@ -173,6 +178,7 @@ class GrpcSender final : public PushSender {
   }
 
   const GrpcOptions options_;
+  const Event* const cut_short_;
   absl::Status files_;
   std::unique_ptr<grpc::GenericStub> stub_;
   std::vector<std::pair<std::string, std::string>> always_;  // metadata of every call
@@ -181,8 +187,8 @@ class GrpcSender final : public PushSender {
 
 }  // namespace
 
-std::unique_ptr<PushSender> MakeGrpcSender(const GrpcOptions& options) {
-  return std::make_unique<GrpcSender>(options);
+std::unique_ptr<PushSender> MakeGrpcSender(const GrpcOptions& options, const Event* cut_short) {
+  return std::make_unique<GrpcSender>(options, cut_short);
 }
 
 }  // namespace wallaby

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "base/event.h"
 #include "destination/push/push_sender.h"
 #include "destination/push_options.h"
 
@@ -12,7 +13,8 @@ namespace wallaby {
 
 // With a connection of its own. Reads the files that the options name; what cannot be read shows when something is
 // sent.
-std::unique_ptr<PushSender> MakeGrpcSender(const GrpcOptions& options);
+// `cut_short` calls a try off; it outlives the sender, and may be null.
+std::unique_ptr<PushSender> MakeGrpcSender(const GrpcOptions& options, const Event* cut_short = nullptr);
 
 }  // namespace wallaby
 

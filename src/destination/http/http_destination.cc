@@ -10,9 +10,10 @@ namespace wallaby {
 absl::StatusOr<std::unique_ptr<Destination>> MakeHttpDestination(const DestinationConfig& config) {
   ASSIGN_OR_RETURN(const TableOptions table, ParseTableOptions("http", config));
   ASSIGN_OR_RETURN(const HttpOptions options, ParseHttpOptions(config));
-  return MakePushDestination(config, table, options.push, [options, flow_id = config.flow_id, name = config.name] {
-    return std::make_unique<HttpSender>(options, flow_id, name);
-  });
+  return MakePushDestination(config, table, options.push,
+                             [options, flow_id = config.flow_id, name = config.name, cut_short = config.cut_short] {
+                               return std::make_unique<HttpSender>(options, flow_id, name, cut_short);
+                             });
 }
 
 }  // namespace wallaby

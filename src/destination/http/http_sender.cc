@@ -33,8 +33,8 @@ std::string SchemeAndHost(const std::string& url) {
 
 }  // namespace
 
-HttpSender::HttpSender(const HttpOptions& options, std::string flow_id, std::string destination)
-    : options_(options), receiver_(SchemeAndHost(options.url)) {
+HttpSender::HttpSender(const HttpOptions& options, std::string flow_id, std::string destination, const Event* cut_short)
+    : options_(options), receiver_(SchemeAndHost(options.url)), cut_short_(cut_short == nullptr ? never_ : *cut_short) {
   // Without this, libcurl waits for permission before a large body.
   always_ = {"Expect:", absl::StrCat("X-Wallaby-Flow: ", UrlEncode(flow_id)),
              absl::StrCat("X-Wallaby-Destination: ", UrlEncode(destination))};
@@ -79,7 +79,7 @@ Answer HttpSender::Send(const PushRequest& request) {
                     .body = request.payload,
                     .timeout = options_.push.timeout,
                     .keep_body = kKeptBody},
-                   tls_, never_);
+                   tls_, cut_short_);
   return response.ok() ? Interpret(*response) : Interpret(response.status());
 }
 
@@ -109,7 +109,8 @@ Answer HttpSender::Interpret(const HttpResponse& response) const {
 }
 
 Answer HttpSender::Interpret(const absl::Status& failure) const {
-  return {.kind = IsTransient(failure) ? Answer::Kind::kRetry : Answer::Kind::kRefused,
+  const bool passes = IsTransient(failure) || absl::IsCancelled(failure);
+  return {.kind = passes ? Answer::Kind::kRetry : Answer::Kind::kRefused,
           .text = absl::StrCat(receiver_, ": ", failure.message())};
 }
 

@@ -15,8 +15,10 @@ namespace wallaby {
 
 class HttpSender final : public PushSender {
  public:
-  // Reads the files that the options name; what cannot be read shows when something is sent.
-  HttpSender(const HttpOptions& options, std::string flow_id, std::string destination);
+  // Reads the files that the options name; what cannot be read shows when something is sent. `cut_short` calls a try
+  // off; it outlives the object, and may be null.
+  HttpSender(const HttpOptions& options, std::string flow_id, std::string destination,
+             const Event* cut_short = nullptr);
   Answer Send(const PushRequest& request) override;
 
  private:
@@ -29,7 +31,8 @@ class HttpSender final : public PushSender {
   std::vector<std::string> always_;  // headers of every request
   TlsIdentity tls_;
   absl::Status files_;
-  const Event never_;  // a try is not called off: it has its limit
+  const Event never_;
+  const Event& cut_short_;
   HttpClient client_;
 };
 

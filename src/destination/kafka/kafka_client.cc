@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/status.h"
 
 namespace wallaby {
@@ -42,6 +43,7 @@ absl::Status SetSecurity(rd_kafka_conf_t* conf, const KafkaSecurity& security) {
 absl::StatusOr<std::unique_ptr<KafkaClient>> KafkaClient::Make(rd_kafka_type_t type, const KafkaOptions& options,
                                                                const KafkaSettings& settings) {
   auto client = std::make_unique<KafkaClient>();
+  client->cut_short_ = options.cut_short;
   KafkaConf conf(rd_kafka_conf_new());
   RETURN_IF_ERROR(Set(conf.get(), "bootstrap.servers", options.brokers));
   RETURN_IF_ERROR(Set(conf.get(), "client.id", "wallaby"));
@@ -49,7 +51,14 @@ absl::StatusOr<std::unique_ptr<KafkaClient>> KafkaClient::Make(rd_kafka_type_t t
   RETURN_IF_ERROR(Set(conf.get(), "reconnect.backoff.max.ms", "2000"));
   RETURN_IF_ERROR(SetSecurity(conf.get(), options.security));
   for (const auto& [name, value] : settings) RETURN_IF_ERROR(Set(conf.get(), name, value));
-  for (const auto& [name, value] : options.client_config) RETURN_IF_ERROR(Set(conf.get(), name, value));
+  for (const auto& [name, value] : options.client_config) {
+    const absl::Status set = Set(conf.get(), name, value);
+    // The library shows a value that it does not take, which may be a secret.
+    if (!set.ok()) {
+      const std::string shown = absl::StrCat("\"", value, "\"");
+      return absl::Status(set.code(), absl::StrReplaceAll(set.message(), {{shown, "the value"}}));
+    }
+  }
   rd_kafka_conf_set_opaque(conf.get(), client.get());
   rd_kafka_conf_set_error_cb(conf.get(), &KafkaClient::OnError);
   // What matters comes as an error; the library's own lines on stderr would be in nobody's format.

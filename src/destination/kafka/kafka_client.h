@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/event.h"
 #include "base/freer.h"
 #include "destination/kafka/kafka_options.h"
 
@@ -24,6 +25,8 @@ using KafkaError = std::unique_ptr<rd_kafka_error_t, Freer<rd_kafka_error_destro
 
 // How long a broker may stay silent before an operation is given up, to be tried again from the start.
 inline constexpr absl::Duration kKafkaPatience = absl::Seconds(30);
+// How long one call of the library waits for a broker, where it cannot be called off.
+inline constexpr absl::Duration kKafkaStep = absl::Seconds(5);
 
 // One connection to the brokers, for one thread.
 class KafkaClient {
@@ -43,6 +46,9 @@ class KafkaClient {
   void Poll(absl::Duration timeout) {
     rd_kafka_poll(handle_.get(), static_cast<int>(absl::ToInt64Milliseconds(timeout)));
   }
+
+  // The worker is cut short (see DestinationConfig): whoever waits gives up.
+  bool cut_short() const { return cut_short_ != nullptr && cut_short_->Wait(absl::ZeroDuration()); }
 
   // A broker did not take the password, or what else it asks for.
   bool refused() const { return noticed_code_ == RD_KAFKA_RESP_ERR__AUTHENTICATION; }
@@ -65,6 +71,7 @@ class KafkaClient {
   static void OnError(rd_kafka_t*, int code, const char* reason, void* self);
   static void OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self);
 
+  const Event* cut_short_ = nullptr;
   rd_kafka_resp_err_t noticed_code_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::string noticed_;
   absl::Status failed_delivery_;

@@ -195,7 +195,12 @@ absl::Status ReadMessages(const Reader& reader, const CodecConfig& codec, KafkaO
       reader.Choice<KeyMode>("key_mode", {{"hash", KeyMode::kHash}, {"raw", KeyMode::kRaw}}, &out->key_mode));
   RETURN_IF_ERROR(reader.Flag("tombstones", &out->tombstones));
   RETURN_IF_ERROR(ReadOversize(reader, out));
+  const std::string own = out->transaction_header;
   reader.Text("transaction_header", &out->transaction_header);
+  if (out->transaction_header != own && out->transaction_header.starts_with("wallaby-")) {
+    return reader.Bad("transaction_header", absl::StrCat("names that do not begin with wallaby-, and ", own,
+                                                         "; the others are headers of the destination itself"));
+  }
 
   const bool batch = out->message_mode == MessageMode::kBatch;
   if (batch && out->debezium) return reader.Bad("message_mode", "record: json_envelope debezium is for single records");
@@ -288,6 +293,7 @@ absl::Status CheckWriteMode(const Reader& reader) {
 absl::StatusOr<KafkaOptions> ParseKafkaOptions(std::string_view type, const DestinationConfig& config) {
   const Reader reader(config);
   KafkaOptions options;
+  options.cut_short = config.cut_short;
   reader.Text("brokers", &options.brokers);
   ASSIGN_OR_RETURN(const CodecConfig codec, ParsePayloadOptions(config));
   RETURN_IF_ERROR(CheckWriteMode(reader));

@@ -69,7 +69,8 @@ struct KafkaOptions {
   bool debezium = false;  // the codec is Debezium's, which makes tombstones itself
   std::string transaction_header = "wallaby-transaction-id";
 
-  KafkaSettings client_config;  // for librdkafka, as they are
+  KafkaSettings client_config;       // for librdkafka, as they are
+  const Event* cut_short = nullptr;  // of the DestinationConfig
 
   // With acks all the data and the progress go in Kafka transactions. Without, there is neither transaction nor
   // progress.

@@ -77,6 +77,7 @@ TEST(KafkaOptions, EachRefusalNamesTheOptionAndWhatIsAllowed) {
       {{{"security_protocol", "ssl"}, {"ssl_certificate", "/c.pem"}}, "go together"},
       {{{"client_config", "acks=0"}}, "set by the destination itself"},
       {{{"topics", "x"}}, "does not exist"},
+      {{{"transaction_header", "wallaby-lsn"}}, "option transaction_header of destination 'k': got 'wallaby-lsn'"},
       {{{"oversize_policy", "split"}}, "error, drop, claim_check"},
       {{{"oversize_policy", "claim_check"}}, "option claim_check_bucket of destination 'k': is missing"},
       {{{"claim_check_bucket", "b"}}, "it is for oversize_policy claim_check"},

@@ -81,7 +81,7 @@ absl::Status Producer::Patiently(std::string_view what, Step step) {
     left = now_left;
     const bool again = rd_kafka_error_is_retriable(error.get()) != 0 ||
                        rd_kafka_error_code(error.get()) == RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (!again || absl::Now() > deadline) return Failed(std::move(error), what);
+    if (!again || absl::Now() > deadline || client_->cut_short()) return Failed(std::move(error), what);
     client_->Poll(absl::ZeroDuration());
   }
 }
@@ -93,7 +93,9 @@ absl::Status Producer::Fenced(std::string_view text) const {
         absl::FormatDuration(transaction_timeout_), "); raise it, up to the brokers' transaction.max.timeout.ms"));
   }
   return absl::FailedPreconditionError(
-      absl::StrCat("fenced: another producer has taken over transactional.id ", transactional_id_, " (", text, ")"));
+      absl::StrCat("fenced: another producer has taken over transactional.id ", transactional_id_, " (", text,
+                   "); when it is not a newer worker of this flow, another flow or program has the same id: give each "
+                   "its own by option transactional_id"));
 }
 
 absl::Status Producer::Failed(KafkaError error, std::string_view what) {
@@ -150,7 +152,7 @@ absl::Status Producer::Send(KafkaMessage message) {
     const int now_left = rd_kafka_outq_len(client_->get());
     if (now_left < left || deadline == absl::InfiniteFuture()) deadline = absl::Now() + kKafkaPatience;
     left = now_left;
-    if (absl::Now() > deadline) {
+    if (absl::Now() > deadline || client_->cut_short()) {
       return Failed(KafkaError(rd_kafka_error_new(RD_KAFKA_RESP_ERR__TIMED_OUT, "no broker takes messages")), what);
     }
   }

@@ -101,11 +101,11 @@ absl::Status ProgressTopic::AskRange(int64_t* low, int64_t* end) const {
   const absl::Time deadline = absl::Now() + kKafkaPatience;
   for (;;) {
     const auto code =
-        rd_kafka_query_watermark_offsets(client_->get(), topic_.c_str(), kPartition, low, end, Millis(kKafkaPatience));
+        rd_kafka_query_watermark_offsets(client_->get(), topic_.c_str(), kPartition, low, end, Millis(kKafkaStep));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return absl::OkStatus();
     const absl::Status status = client_->Explain(code, absl::StrCat("asking for the end of topic ", topic_));
     // A broker may be named as the leader before it knows that it is.
-    if (!IsTransient(status) || absl::Now() > deadline) return status;
+    if (!IsTransient(status) || absl::Now() > deadline || client_->cut_short()) return status;
     client_->Poll(absl::Milliseconds(50));
   }
 }
@@ -153,7 +153,7 @@ absl::Status ProgressTopic::ReadRange(KafkaClient* consumer, int64_t begin, int6
     if (message == nullptr || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       // A read-committed consumer is told of the end where an open transaction begins, too.
       if (message != nullptr && (message->offset >= end || upto == Upto::kOpen)) break;
-      if (absl::Now() > deadline) {
+      if (absl::Now() > deadline || consumer->cut_short()) {
         return consumer->Explain(RD_KAFKA_RESP_ERR__TIMED_OUT,
                                  "the end was not reached; somebody else's transaction may be open in it", what);
       }

@@ -42,7 +42,8 @@ absl::StatusOr<AdminEvent> Answer(KafkaClient* client, rd_kafka_queue_t* queue, 
   while (event == nullptr) {
     event.reset(rd_kafka_queue_poll(queue, 100));
     client->Poll(absl::ZeroDuration());
-    if (event == nullptr && client->refused()) return client->Explain(RD_KAFKA_RESP_ERR__TIMED_OUT, what);
+    if (event == nullptr && (client->refused() || client->cut_short()))
+      return client->Explain(RD_KAFKA_RESP_ERR__TIMED_OUT, what);
   }
   if (const auto code = rd_kafka_event_error(event.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return client->Explain(code, rd_kafka_event_error_string(event.get()), what);
@@ -54,7 +55,11 @@ absl::StatusOr<AdminEvent> Answer(KafkaClient* client, rd_kafka_queue_t* queue, 
 absl::StatusOr<KafkaMetadata> AskMetadata(KafkaClient* client, rd_kafka_topic_t* topic) {
   const std::string what = absl::StrCat("asking for the partitions of topic ", rd_kafka_topic_name(topic));
   const rd_kafka_metadata_t* metadata = nullptr;
-  const auto code = rd_kafka_metadata(client->get(), 0, topic, &metadata, Millis(kKafkaPatience));
+  const absl::Time deadline = absl::Now() + kKafkaPatience;
+  rd_kafka_resp_err_t code;
+  do {
+    code = rd_kafka_metadata(client->get(), 0, topic, &metadata, Millis(kKafkaStep));
+  } while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && absl::Now() < deadline && !client->cut_short());
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return client->Explain(code, what);
   KafkaMetadata owned(metadata);
   if (metadata->topic_cnt != 1) return absl::UnavailableError(absl::StrCat(what, ": an empty answer"));
@@ -74,8 +79,9 @@ absl::Status AwaitTopic(KafkaClient* client, const std::string& name) {
   for (;;) {
     const auto metadata = AskMetadata(client, topic.get());
     if (metadata.ok() && IsLed((*metadata)->topics[0])) return absl::OkStatus();
-    if (!metadata.ok() && (!IsTransient(metadata.status()) || absl::Now() > deadline)) return metadata.status();
-    if (absl::Now() > deadline) return absl::UnavailableError(absl::StrCat("topic ", name, " has no leader"));
+    const bool late = absl::Now() > deadline || client->cut_short();
+    if (!metadata.ok() && (!IsTransient(metadata.status()) || late)) return metadata.status();
+    if (late) return absl::UnavailableError(absl::StrCat("topic ", name, " has no leader"));
     client->Poll(absl::Milliseconds(50));
   }
 }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/sql_text.h"
 #include "base/status.h"
 #include "destination/payload_codec.h"
 #include "destination/pgstream/pgstream_options.h"
@@ -41,7 +42,10 @@ class PgstreamDestination : public Destination {
   }
 
   // The codec looks at a table when its first record comes: before that it would register a schema.
-  absl::Status CheckTable(const Relation&) override { return absl::OkStatus(); }
+  absl::Status CheckTable(const Relation& relation) override {
+    RETURN_IF_ERROR(CheckOpen());
+    return writer_->CheckNotOwn(relation);
+  }
 
   absl::Status Write(const ChangeBatch& batch) override {
     RETURN_IF_ERROR(CheckOpen());
@@ -84,11 +88,35 @@ class PgstreamDestination : public Destination {
       return absl::FailedPreconditionError(
           absl::StrCat("the stream's database is PostgreSQL ", session_->server_major(), "; use version 14 or newer"));
     }
+    RETURN_IF_ERROR(CheckNotPublished());
     RETURN_IF_ERROR(progress_.Ensure(*session_));
     ASSIGN_OR_RETURN(Progress progress, progress_.TakeOver(*session_));
     writer_ = std::make_unique<StreamWriter>(*session_, config_, options_, codec_->format());
     RETURN_IF_ERROR(writer_->TakeOver());
     return progress;
+  }
+
+  // That a table made in the stream's schema would not come back by the source's publication, where the stream is in
+  // the source's own database. Before one is made: other flows would copy it.
+  absl::Status CheckNotPublished() {
+    if (config_.publication.empty()) return absl::OkStatus();
+    const std::string name = SqlLiteral(config_.publication), schema = SqlLiteral(options_.schema);
+    std::string by_schema = "false";
+    if (session_->server_major() >= 15) {
+      by_schema = absl::StrCat(
+          "EXISTS (SELECT FROM pg_catalog.pg_publication_namespace n JOIN pg_catalog.pg_namespace s ON s.oid = "
+          "n.pnnspid WHERE n.pnpubid = p.oid AND s.nspname = ",
+          schema, ")");
+    }
+    ASSIGN_OR_RETURN(const PgRows rows,
+                     session_->Query(absl::StrCat("SELECT FROM pg_catalog.pg_publication p WHERE p.pubname = ", name,
+                                                  " AND (p.puballtables OR ", by_schema, ")")));
+    if (rows.size() == 0) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        "publication ", config_.publication, " of the stream's database publishes every table of schema ",
+        options_.schema,
+        ", so that the stream would carry its own tables and never end; give the destination another database, or by "
+        "option schema another schema, or make a publication that leaves this schema out. Nothing was made"));
   }
 
   absl::Status Rotate() {

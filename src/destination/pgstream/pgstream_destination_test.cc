@@ -253,6 +253,26 @@ TEST_F(PgstreamTest, ItsOwnTablesAreNotStreamed) {
   const RelationPtr own = MakeRelation("stream_1_1", {{"id", kInt8, true}}, ReplicaIdentity::kDefault, 1, "wallaby");
   EXPECT_THAT(std::string(Deliver(*destination, TestBatch(10).Insert(own, {"1"})).message()),
               HasSubstr("take the schema out of the publication"));
+  auto again = MakeOpen();
+  EXPECT_THAT(std::string(again->CheckTable(*own).message()), HasSubstr("take the schema out of the publication"));
+}
+
+TEST_F(PgstreamTest, ASchemaThatTheSourcePublishesIsRefusedBeforeATableIsMade) {
+  const auto open = [&](const std::string& schema, const std::string& publication) {
+    DestinationConfig config{.flow_id = "flow", .name = "out", .publication = publication, .generation = 1};
+    config.options = {{"stream", "orders"}, {"dsn", dsn_}, {"schema", schema}, {"meta_schema", schema}};
+    return (*MakeDestination("pgstream", config))->Open().status();
+  };
+  MustExecute(*sql_, "CREATE SCHEMA shop; CREATE PUBLICATION every FOR ALL TABLES");
+  MustExecute(*sql_, "CREATE TABLE public.one (id int); CREATE PUBLICATION single FOR TABLE public.one");
+  EXPECT_THAT(std::string(open("shop", "every").message()), HasSubstr("publishes every table of schema shop"));
+  if (sql_->server_version() >= 150000) {
+    MustExecute(*sql_, "CREATE PUBLICATION shop FOR TABLES IN SCHEMA shop");
+    EXPECT_THAT(std::string(open("shop", "shop").message()), HasSubstr("publishes every table of schema shop"));
+  }
+  EXPECT_EQ(MustQuery(*sql_, "SELECT count(*) FROM pg_tables WHERE schemaname IN ('shop', 'wallaby')"), "0");
+  EXPECT_TRUE(open("shop", "single").ok());
+  EXPECT_TRUE(open("elsewhere", "").ok());
 }
 
 TEST_F(PgstreamTest, WrongOptionsAreNamed) {

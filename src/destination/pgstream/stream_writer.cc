@@ -200,7 +200,8 @@ absl::Status StreamWriter::AddMessage(const EncodedRecord& record, const Relatio
 }
 
 absl::Status StreamWriter::CheckNotOwn(const Relation& relation) const {
-  if (relation.schema != tables_.schema() || !relation.name.starts_with("stream_")) return absl::OkStatus();
+  const bool own = relation.name == "streams" || relation.name.starts_with("stream_");
+  if (relation.schema != tables_.schema() || !own) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(shown_, ": the publication brings table ", relation.QualifiedName(),
                                                     ", which looks like a stream's own: each message would make "
                                                     "another one; take the schema out of the publication"));

@@ -43,6 +43,8 @@ class StreamWriter {
 
   // In the open transaction: deletes the messages of a table's first copy.
   absl::Status DeleteSnapshot(const Relation& relation);
+  // FAILED_PRECONDITION for a table of streams: each message would make another one.
+  absl::Status CheckNotOwn(const Relation& relation) const;
 
   int64_t stream_id() const { return stream_id_; }
   // Segments that were begun since the last call: an older one may be due to go.
@@ -64,7 +66,6 @@ class StreamWriter {
   bool SegmentIsFull() const;
   absl::Status BeginSegment();
   std::string SegmentSql() const;
-  absl::Status CheckNotOwn(const Relation& relation) const;
   absl::Status AddMessage(const EncodedRecord& record, const Relation& relation, CopyInto* copy);
 
   Session& session_;

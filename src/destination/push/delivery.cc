@@ -1,12 +1,17 @@
 #include "destination/push/delivery.h"
 
+#include <poll.h>
+
 #include <algorithm>
+#include <iterator>
 #include <random>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
+#include "base/clock.h"
+#include "base/retry_after.h"
 
 namespace wallaby {
 namespace {
@@ -34,6 +39,11 @@ absl::Status Delivery::Resend(PushSender& sender, const PushRequest& request, co
   while (true) {
     const Answer answer = sender.Send(request);
     const std::string said = absl::StrCat(Describe(request), ": ", answer.text);
+    // What was called off is no answer of the receiver's.
+    if (answer.kind != Answer::Kind::kTaken && cut_short_ != nullptr && cut_short_->Wait(absl::ZeroDuration())) {
+      return absl::CancelledError(said);
+    }
+    const absl::Duration asked = std::min(answer.after, options_.retry_after_max);
     switch (answer.kind) {
       case Answer::Kind::kTaken:
         return absl::OkStatus();
@@ -43,11 +53,24 @@ absl::Status Delivery::Resend(PushSender& sender, const PushRequest& request, co
         return absl::FailedPreconditionError(said);
       case Answer::Kind::kRetry:
         if (backoff.tries() >= options_.max_retries) {
-          return absl::UnavailableError(absl::StrCat(said, " (after ", backoff.tries() + 1, " tries)"));
+          return WithRetryAfter(absl::UnavailableError(absl::StrCat(said, " (after ", backoff.tries() + 1, " tries)")),
+                                asked);
         }
     }
-    const absl::Duration wait = std::max(backoff.Next(), std::min(answer.after, options_.backoff_max));
-    if (end.Wait(wait)) return absl::CancelledError(said);
+    if (Ends(end, std::max(backoff.Next(), asked))) return absl::CancelledError(said);
+  }
+}
+
+bool Delivery::Ends(const Event& end, absl::Duration wait) const {
+  if (cut_short_ == nullptr) return end.Wait(wait);
+  const absl::Duration until = Clock::Real()->Monotonic() + wait;
+  while (true) {
+    pollfd fds[] = {{end.fd(), POLLIN, 0}, {cut_short_->fd(), POLLIN, 0}};
+    const absl::Duration left = std::max(until - Clock::Real()->Monotonic(), absl::ZeroDuration());
+    const timespec timeout = absl::ToTimespec(left);
+    const int ready = ppoll(fds, std::size(fds), &timeout, nullptr);
+    if (ready > 0) return true;
+    if (ready == 0) return false;  // else a signal came
   }
 }
 

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/retry_after.h"
 
 namespace wallaby {
 namespace {
@@ -115,11 +117,44 @@ TEST_F(DeliveryTest, RefusedIsNeverADeadLetter) {
 
 TEST_F(DeliveryTest, WaitsAsLongAsTheReceiverAsksWithinItsBound) {
   PushOptions options = Options();
-  options.backoff_max = absl::Milliseconds(50);
+  options.retry_after_max = absl::Milliseconds(50);
   Scripted sender({{kRetry, "busy", absl::Milliseconds(40)}, {kRetry, "busy", absl::Hours(1)}, {kTaken, "", {}}});
   const absl::Duration began = Clock::Real()->Monotonic();
   EXPECT_TRUE(Deliver(sender, options).ok());
   EXPECT_GE(Clock::Real()->Monotonic() - began, absl::Milliseconds(89));
+}
+
+TEST_F(DeliveryTest, TheLastRefusalsWaitGoesWithTheError) {
+  PushOptions options = Options();
+  options.max_retries = 1;
+  options.retry_after_max = absl::Milliseconds(30);
+  Scripted sender({{kRetry, "busy", {}}, {kRetry, "busy", absl::Milliseconds(20)}});
+  EXPECT_EQ(RetryAfterOf(Deliver(sender, options)), absl::Milliseconds(20));
+  Scripted greedy({{kRetry, "busy", absl::Hours(1)}});
+  EXPECT_EQ(RetryAfterOf(Deliver(greedy, options)), absl::Milliseconds(30));
+  Scripted silent({{kRetry, "busy", {}}});
+  EXPECT_EQ(RetryAfterOf(Deliver(silent, options)), absl::ZeroDuration());
+}
+
+TEST_F(DeliveryTest, IsCutShort) {
+  PushOptions options = Options();
+  options.keep_rejected = options.keep_exhausted = true;
+  options.max_retries = 0;
+  Event cut_short;
+  const Delivery delivery(options, "hook", &letters_, &cut_short);
+  Scripted taken({{kTaken, "", {}}}), called_off({{kRetry, "called off", {}}});
+  cut_short.Set();
+  EXPECT_TRUE(delivery.Deliver(taken, Request(), end_).ok());
+  EXPECT_TRUE(absl::IsCancelled(delivery.Deliver(called_off, Request(), end_)));
+  EXPECT_TRUE(letters_.kept.empty());
+  // Also while it waits between two tries.
+  cut_short.Clear();
+  options.max_retries = 5;
+  options.backoff_base = options.backoff_max = absl::Hours(1);
+  Scripted busy({{kRetry, "busy", {}}});
+  std::thread later([&] { cut_short.Set(); });
+  EXPECT_TRUE(absl::IsCancelled(Delivery(options, "hook", &letters_, &cut_short).Deliver(busy, Request(), end_)));
+  later.join();
 }
 
 TEST_F(DeliveryTest, EndsBetweenTries) {

@@ -1,5 +1,6 @@
 #include "destination/push/push_destination.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -36,7 +37,7 @@ class PushDestination final : public Destination {
         make_sender_(std::move(make_sender)),
         codec_(std::move(codec)),
         check_(std::move(check)),
-        delivery_(options, config.name, config.dead_letters),
+        delivery_(options, config.name, config.dead_letters, config.cut_short),
         acknowledged_(remembers() ? &AcknowledgedRecords::Of(config.flow_id, config.name) : nullptr),
         builder_(config, options, table, codec_.get(), remembers()) {}
 
@@ -95,7 +96,10 @@ class PushDestination final : public Destination {
   absl::Status Resend(const PushRequest& request) override {
     const std::unique_ptr<PushSender> sender = make_sender_();
     const Event never;
-    return delivery_.Resend(*sender, request, never);
+    // Somebody waits for the end of it.
+    PushOptions options = options_;
+    options.retry_after_max = std::min(options.retry_after_max, options.backoff_max);
+    return Delivery(options, "", nullptr).Resend(*sender, request, never);
   }
 
  private:

@@ -28,7 +28,7 @@ struct Answer {
 class PushSender {
  public:
   virtual ~PushSender() = default;
-  // Returns within the timeout of the options, give or take.
+  // Returns within the timeout of the options, give or take, and soon once the worker is cut short.
   virtual Answer Send(const PushRequest& request) = 0;
 };
 using MakeSender = std::function<std::unique_ptr<PushSender>()>;
