@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "access/audit.h"
 #include "access/listener.h"
 #include "base/event.h"
 #include "base/status.h"
@@ -107,7 +108,10 @@ class GrpcControlServer final : public ControlServer {
     }
     TellHealth();
     health_ = std::thread([this] {
-      while (!end_.Wait(kHealthInterval)) TellHealth();
+      while (!end_.Wait(kHealthInterval)) {
+        TellHealth();
+        AuditLeftOut();
+      }
     });
     return absl::OkStatus();
   }

@@ -71,7 +71,7 @@ absl::StatusOr<std::string> SqlStore::Definition(const Flow& flow) const {
   if (flow.id.empty()) return absl::InvalidArgumentError("id: is missing; a stored flow needs one");
   std::string json = FlowToJson(flow);
   if (options_.box) return options_.box->Seal(json, flow.id);
-  if (options_.refuse_secrets && Redacted(flow) != flow) {
+  if (options_.refuse_secrets && HoldsSecret(flow)) {
     return absl::FailedPreconditionError(
         absl::StrCat("flow '", flow.id,
                      "' holds a password, and this control store is shared: set WALLABY_SECRET_KEY (for example "

@@ -11,6 +11,7 @@ import unittest
 import yaml
 
 from e2e.harness import BIN_DIR, SOURCE_DIR, Postgres, PostgresTest, Wallaby, sql, wait_until
+from e2e.receiver_process import Receiver
 
 PASSWORD = "Sup3r'Secret\\ pw"
 KEY = "5" * 64
@@ -106,6 +107,80 @@ class SecretsTest(PostgresTest):
             with self.assertRaises(AssertionError) as caught:
                 self.wallaby.create(self.flow(dsn, self.target), start=False)
             self.assertIn(says, str(caught.exception))
+
+    def put(self, command, flow, says=None):
+        """flow create or update; `says`: it is refused with this text."""
+        path = os.path.join(self.folder, "flow.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(flow, f)
+        done = self.wallaby.admin("flow", command, "-file", path, check=False)
+        if says is None:
+            self.assertEqual(done.returncode, 0, done.stderr)
+        else:
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn(says, done.stderr)
+        return done.stdout + done.stderr
+
+    def test_a_mask_does_not_follow_to_another_server(self):
+        self.begin()
+        kafka = {"security_protocol": "sasl_plaintext", "sasl_mechanism": "PLAIN", "sasl_username": "u", "topic": "x",
+                 "sasl_password": "Sup3rSecret"}
+        for name, kind, options, move in (
+                ("hook", "http", {"url": "https://good.example/in", "headers": "Authorization:Bearer Sup3rSecret"},
+                 {"url": "http://evil.example/in"}),
+                ("queue", "kafka", {"brokers": "good:9092", **kafka}, {"brokers": "evil:9092"})):
+            flow = {**self.flow(self.source, self.target), "id": name, "name": name}
+            flow["destinations"] = [{"name": "d", "type": kind, "options": options}]
+            self.put("create", flow)
+            shown = self.wallaby.get(name)["destinations"][0]["options"]
+            self.assertNotIn("Sup3r", json.dumps(shown))
+            flow["destinations"][0]["options"] = {**shown, **move}
+            self.put("update", flow, says="give the secret itself")
+            self.assertEqual(self.wallaby.get(name)["destinations"][0]["options"], shown)
+            # With its own server it stays.
+            flow["destinations"][0]["options"] = {**shown, "write_mode": "append"}
+            self.put("update", flow)
+
+    def test_urls_of_webhooks(self):
+        secrets = ("SECRETPW", "SECRETTOK", "SECRETSIG", "SECRETPATH")
+        self.begin(WALLABY_POSTGRES_DSN=self.store)
+
+        def hook(url, **options):
+            flow = {**self.flow(self.source, self.target), "id": "hook", "name": "hook"}
+            return {**flow, "destinations": [{"name": "h", "type": "http", "options": {"url": url, **options}}]}
+
+        self.put("create", hook("http://u:SECRETPW@127.0.0.1:1/SECRETPATH?access_token=SECRETTOK"), says="belong into headers")
+        self.put("create", hook("https://127.0.0.1:1/in?sig=SECRETSIG"), says="WALLABY_SECRET_KEY")
+        self.put("create", {**hook(""), "destinations": [{"name": "s", "type": "s3", "options": {
+            "bucket": "b", "endpoint": "https://AK:SECRETPW@s3.example"}}]}, says="AK:******@s3.example")
+        self.put("create", hook("https://127.0.0.1:1/in?version=SECRETSIG"))
+        self.assertEqual(self.wallaby.get("hook")["destinations"][0]["options"]["url"], "https://127.0.0.1:1/in?version=******")
+        self.assertNotIn("SECRETTOK", self.dump())
+        for secret in secrets:
+            self.assertNotIn(secret, self.wallaby.log())
+
+    def test_a_url_by_reference(self):
+        receiver = Receiver(self.folder, "hook")
+        self.addCleanup(receiver.kill)
+        wait_until(receiver.listens, 60, "the receiver")
+        self.begin(WALLABY_POSTGRES_DSN=self.store, HOOK_URL=f"http://127.0.0.1:{receiver.port}/services/SECRETPATH/{{table}}",
+                   BAD_URL="127.0.0.1/services/SECRETPATH")
+        flow = self.flow(self.source, self.target)
+        flow["destinations"] = [{"name": "h", "type": "http", "options": {"url": "env:HOOK_URL", "payload_mode": "record_json"}}]
+        flow_id = self.wallaby.create(flow)
+        wait_until(receiver.taken, 60, "a request\n" + self.wallaby.log()[-2000:])
+        self.assertEqual(self.wallaby.get(flow_id)["destinations"][0]["options"]["url"], "env:HOOK_URL")
+        self.wallaby.stop_flow(flow_id)
+        # One that is wrong is not told.
+        flow["id"] = flow_id
+        flow["destinations"][0]["options"]["url"] = "env:BAD_URL"
+        self.put("update", flow)
+        self.wallaby.admin("flow", "start", "-flow-id", flow_id)
+        failed = wait_until(lambda: (f := self.wallaby.get(flow_id)) and "FAILED" in f["state"] and f, 60,
+                            "state failed\n" + self.wallaby.log()[-2000:])
+        self.assertIn("option url of destination 'h'", failed["reason"])
+        for text in (self.dump(), self.wallaby.log(), json.dumps(failed)):
+            self.assertNotIn("SECRETPATH", text)
 
     def test_a_shared_store_takes_no_secret_in_clear(self):
         self.begin(WALLABY_POSTGRES_DSN=self.store)
