@@ -158,7 +158,7 @@ absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1:
     return absl::OkStatus();
   }
   if (!flow->id.empty()) {
-    const absl::StatusOr<StoredFlow> stored = store->GetFlow(flow->id);
+    const absl::StatusOr<StoredFlow> stored = store->FindFlow(flow->id);
     if (stored.ok()) {
       RestoreSecrets(stored->flow, &*flow);
     } else if (!absl::IsNotFound(stored.status())) {

@@ -28,9 +28,11 @@ class SplitStore final : public ControlStore {
     return checkpoints_->ListCheckpoints();
   }
 
+  absl::Status Ping() override { return control_->Ping(); }
   absl::Status CreateFlow(const Flow& flow) override;
   absl::Status UpdateFlow(const Flow& flow) override { return control_->UpdateFlow(flow); }
   absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override { return control_->GetFlow(id); }
+  absl::StatusOr<StoredFlow> FindFlow(const std::string& id) override { return control_->FindFlow(id); }
   absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override {
     return control_->ListFlows(after_id, limit);
   }

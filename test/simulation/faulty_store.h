@@ -22,6 +22,9 @@ class FaultyStore final : public ControlStore {
   // `fenced`: the view of the store that it is; null: the store itself.
   explicit FaultyStore(std::unique_ptr<ControlStore> fenced = nullptr) : fenced_(std::move(fenced)) {}
 
+  absl::Status Ping() override {
+    return Call("ping", [](ControlStore& s) { return s.Ping(); });
+  }
   absl::Status CreateFlow(const Flow& flow) override {
     return Write("create flow", [&](ControlStore& s) { return s.CreateFlow(flow); });
   }
@@ -30,6 +33,9 @@ class FaultyStore final : public ControlStore {
   }
   absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override {
     return Call("get flow", [&](ControlStore& s) { return s.GetFlow(id); });
+  }
+  absl::StatusOr<StoredFlow> FindFlow(const std::string& id) override {
+    return Call("find flow", [&](ControlStore& s) { return s.FindFlow(id); });
   }
   absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override {
     return Call("list flows", [&](ControlStore& s) { return s.ListFlows(after_id, limit); });
