@@ -14,6 +14,7 @@ import unittest
 import grpc
 
 from e2e.certificates import Authority
+from e2e.half_request import HalfRequest
 from e2e.harness import BIN_DIR, SOURCE_DIR, Wallaby, free_port, wait_until
 
 DEPS = os.environ.get("WALLABY_DEPS_DIR") or os.path.join(SOURCE_DIR, ".deps")
@@ -479,6 +480,32 @@ class AccessTest(unittest.TestCase):
             self.assertIn("WALLABY_MAX_CALLS", done.stderr)
             held.close()
         slow.join()
+        self.admin("flow", "list", WALLABY_TOKEN=TOKENS["viewer"], WALLABY_ADMIN_TLS_CA=self.authority.certificate)
+
+    def resident(self):
+        with open(f"/proc/{self.wallaby.process.pid}/status", encoding="utf-8") as f:
+            return next(int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS"))
+
+    def test_memory_of_requests_that_never_end(self):
+        """From strangers: all that they send is kept until somebody knows who they are."""
+        self.begin_with_tls_and_tokens()
+        before, most, sent = self.resident(), 0, 0
+        requests = []
+        for _ in range(40):
+            request = HalfRequest(self.wallaby.port, self.authority.certificate)
+            self.addCleanup(request.close)
+            request.begin("/wallaby.v1.FlowService/DeleteFlow", 15_000_000)
+            requests.append(request)
+            request.send(14_500_000)
+            most = max(most, self.resident() - before)
+        sent = sum(request.sent for request in requests)
+        self.assertLess(most, 300 << 20, f"{sent} bytes were sent")
+        # The server took as much as it may, and no more: this test sends enough.
+        self.assertGreater(sent, 100 << 20)
+        self.assertLess(sent - sum(request.sent for request in requests if request.ended), 300 << 20)
+        for request in requests:
+            request.close()
+        # It serves others all the same.
         self.admin("flow", "list", WALLABY_TOKEN=TOKENS["viewer"], WALLABY_ADMIN_TLS_CA=self.authority.certificate)
 
     def test_limits_of_http(self):
