@@ -95,7 +95,7 @@ struct AttemptReport {
   int64_t changes = 0;
   Lsn acknowledged;
   bool settled = false;
-  int64_t last_commit_micros = 0;
+  int64_t reached_micros = 0;
   std::vector<DestinationLoad> loads;
   bool streaming = false;
 };
@@ -126,6 +126,9 @@ class Attempt {
   static constexpr char kTimelineKey[] = "source.timeline";
   static constexpr char kSlotKey[] = "source.slot";
   static constexpr char kPublicationKey[] = "source.publication";
+  // The options of these names, as the flow had them; absent: all tables.
+  static constexpr char kTablesKey[] = "source.tables";
+  static constexpr char kSchemasKey[] = "source.schemas";
   // Likewise: the spool that has what the slot has no more.
   static constexpr char kSpoolKey[] = "spool";
   // Of a flow that fans out: the destination that the checkpoint is of.
@@ -154,6 +157,8 @@ class Attempt {
   absl::Status PrepareSlot();
   absl::Status JoinSpool();
   absl::Status CheckContinuity();
+  bool BeginsWithChanges(const std::string& destination) const;
+  absl::Status IsNew(const std::string& destination) const;
   absl::Status CheckSlotPosition() const;
   absl::Status CheckHistory();
   absl::Status CheckSystem() const;
@@ -166,6 +171,8 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status MarkNewTables();
+  absl::Status MarkNewlyCarried(const std::optional<std::vector<PublishedTable>>& published);
+  void WarnOfUnpublished() const;
   absl::Status FollowRenames();
   absl::Status MarkToCopy(const Relation& relation);
   absl::Status PrepareSnapshot();

@@ -219,7 +219,7 @@ absl::Status Attempt::LeaveSecondaries() {
     if (!IsSecondary(*c_.flow, endpoint.name) || lanes_.contains(endpoint.name)) continue;
     // Where the flow has not been acknowledged for it, it lacks what was before; its lane says so.
     const bool known = checkpoint_->metadata.contains(DestinationKey(endpoint.name));
-    if (!known && c_.source_options->snapshot != SnapshotMode::kNever) continue;
+    if (!known && !BeginsWithChanges(endpoint.name)) continue;
     RETURN_IF_ERROR(BeginLane(endpoint.name));
   }
   RETURN_IF_ERROR(KeepForLanes());

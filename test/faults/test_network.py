@@ -129,6 +129,22 @@ class NetworkTest(FaultTest):
         self.assertIn("RUNNING", self.wallaby.get(self.flow_id)["state"])
         self.end(timeout=300)
 
+    def test_destination_is_half_open(self):
+        """What the flow sends the destination vanishes on a way that confirms every byte: the destination's server knows better. Its
+        session is ended, as it has the rows of a transaction that will not go on."""
+        self.begin_through(target=True)
+        self.rows_go_on("the start")
+        self.begin_load(pause=0.3)
+        self.rows_go_on("the load")
+        since = len(self.wallaby.log())
+        self.proxy.half_open()
+        self.proxy.heal()
+        wait_until(lambda: "waits for its client" in self.wallaby.log()[since:] or "does not have the session" in self.wallaby.log()[since:], 90,
+                   lambda: f"the silence is noticed\n{self.wallaby.log()[-3000:]}")
+        self.rows_go_on("the half-open connection", timeout=120)
+        self.assertIn("RUNNING", self.wallaby.get(self.flow_id)["state"])
+        self.end()
+
     def test_slow_and_far_source(self):
         """A slow line is no lost line: what the source makes in a burst arrives in one life of the connection."""
         self.begin_through(source=True, catch_up="off")

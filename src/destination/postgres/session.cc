@@ -54,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const std::string& dsn
   // Constraints and triggers have done their work at the source. A role that may not say so goes on without.
   const absl::Status replica = connection->Execute("SET session_replication_role = replica");
   if (!replica.ok() && !absl::IsPermissionDenied(replica)) return replica;
-  return std::unique_ptr<Session>(new Session(std::move(connection)));
+  ASSIGN_OR_RETURN(std::unique_ptr<SessionWatch> watch, SessionWatch::Start(connection.get(), dsn));
+  return std::unique_ptr<Session>(new Session(std::move(connection), std::move(watch)));
 }
 
 void Session::Begin() {
@@ -79,33 +80,60 @@ absl::Status Session::Send() {
   std::string sql = absl::StrCat(std::exchange(pending_, {}), Prefix());
   const std::string tables = absl::StrJoin(std::exchange(pending_tables_, {}), ", ");
   if (sql.empty()) return absl::OkStatus();
-  return Explain(connection_->Execute(sql), tables);
+  return Explain(Execute(sql), tables);
+}
+
+absl::Status Session::Execute(const std::string& sql) {
+  const SessionWatch::Call call(watch_.get());
+  return connection_->Execute(sql);
 }
 
 absl::StatusOr<PgRows> Session::Query(const std::string& sql, std::string_view table) {
   RETURN_IF_ERROR(Send());
-  auto rows = connection_->Query(sql);
+  auto rows = [&] {
+    const SessionWatch::Call call(watch_.get());
+    return connection_->Query(sql);
+  }();
   if (!rows.ok()) return Explain(rows.status(), table);
   return rows;
 }
 
 absl::StatusOr<PgRows> Session::Select(const std::string& sql, const std::vector<SqlParam>& params) {
   RETURN_IF_ERROR(Send());
-  return connection_->Query(sql, params);
+  const SessionWatch::Call call(watch_.get());
+  auto rows = connection_->Query(sql, params);
+  if (!rows.ok()) RETURN_IF_ERROR(watch_->status());
+  return rows;
 }
 
 absl::Status Session::Commit(std::string_view last) {
   WALLABY_CHECK(in_transaction_, "a commit ends a transaction");
   std::string sql = absl::StrCat(Prefix(), std::exchange(pending_, {}), last, last.empty() ? "" : ";", "COMMIT");
   const std::string tables = absl::StrJoin(std::exchange(pending_tables_, {}), ", ");
-  RETURN_IF_ERROR(Explain(connection_->Execute(sql), tables));
+  RETURN_IF_ERROR(Explain(Execute(sql), tables));
   in_transaction_ = begun_ = false;
   return absl::OkStatus();
 }
 
 absl::Status Session::BeginCopy(const std::string& sql) {
   RETURN_IF_ERROR(Send());
+  const SessionWatch::Call call(watch_.get());
   return connection_->BeginCopyIn(sql);
+}
+
+absl::Status Session::PutCopy(std::string_view data) {
+  const SessionWatch::Call call(watch_.get());
+  return connection_->PutCopyData(data);
+}
+
+absl::StatusOr<int64_t> Session::EndCopy() {
+  const SessionWatch::Call call(watch_.get());
+  return connection_->EndCopyIn();
+}
+
+void Session::AbortCopy(const std::string& reason) {
+  const SessionWatch::Call call(watch_.get());
+  connection_->AbortCopyIn(reason);
 }
 
 std::string Session::Check(std::string_view condition, std::string_view mark, std::string_view about) {
@@ -116,6 +144,7 @@ std::string Session::Check(std::string_view condition, std::string_view mark, st
 
 absl::Status Session::Explain(const absl::Status& status, std::string_view table) const {
   if (status.ok()) return status;
+  RETURN_IF_ERROR(watch_->status());
   const std::string_view message = WithoutStatement(status.message());
   if (std::string_view about = Marked(message, kFenced); !about.empty()) {
     return absl::FailedPreconditionError(absl::StrCat("fenced: a worker of a newer generation has taken over ", about));

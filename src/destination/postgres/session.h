@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "postgres/connection.h"
+#include "postgres/session_watch.h"
 
 namespace wallaby {
 
@@ -36,9 +37,9 @@ class Session {
 
   // COPY ... FROM STDIN.
   absl::Status BeginCopy(const std::string& sql);
-  absl::Status PutCopy(std::string_view data) { return connection_->PutCopyData(data); }
-  absl::StatusOr<int64_t> EndCopy() { return connection_->EndCopyIn(); }
-  void AbortCopy(const std::string& reason) { connection_->AbortCopyIn(reason); }
+  absl::Status PutCopy(std::string_view data);
+  absl::StatusOr<int64_t> EndCopy();
+  void AbortCopy(const std::string& reason);
 
   // `status` of a statement on `table`, as the destination reports it: the column that the server names in its context,
   // no SQL (it may hold data), and the remedy.
@@ -52,11 +53,14 @@ class Session {
   static constexpr std::string_view kFenced = "wallaby_fenced";
 
  private:
-  explicit Session(std::unique_ptr<PgConnection> connection) : connection_(std::move(connection)) {}
+  Session(std::unique_ptr<PgConnection> connection, std::unique_ptr<SessionWatch> watch)
+      : connection_(std::move(connection)), watch_(std::move(watch)) {}
+  absl::Status Execute(const std::string& sql);
   absl::Status Send();
   std::string Prefix();
 
   std::unique_ptr<PgConnection> connection_;
+  std::unique_ptr<SessionWatch> watch_;
   bool in_transaction_ = false;
   bool begun_ = false;  // BEGIN has been sent or stands in pending_
   std::string pending_;
