@@ -218,9 +218,11 @@ class ControlStore {
   };
   virtual absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) = 0;
   virtual absl::StatusOr<DdlEvent> GetDdl(int64_t id) = 0;
-  // In order of id. Empty `flow_id`: of all flows; no `statuses`: of any status.
+  // In order of id. Empty `flow_id`: of all flows; no `statuses`: of any status. `limit` > 0: the newest so many;
+  // `before_id` > 0: only those with a lower id.
   virtual absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                        const std::vector<DdlStatus>& statuses) = 0;
+                                                        const std::vector<DdlStatus>& statuses, int limit = 0,
+                                                        int64_t before_id = 0) = 0;
   // FAILED_PRECONDITION naming the current status when it is in none of `from`. `error` replaces the stored one.
   virtual absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                            const std::string& error) = 0;

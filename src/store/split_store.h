@@ -73,9 +73,9 @@ class SplitStore final : public ControlStore {
     return control_->RecordDdl(events);
   }
   absl::StatusOr<DdlEvent> GetDdl(int64_t id) override { return control_->GetDdl(id); }
-  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                const std::vector<DdlStatus>& statuses) override {
-    return control_->ListDdl(flow_id, statuses);
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id, const std::vector<DdlStatus>& statuses,
+                                                int limit, int64_t before_id) override {
+    return control_->ListDdl(flow_id, statuses, limit, before_id);
   }
   absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                    const std::string& error) override {

@@ -63,8 +63,8 @@ class SqlStore final : public ControlStore {
 
   absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) override;
   absl::StatusOr<DdlEvent> GetDdl(int64_t id) override;
-  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                const std::vector<DdlStatus>& statuses) override;
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id, const std::vector<DdlStatus>& statuses,
+                                                int limit, int64_t before_id) override;
   absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                    const std::string& error) override;
   absl::Status PutDdlReceipt(int64_t id, const std::string& destination) override;

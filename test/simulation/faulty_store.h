@@ -90,9 +90,9 @@ class FaultyStore final : public ControlStore {
   absl::StatusOr<DdlEvent> GetDdl(int64_t id) override {
     return Call("get ddl", [&](ControlStore& s) { return s.GetDdl(id); });
   }
-  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                const std::vector<DdlStatus>& statuses) override {
-    return Call("list ddl", [&](ControlStore& s) { return s.ListDdl(flow_id, statuses); });
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id, const std::vector<DdlStatus>& statuses,
+                                                int limit, int64_t before_id) override {
+    return Call("list ddl", [&](ControlStore& s) { return s.ListDdl(flow_id, statuses, limit, before_id); });
   }
   absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                    const std::string& error) override {
