@@ -21,8 +21,12 @@ struct AuditRecord {
 };
 
 // Calls that change something at level info, denied ones at warn, and reads at info when `all` is set, else not at all.
-// Holds no part of a request beyond the flow's id.
+// Holds no part of a request beyond the flow's id, and no more of any text than a screen shows: a flow's id that can be
+// none is cut. Of denied calls only so many are written as access/denied_lines.h lets, apart for those that nobody's
+// token or certificate vouches for; a line says then how many were left out ("left_out"). Safe from any thread.
 void Audit(const AuditRecord& record, bool all);
+// Writes a line with that count where no other line has told it yet. To be called now and then.
+void AuditLeftOut();
 
 }  // namespace wallaby
 

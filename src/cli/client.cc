@@ -1,5 +1,7 @@
 #include "cli/client.h"
 
+#include <arpa/inet.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -51,11 +53,6 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const Clie
     ASSIGN_OR_RETURN(ssl.pem_private_key, ReadPem("-tls-key", options.tls.key, "key"));
   }
   return grpc::SslCredentials(ssl);
-}
-
-bool IsThisMachine(std::string_view endpoint) {
-  return endpoint.starts_with("localhost:") || endpoint.starts_with("127.") || endpoint.starts_with("[::1]") ||
-         endpoint.starts_with("unix:");
 }
 
 // The cause alone, out of gRPC's chain of them.
@@ -140,6 +137,14 @@ absl::StatusOr<std::string> NormalEndpoint(const std::string& endpoint) {
         absl::StrCat("-endpoint is '", endpoint, "'; allowed: HOST:PORT, as localhost:8080"));
   }
   return colon == 0 ? absl::StrCat("localhost", endpoint) : endpoint;
+}
+
+bool IsThisMachine(const std::string& endpoint) {
+  if (endpoint.starts_with("unix:")) return true;
+  const std::string host = endpoint.substr(0, endpoint.rfind(':'));
+  in_addr ip = {};
+  if (inet_pton(AF_INET, host.c_str(), &ip) == 1) return (ntohl(ip.s_addr) >> 24) == 127;
+  return host == "localhost" || host == "[::1]";
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const ClientOptions& options) {

@@ -21,6 +21,9 @@ struct ClientOptions {
 
 // "localhost:8080" of ":8080"; INVALID_ARGUMENT for what is not an address.
 absl::StatusOr<std::string> NormalEndpoint(const std::string& endpoint);
+// Whether what is sent to such an endpoint stays on this machine. A name that only begins like an address may be
+// anywhere.
+bool IsThisMachine(const std::string& endpoint);
 
 // One channel, kept open. Each call ends at its limit, at the latest. Errors keep the server's code and text; where the
 // server was not reached they say what to do.

@@ -61,7 +61,9 @@ std::optional<int> CommandLine::Parse() {
   server_.endpoint = FromEnvironment("WALLABY_ENDPOINT", "localhost:8080");
   flags_.Section("Common flags");
   flags_.String("endpoint", &server_.endpoint, "HOST:PORT", "the server; WALLABY_ENDPOINT");
-  flags_.Bool("insecure", &server_.insecure, "no TLS; false with -tls-ca");
+  flags_.Bool("insecure", &server_.insecure,
+              "no TLS; false with -tls-ca. A token goes to other machines in clear only when this is given; "
+              "WALLABY_ADMIN_INSECURE");
   flags_.String("tls-ca", &server_.tls.ca, "FILE",
                 "certificates (PEM) that vouch for the server; turns TLS on; WALLABY_ADMIN_TLS_CA");
   flags_.String("tls-cert", &server_.tls.certificate, "FILE",
@@ -100,6 +102,12 @@ std::optional<int> CommandLine::CheckCommon() {
   if (!printable) return flags_.UsageError("the token holds a character that a token cannot hold");
   const auto endpoint = NormalEndpoint(server_.endpoint);
   if (!endpoint.ok()) return flags_.UsageError(endpoint.status().message());
+  const bool clear = says_insecure || FromEnvironment("WALLABY_ADMIN_INSECURE", "") == "true";
+  if (server_.insecure && !clear && !server_.token.empty() && !IsThisMachine(*endpoint)) {
+    return flags_.UsageError(absl::StrCat(
+        "the token would go to ", *endpoint, " in clear, for everybody on the way to read; give -tls-ca or ",
+        "-insecure=false for TLS, or say -insecure (WALLABY_ADMIN_INSECURE=true) where the network keeps others out"));
+  }
   return std::nullopt;
 }
 

@@ -13,6 +13,8 @@
 namespace wallaby {
 namespace {
 
+constexpr int kMostListed = 100'000;
+
 absl::Status Print(const CommandLine& line, const google::protobuf::Message& message, const std::string& text) {
   if (!line.json()) return line.Print(message, text);
   ASSIGN_OR_RETURN(const std::string document, line.Document(message));
@@ -76,10 +78,20 @@ int List(const Invocation& invocation) {
   CommandLine line(invocation);
   v1::ListDDLRequest request;
   std::string flow_id;
+  int limit = 0;
+  int64_t before = 0;
   line.flags().String("status", request.mutable_status(), "STATUS",
                       "only pending, approved, applying, applied, rejected or failed ones");
+  line.flags().Int("limit", &limit, "N", "only the newest so many");
+  line.flags().Int("before", &before, "ID", "only those with a lower id");
   line.FlowId(&flow_id, /*required=*/false);
   if (const auto status = line.Parse()) return *status;
+  if (limit < 0 || limit > kMostListed) {
+    return line.flags().UsageError(absl::StrCat("-limit is ", limit, "; allowed: 0 (all) to ", kMostListed));
+  }
+  if (before < 0) return line.flags().UsageError(absl::StrCat("-before is ", before, "; allowed: 0 (all) and above"));
+  request.set_limit(limit);
+  request.set_before_id(before);
   if (!request.status().empty()) {
     const auto known = ParseDdlStatus(request.status());
     if (!known.ok()) return line.flags().UsageError(absl::StrCat("-", known.status().message()));

@@ -9,8 +9,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/mask.h"
 #include "base/status.h"
-#include "flow/mask.h"
 #include "service/flow_convert.h"
 
 namespace wallaby {

@@ -127,6 +127,34 @@ TEST_F(AdminTest, WrongUsageIsTwo) {
   }
 }
 
+TEST_F(AdminTest, ATokenGoesInClearOnlyWhereThatWasSaid) {
+  const std::vector<std::string> list = {"flow", "list", "-token", "sesame-sesame-sesame"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), list.begin(), list.end());
+    return more;
+  };
+  for (const char* endpoint : {"192.0.2.1:8080", "wallaby.invalid:8080", "127.0.0.1.invalid:8080", "127.1.invalid:8080",
+                               "localhost.invalid:8080", "[2001:db8::1]:8080"}) {
+    for (const auto& args : {with({"-endpoint", endpoint}), with({"-endpoint", endpoint, "-tls-server-name", "x"})}) {
+      const Ran ran = Admin(args);
+      EXPECT_EQ(ran.status, 2) << endpoint;
+      EXPECT_THAT(ran.err, HasSubstr("in clear")) << endpoint;
+      EXPECT_THAT(ran.err, Not(HasSubstr("sesame"))) << endpoint;
+      ExpectOneLine(ran);
+    }
+    EXPECT_EQ(Admin({"flow", "list", "-endpoint", endpoint}, {{"WALLABY_TOKEN", "sesame-sesame-sesame"}}).status, 2);
+  }
+  // Where it was said, where there is TLS, and on this machine, it is tried. Names that no resolver knows (RFC 6761).
+  const Port port(false);
+  const std::string other = "wallaby.invalid:8080";
+  EXPECT_EQ(Admin(with({"-endpoint", other, "-insecure"})).status, 1);
+  EXPECT_EQ(Admin(with({"-endpoint", other}), {{"WALLABY_ADMIN_INSECURE", "true"}}).status, 1);
+  EXPECT_EQ(Admin(with({"-endpoint", other, "-insecure=false"})).status, 1);
+  EXPECT_EQ(Admin(with({"-endpoint", port.endpoint()})).status, 1);
+  EXPECT_EQ(Admin(with({"-endpoint", "unix:/nowhere"})).status, 1);
+  EXPECT_EQ(Admin({"flow", "list", "-endpoint", other}).status, 1);  // nothing is sent
+}
+
 TEST_F(AdminTest, FlagsStandAnywhere) {
   const Port port(false);
   const std::string endpoint = "-endpoint=" + port.endpoint();

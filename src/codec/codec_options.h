@@ -17,12 +17,13 @@ struct CodecOptionSpec {
   std::string_view name;
   std::string_view allowed;
   bool secret = false;
+  bool server = false;  // decides to whom the secrets are sent
 };
 inline constexpr CodecOptionSpec kCodecOptionSpecs[] = {
     {"json_envelope", "wallaby or debezium"},
     {"json_schemas", "true or false"},
-    {"schema_registry", "csr, apicurio, glue, postgres, local or none"},
-    {"schema_registry_url", "a URL; for local a folder"},
+    {"schema_registry", "csr, apicurio, glue, postgres, local or none", false, true},
+    {"schema_registry_url", "a URL; for local a folder", false, true},
     {"schema_registry_subject", "a subject"},
     {"schema_registry_subject_mode", "topic, record or topic_record"},
     {"schema_registry_username", "a user"},

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/dsn.h"
 #include "base/units.h"
 #include "destination/destination.h"
 #include "destination/option_specs.h"
@@ -38,9 +39,9 @@ class OptionReader {
   absl::Status Wrong(std::string_view name, std::string_view why) const {
     return absl::InvalidArgumentError(absl::StrCat(Title(name), ": ", why));
   }
-  // Shows the value: not for secrets.
+  // Shows the value, but for what looks like a password in it: not for secrets.
   absl::Status Bad(std::string_view name, std::string_view allowed) const {
-    return Wrong(name, absl::StrCat("got '", *Find(name), "'; allowed: ", allowed));
+    return Wrong(name, absl::StrCat("got '", WithoutSecrets(*Find(name)), "'; allowed: ", allowed));
   }
   // Leaves `out` as it is when absent.
   absl::Status Flag(std::string_view name, bool* out) const {
@@ -66,10 +67,12 @@ class SpecReader : public OptionReader {
     const auto found = std::find_if(specs_.begin(), specs_.end(), [&](const OptionSpec& s) { return s.name == name; });
     return found == specs_.end() ? nullptr : &*found;
   }
-  // Of a name that the type has. Shows the value, if it is no secret.
+  // Of a name that the type has. Shows the value, if it is no secret, but for what looks like a password in it.
   absl::Status Refusal(std::string_view name, std::string_view why = "") const {
     const OptionSpec* spec = Spec(name);
-    const std::string got = spec->secret ? "a secret value" : absl::StrCat("'", Text(name), "'");
+    const std::string got = spec->secret      ? "a secret value"
+                            : spec->reference ? "a value that is not shown, as it may be a secret"
+                                              : absl::StrCat("'", WithoutSecrets(Text(name)), "'");
     return Wrong(name, absl::StrCat("got ", got, why.empty() ? "" : ": ", why, "; allowed: ", spec->allowed));
   }
 

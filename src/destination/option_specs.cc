@@ -41,7 +41,7 @@ constexpr auto kCodec = [] {
   std::array<OptionSpec, std::size(kCodecOptionSpecs)> specs{};
   for (size_t i = 0; i < specs.size(); ++i) {
     const CodecOptionSpec& spec = kCodecOptionSpecs[i];
-    specs[i] = {.name = spec.name, .allowed = spec.allowed, .secret = spec.secret};
+    specs[i] = {.name = spec.name, .allowed = spec.allowed, .secret = spec.secret, .server = spec.server};
   }
   return specs;
 }();
@@ -60,8 +60,8 @@ constexpr OptionSpec kPostgresOwn[] = {
 // Of parquet and s3.
 constexpr OptionSpec kS3Own[] = {
     {.name = "path", .allowed = "a folder"},
-    {.name = "bucket", .allowed = "a bucket name"},
-    {.name = "region", .allowed = "a region name"},
+    {.name = "bucket", .allowed = "a bucket name", .server = true},
+    {.name = "region", .allowed = "a region name", .server = true},
     {.name = "access_key", .allowed = "an access key", .secret = true},
     {.name = "secret_key", .allowed = "a secret key", .secret = true},
     {.name = "session_token", .allowed = "a session token", .secret = true},
@@ -71,15 +71,15 @@ constexpr OptionSpec kS3Own[] = {
 };
 
 constexpr OptionSpec kAzureOwn[] = {
-    {.name = "container", .required = true, .allowed = "a container's name"},
-    {.name = "account", .allowed = "a storage account's name"},
+    {.name = "container", .required = true, .allowed = "a container's name", .server = true},
+    {.name = "account", .allowed = "a storage account's name", .server = true},
     {.name = "account_key", .allowed = "a key of the account", .secret = true},
     {.name = "sas_token", .allowed = "a shared access signature", .secret = true},
-    {.name = "connection_string", .allowed = "a connection string, as Azure shows it", .secret = true},
+    {.name = "connection_string", .allowed = "a connection string, as Azure shows it", .secret = true, .server = true},
 };
 
 constexpr OptionSpec kGcsOwn[] = {
-    {.name = "bucket", .required = true, .allowed = "a bucket name"},
+    {.name = "bucket", .required = true, .allowed = "a bucket name", .server = true},
     {.name = "credentials",
      .allowed = "the JSON of a service account's key, or a reference to its file",
      .secret = true},
@@ -88,8 +88,8 @@ constexpr OptionSpec kGcsOwn[] = {
 // Of all that write files.
 constexpr OptionSpec kFilesOwn[] = {
     {.name = "prefix", .allowed = "a key prefix"},
-    {.name = "endpoint", .allowed = "a URL"},
-    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
+    {.name = "endpoint", .allowed = "a URL", .server = true},
+    {.name = "tls_ca_file", .allowed = "a file of PEM certificates", .server = true},
     {.name = "compression", .allowed = "none, snappy, gzip, zstd or lz4"},
     {.name = "partition_by", .allowed = "col or col:day|hour|month|year, separated by commas"},
     {.name = "roll_interval", .allowed = "a duration up to 24h, like 10s"},
@@ -98,12 +98,12 @@ constexpr OptionSpec kFilesOwn[] = {
 
 // Of kafka and bufstream.
 constexpr OptionSpec kKafkaOwn[] = {
-    {.name = "brokers", .required = true, .allowed = "a list like host:9092,other:9092"},
-    {.name = "security_protocol", .allowed = "plaintext, ssl, sasl_plaintext or sasl_ssl"},
-    {.name = "sasl_mechanism", .allowed = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+    {.name = "brokers", .required = true, .allowed = "a list like host:9092,other:9092", .server = true},
+    {.name = "security_protocol", .allowed = "plaintext, ssl, sasl_plaintext or sasl_ssl", .server = true},
+    {.name = "sasl_mechanism", .allowed = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", .server = true},
     {.name = "sasl_username", .allowed = "a user"},
     {.name = "sasl_password", .allowed = "a password", .secret = true},
-    {.name = "ssl_ca", .allowed = "a file of PEM certificates, or their text"},
+    {.name = "ssl_ca", .allowed = "a file of PEM certificates, or their text", .server = true},
     {.name = "ssl_certificate", .allowed = "a file of PEM certificates, or their text"},
     {.name = "ssl_key", .allowed = "a file with a PEM key, or its text", .secret = true},
     {.name = "ssl_key_password", .allowed = "a password", .secret = true},
@@ -118,24 +118,27 @@ constexpr OptionSpec kKafkaOwn[] = {
     {.name = "max_batch_bytes", .allowed = "a size like 1MB"},
     {.name = "max_record_bytes", .allowed = "a size like 1MB"},
     {.name = "oversize_policy", .allowed = "error, drop or claim_check"},
-    {.name = "claim_check_bucket", .allowed = "a bucket name"},
+    {.name = "claim_check_bucket", .allowed = "a bucket name", .server = true},
     {.name = "claim_check_prefix", .allowed = "a key prefix"},
-    {.name = "claim_check_region", .allowed = "a region name"},
-    {.name = "claim_check_endpoint", .allowed = "a URL"},
+    {.name = "claim_check_region", .allowed = "a region name", .server = true},
+    {.name = "claim_check_endpoint", .allowed = "a URL", .server = true},
     {.name = "claim_check_access_key", .allowed = "an access key", .secret = true},
     {.name = "claim_check_secret_key", .allowed = "a secret key", .secret = true},
     {.name = "claim_check_session_token", .allowed = "a session token", .secret = true},
     {.name = "claim_check_force_path_style", .allowed = "true or false"},
     {.name = "claim_check_use_fips", .allowed = "true or false"},
     {.name = "claim_check_use_dualstack", .allowed = "true or false"},
-    {.name = "claim_check_tls_ca_file", .allowed = "a file of PEM certificates"},
+    {.name = "claim_check_tls_ca_file", .allowed = "a file of PEM certificates", .server = true},
     {.name = "message_mode", .allowed = "batch or record"},
     {.name = "key_mode", .allowed = "hash or raw"},
     {.name = "tombstones", .allowed = "true or false"},
     {.name = "transactional_id", .allowed = "a name"},
     {.name = "transaction_timeout", .allowed = "a duration like 1m"},
     {.name = "transaction_header", .allowed = "a header's name"},
-    {.name = "client_config", .allowed = "name=value of librdkafka's properties, separated by commas", .secret = true},
+    {.name = "client_config",
+     .allowed = "name=value of librdkafka's properties, separated by commas",
+     .secret = true,
+     .server = true},
 };
 
 // Of http and grpc.
@@ -154,13 +157,13 @@ constexpr OptionSpec kPushOwn[] = {
     {.name = "dedupe_window", .allowed = "a duration like 1m; 0 turns it off"},
     {.name = "on_reject", .allowed = "fail or dead_letter"},
     {.name = "on_retry_exhaustion", .allowed = "retry or dead_letter"},
-    {.name = "tls_ca_file", .allowed = "a file of PEM certificates"},
+    {.name = "tls_ca_file", .allowed = "a file of PEM certificates", .server = true},
     {.name = "tls_cert_file", .allowed = "a file with a PEM certificate; tls_key_file goes with it"},
     {.name = "tls_key_file", .allowed = "a file with a PEM key; tls_cert_file goes with it"},
 };
 
 constexpr OptionSpec kHttpOwn[] = {
-    {.name = "url", .required = true, .allowed = "an http or https URL"},
+    {.name = "url", .required = true, .allowed = "an http or https URL", .server = true, .reference = true},
     {.name = "method", .allowed = "POST, PUT or PATCH"},
     {.name = "idempotency_header", .allowed = "a header's name"},
     {.name = "transaction_header", .allowed = "a header's name"},
@@ -168,9 +171,9 @@ constexpr OptionSpec kHttpOwn[] = {
 };
 
 constexpr OptionSpec kGrpcOwn[] = {
-    {.name = "endpoint", .required = true, .allowed = "host:port"},
-    {.name = "insecure", .allowed = "true or false"},
-    {.name = "tls_server_name", .allowed = "a host name"},
+    {.name = "endpoint", .required = true, .allowed = "host:port", .server = true},
+    {.name = "insecure", .allowed = "true or false", .server = true},
+    {.name = "tls_server_name", .allowed = "a host name", .server = true},
     {.name = "token", .allowed = "a bearer token", .secret = true},
     {.name = "max_message_bytes", .allowed = "a size from 1KiB to 1GiB, like 4MiB"},
     {.name = "flow_id", .allowed = "a flow's id"},

@@ -15,6 +15,10 @@ struct OptionSpec {
   bool required = false;
   std::string_view allowed;
   bool secret = false;  // never shown; a DSN is shown without its password
+  // It decides to whom the secrets of the type's other options are sent, or how sure that is: an address, what is
+  // trusted. When it changes, masked secrets do not come back (flow/flow.h RestoreSecrets).
+  bool server = false;
+  bool reference = false;  // may be a reference though it is no secret (flow/secret_reference.h)
 };
 
 // Every option of `type` (those of docs/destinations). NOT_FOUND for a type that does not exist, UNIMPLEMENTED for one

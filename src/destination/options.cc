@@ -57,8 +57,8 @@ class Reader : public SpecReader {
 
  private:
   absl::Status NotYet(std::string_view name) const {
-    return absl::UnimplementedError(
-        absl::StrCat(Title(name), ": '", *Find(name), "' is not implemented yet; allowed: ", Spec(name)->allowed));
+    return absl::UnimplementedError(absl::StrCat(Title(name), ": '", WithoutSecrets(*Find(name)),
+                                                 "' is not implemented yet; allowed: ", Spec(name)->allowed));
   }
 };
 

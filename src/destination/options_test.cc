@@ -40,6 +40,31 @@ TEST(Options, Defaults) {
   EXPECT_EQ(options->TargetTable(relation), "o");
 }
 
+TEST(Options, RefusalsShowNoSecret) {
+  const auto refused = [](std::string_view type, Map options) {
+    const absl::Status status = Parse(type, std::move(options));
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr("SECRET"))) << type;
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refused("http", {{"url", "http://u:SECRETPW@127.0.0.1:1/SECRETPATH?access_token=SECRETTOK"}}),
+              HasSubstr("a user and password belong into headers"));
+  refused("http", {{"url", "hook.example/services/SECRETPATH"}});
+  EXPECT_THAT(refused("s3", {{"bucket", "b"}, {"endpoint", "https://AK:SECRETJ@s3.example"}}),
+              HasSubstr("got 'https://AK:******@s3.example'"));
+  refused("s3", {{"bucket", "b"}, {"endpoint", "https:/AK:SECRETJ@s3.example"}});
+  refused("gcs", {{"bucket", "b"}, {"endpoint", "https://AK:SECRETJ@gcs.example?sig=SECRET"}});
+  refused("azure", {{"container", "c"}, {"account", "a"}, {"endpoint", "https://AK:SECRETJ@azure.example"}});
+  refused("grpc", {{"endpoint", "https://u:SECRET@h:1"}});
+  refused("kafka", {{"brokers", "h:1"}, {"claim_check_bucket", "b"}, {"claim_check_endpoint", "https://u:SECRET@h"}});
+  refused("duckdb", {{"dsn", ":memory:?motherduck_token=SECRET"}});
+}
+
+TEST(Options, AUrlMayBeAReference) {
+  EXPECT_EQ(Parse("http", {{"url", "env:HOOK"}}), absl::OkStatus());
+  EXPECT_EQ(Parse("http", {{"url", "file:/run/hook"}}), absl::OkStatus());
+}
+
 TEST(Options, RefusalNamesOptionAndWhatIsAllowed) {
   EXPECT_EQ(Parse("duckdb", {{"dsn", "a"}, {"write_mode", "merge"}}).message(),
             "option write_mode of destination 'lake': got 'merge'; allowed: target or append");

@@ -165,6 +165,7 @@ std::string Sample(std::string_view url) {
 }
 
 void CheckUrl(Reader* reader, const std::string& url) {
+  if (IsReferenceText(url)) return;  // its worker reads it again when it has been followed
   const std::string sample = Sample(url);
   const size_t scheme = absl::StartsWithIgnoreCase(sample, "https://")  ? 8
                         : absl::StartsWithIgnoreCase(sample, "http://") ? 7

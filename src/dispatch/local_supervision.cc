@@ -102,7 +102,7 @@ void LocalDispatcher::SettleOrForget(const std::string& flow_id, absl::Duration 
 
 bool LocalDispatcher::Settle(const std::string& flow_id, Watch& watch, absl::Duration wait) {
   watch.due.reset();
-  const absl::StatusOr<StoredFlow> flow = store_->GetFlow(flow_id);
+  const absl::StatusOr<StoredFlow> flow = store_->FindFlow(flow_id);
   if (absl::IsNotFound(flow.status())) return false;
   if (!flow.ok()) {
     Log(LogLevel::kWarn, "the control store does not answer", {{"flow_id", flow_id}, {"error", Text(flow.status())}});

@@ -99,9 +99,13 @@ absl::Status ValidateFlow(const Flow& flow);
 Flow Redacted(const Flow& flow);
 // A DSN (URI or key=value) without its password.
 std::string RedactDsn(std::string_view dsn);
+// True when a secret stands in the flow in clear, as far as names tell. Redacted() hides more: all values in the query
+// of an http URL.
+bool HoldsSecret(const Flow& flow);
 // For updates made from a redacted copy: puts the secrets of `stored` back wherever `update` still shows the mask.
-// A DSN that now names another server keeps the mask, which ValidateFlow refuses: who may change a flow but not see its
-// password must not be able to send it elsewhere. Endpoints are matched by name.
+// A DSN or an endpoint that now names another server, or trusts it for another reason, keeps the mask, which
+// ValidateFlow refuses: who may change a flow but not see its password must not be able to send it elsewhere. Endpoints
+// are matched by name.
 void RestoreSecrets(const Flow& stored, Flow* update);
 
 // ---- lifecycle ----

@@ -1,47 +1,66 @@
 // What of a flow may be shown, and how its secrets come back when the shown copy is sent as an update.
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/ascii.h"
-#include "flow/dsn.h"
+#include "base/dsn.h"
+#include "base/mask.h"
 #include "flow/flow.h"
-#include "flow/mask.h"
 #include "flow/secret_reference.h"
 
 namespace wallaby {
 namespace {
 
-// Without its secrets. References are no secrets.
-std::string WithoutSecrets(std::string_view dsn, bool keep_references) {
-  std::string out;
-  size_t done = 0;
-  for (const DsnSecret& secret : ScanDsn(dsn).secrets) {
-    if (keep_references && IsReference(dsn.substr(secret.begin, secret.end - secret.begin))) continue;
-    out.append(dsn, done, secret.begin - done);
-    out.append(kSecretMask);
-    done = secret.end;
-    // A closing quote also parts a value from what follows; the mask has none.
-    if (secret.quoted && secret.end < dsn.size() && !absl::ascii_isspace(dsn[secret.end])) out += ' ';
-  }
-  return out.append(dsn, done);
+// References are no secrets.
+std::string ShownDsn(std::string_view dsn) {
+  std::vector<DsnSecret> secrets = ScanDsn(dsn).secrets;
+  std::erase_if(secrets, [&](const DsnSecret& s) { return IsReference(dsn.substr(s.begin, s.end - s.begin)); });
+  return Masked(dsn, secrets);
 }
 
 std::string RedactOption(const Endpoint& endpoint, const std::string& option, const std::string& value,
                          EndpointKind kind) {
   if (value.empty()) return value;
-  const bool is_dsn = IsDsnOption(option);
-  const bool is_secret = IsSecretOption(endpoint, option, kind);
-  if ((is_dsn || is_secret) && IsReference(value)) return value;
-  if (is_secret) return std::string(kSecretMask);
+  if (MayBeReference(endpoint, option, kind) && IsReference(value)) return value;
+  if (IsSecretOption(endpoint, option, kind)) return std::string(kSecretMask);
+  if (IsDsnOption(option)) return ShownDsn(value);
   // Addresses of other kinds ("url", "endpoint") can carry a password as well.
-  if (is_dsn || value.find("://") != std::string::npos) return WithoutSecrets(value, /*keep_references=*/is_dsn);
-  return value;
+  return value.find("://") == std::string::npos ? value : WithoutSecrets(value);
 }
 
 void RedactEndpoint(Endpoint* endpoint, EndpointKind kind) {
   for (auto& [option, value] : endpoint->options) value = RedactOption(*endpoint, option, value, kind);
+}
+
+bool HoldsSecret(const Endpoint& endpoint, EndpointKind kind) {
+  return std::any_of(endpoint.options.begin(), endpoint.options.end(), [&](const auto& entry) {
+    const auto& [option, value] = entry;
+    if (RedactOption(endpoint, option, value, kind) == value) return false;
+    if (IsSecretOption(endpoint, option, kind)) return true;
+    const std::vector<DsnSecret> secrets = ScanDsn(value).secrets;
+    return std::any_of(secrets.begin(), secrets.end(), [&](const DsnSecret& secret) {
+      const std::string_view text = std::string_view(value).substr(secret.begin, secret.end - secret.begin);
+      return !secret.perhaps && !(IsDsnOption(option) && IsReference(text));
+    });
+  });
+}
+
+// Whether the update sends the secrets of its endpoint where the stored one does. A value that shows a mask is compared
+// as it is shown.
+bool NamesSameServer(const Endpoint& stored, const Endpoint& update, EndpointKind kind) {
+  const auto value = [](const Endpoint& endpoint, const std::string& option) {
+    const auto found = endpoint.options.find(option);
+    return found == endpoint.options.end() ? std::string() : found->second;
+  };
+  const auto differs = [&](const auto& entry) {
+    const std::string& option = entry.first;
+    if (!DecidesServer(stored, option, kind)) return false;
+    const std::string before = value(stored, option), after = value(update, option);
+    return after != before && after != RedactOption(stored, option, before, kind);
+  };
+  return std::none_of(stored.options.begin(), stored.options.end(), differs) &&
+         std::none_of(update.options.begin(), update.options.end(), differs);
 }
 
 // `update` with each masked secret replaced by the stored one of the same name; as it is when it names another server.
@@ -64,7 +83,7 @@ std::string RestoreDsn(const std::string& stored, const std::string& update) {
 }
 
 void RestoreEndpoint(const Endpoint& stored, Endpoint* update, EndpointKind kind) {
-  if (stored.type != update->type) return;
+  if (stored.type != update->type || !NamesSameServer(stored, *update, kind)) return;
   for (auto& [option, value] : update->options) {
     if (value.find(kSecretMask) == std::string::npos) continue;
     const auto old = stored.options.find(option);
@@ -80,7 +99,7 @@ void RestoreEndpoint(const Endpoint& stored, Endpoint* update, EndpointKind kind
 }  // namespace
 
 std::string RedactDsn(std::string_view dsn) {
-  return WithoutSecrets(dsn, /*keep_references=*/false);
+  return WithoutSecrets(dsn);
 }
 
 Flow Redacted(const Flow& flow) {
@@ -88,6 +107,12 @@ Flow Redacted(const Flow& flow) {
   RedactEndpoint(&shown.source, EndpointKind::kSource);
   for (Endpoint& destination : shown.destinations) RedactEndpoint(&destination, EndpointKind::kDestination);
   return shown;
+}
+
+bool HoldsSecret(const Flow& flow) {
+  return HoldsSecret(flow.source, EndpointKind::kSource) ||
+         std::any_of(flow.destinations.begin(), flow.destinations.end(),
+                     [](const Endpoint& one) { return HoldsSecret(one, EndpointKind::kDestination); });
 }
 
 void RestoreSecrets(const Flow& stored, Flow* update) {

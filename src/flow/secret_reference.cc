@@ -9,9 +9,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/dsn.h"
 #include "base/status.h"
 #include "destination/options.h"
-#include "flow/dsn.h"
 #include "postgres/source_options.h"
 
 namespace wallaby {
@@ -34,6 +34,14 @@ bool IsPath(std::string_view path) {
 template <typename Specs>
 bool MarkedSecret(const Specs& specs, std::string_view option) {
   return std::any_of(specs.begin(), specs.end(), [&](const auto& spec) { return spec.name == option && spec.secret; });
+}
+
+// Null for what this build does not know.
+const OptionSpec* SpecOf(const Endpoint& endpoint, std::string_view option) {
+  const auto specs = DestinationOptions(endpoint.type);
+  if (!specs.ok()) return nullptr;
+  const auto found = std::find_if(specs->begin(), specs->end(), [&](const auto& spec) { return spec.name == option; });
+  return found == specs->end() ? nullptr : &*found;
 }
 
 std::string Subject(std::string_view option, const Endpoint& endpoint, EndpointKind kind) {
@@ -155,8 +163,21 @@ bool IsSecretOption(const Endpoint& endpoint, std::string_view option, EndpointK
   if (IsDsnOption(option)) return false;
   if (IsSecretName(option)) return true;
   if (kind == EndpointKind::kSource) return MarkedSecret(SourceOptionSpecs(), option);
-  const auto specs = DestinationOptions(endpoint.type);
-  return specs.ok() && MarkedSecret(*specs, option);
+  const OptionSpec* spec = SpecOf(endpoint, option);
+  return spec != nullptr && spec->secret;
+}
+
+bool MayBeReference(const Endpoint& endpoint, std::string_view option, EndpointKind kind) {
+  if (IsDsnOption(option) || IsSecretOption(endpoint, option, kind)) return true;
+  const OptionSpec* spec = kind == EndpointKind::kDestination ? SpecOf(endpoint, option) : nullptr;
+  return spec != nullptr && spec->reference;
+}
+
+bool DecidesServer(const Endpoint& endpoint, std::string_view option, EndpointKind kind) {
+  if (IsDsnOption(option) || kind == EndpointKind::kSource) return false;
+  const OptionSpec* spec = SpecOf(endpoint, option);
+  // Of types that this build does not know, every option may decide.
+  return spec == nullptr ? !IsSecretOption(endpoint, option, kind) : spec->server;
 }
 
 bool IsReference(std::string_view value) {
@@ -167,10 +188,11 @@ bool IsReference(std::string_view value) {
 absl::Status CheckReferences(const Endpoint& endpoint, EndpointKind kind) {
   for (const auto& [option, value] : endpoint.options) {
     const bool is_dsn = IsDsnOption(option);
-    if (!is_dsn && !IsSecretOption(endpoint, option, kind)) {
+    if (!MayBeReference(endpoint, option, kind)) {
       if (!value.starts_with(kEnv) || !IsReference(value)) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          Subject(option, endpoint, kind), ": only connection strings and secrets can be references; give the value"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(Subject(option, endpoint, kind),
+                       ": only connection strings, secrets and URLs of webhooks can be references; give the value"));
     }
     for (const std::string_view reference : ReferencesIn(value, is_dsn)) {
       RETURN_IF_ERROR(Annotate(CheckForm(reference), Subject(option, endpoint, kind)));
@@ -183,7 +205,7 @@ absl::StatusOr<Options> ResolvedOptions(const Endpoint& endpoint, EndpointKind k
   Options options = endpoint.options;
   for (auto& [option, value] : options) {
     const bool is_dsn = IsDsnOption(option);
-    if (!is_dsn && !IsSecretOption(endpoint, option, kind)) continue;
+    if (!MayBeReference(endpoint, option, kind)) continue;
     const std::vector<std::string_view> references = ReferencesIn(value, is_dsn);
     if (references.empty()) continue;
     // The store may have been written by other means than the checks of a flow.

@@ -19,6 +19,11 @@ bool IsDsnOption(std::string_view option);
 // An option whose whole value is a secret: a password, a token. What its owner says and what its name tells both count,
 // so that types which this build cannot write to are covered as well.
 bool IsSecretOption(const Endpoint& endpoint, std::string_view option, EndpointKind kind);
+// An option that may be a reference as a whole: those, and addresses that can be secrets themselves, as webhooks' URLs.
+bool MayBeReference(const Endpoint& endpoint, std::string_view option, EndpointKind kind);
+// An option that decides to whom the secrets of the endpoint's other options are sent, or how sure that is. Connection
+// strings decide for themselves alone.
+bool DecidesServer(const Endpoint& endpoint, std::string_view option, EndpointKind kind);
 
 // env: and the name of a variable, or file: and an absolute path.
 bool IsReference(std::string_view value);
@@ -27,7 +32,7 @@ bool IsReference(std::string_view value);
 // the programs' own secrets and are refused.
 absl::Status CheckReferences(const Endpoint& endpoint, EndpointKind kind);
 
-// The options with every reference followed: a connection string or secret that is one, and secrets within connection
+// The options with every reference followed: an option that may be one and is, and secrets within connection
 // strings that are one, which are quoted as these need it. Never to be stored, shown or logged. FAILED_PRECONDITION
 // names option and variable or file, and never what stands there.
 absl::StatusOr<Options> ResolvedOptions(const Endpoint& endpoint, EndpointKind kind);

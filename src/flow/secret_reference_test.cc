@@ -63,6 +63,21 @@ TEST_F(SecretReferenceTest, WholeValues) {
   EXPECT_EQ(options.at("prefix"), "env");
 }
 
+TEST_F(SecretReferenceTest, UrlsOfWebhooks) {
+  setenv("SHOP_HOOK", "https://hook.example/services/T0/pw", 1);
+  Endpoint hook{"hook", "http", {{"url", "env:SHOP_HOOK"}, {"method", "PUT"}}};
+  EXPECT_EQ(CheckError(hook, EndpointKind::kDestination), "");
+  EXPECT_EQ(ResolvedOptions(hook, EndpointKind::kDestination)->at("url"), "https://hook.example/services/T0/pw");
+  Flow flow;
+  flow.destinations = {hook};
+  EXPECT_EQ(Redacted(flow), flow);
+  hook.options["url"] = "env:WALLABY_TOKEN";
+  EXPECT_THAT(CheckError(hook, EndpointKind::kDestination), HasSubstr("of WALlaby itself"));
+  // Other addresses are none.
+  EXPECT_THAT(CheckError({"d", "grpc", {{"endpoint", "env:X"}}}, EndpointKind::kDestination),
+              HasSubstr("option endpoint of destination 'd'"));
+}
+
 TEST_F(SecretReferenceTest, PartsOfConnectionStringsAreQuoted) {
   EXPECT_EQ(*Dsn("host=db password=env:SHOP_PASSWORD dbname=shop"),
             R"(host=db password='a\'b\\c d@e/f?%&' dbname=shop)");
@@ -102,7 +117,8 @@ TEST_F(SecretReferenceTest, Refused) {
   }
   Endpoint named = Source("env:SHOP_DSN");
   named.options["slot"] = "env:SLOT";
-  EXPECT_THAT(CheckError(named), AllOf(HasSubstr("option slot"), HasSubstr("only connection strings and secrets")));
+  EXPECT_THAT(CheckError(named),
+              AllOf(HasSubstr("option slot"), HasSubstr("only connection strings, secrets and URLs")));
 }
 
 TEST_F(SecretReferenceTest, ShownAsTheyAre) {

@@ -142,7 +142,7 @@ absl::Status RefuseInFile(std::string_view name) {
       "is read from the environment only (WALLABY_TOKENS); tokens_file names a file of their own");
 }
 
-constexpr std::array<Setting, 28> kSettings{{
+constexpr std::array<Setting, 29> kSettings{{
     {"postgres_dsn", SetText<&Settings::postgres_dsn>},
     {"data_dir", SetText<&Settings::data_dir>},
     {"grpc_listen", SetListen<&Settings::grpc_listen>},
@@ -171,6 +171,7 @@ constexpr std::array<Setting, 28> kSettings{{
     {"spool_policy", SetSpoolPolicy},
     {"spool_key", SetSpoolKey},
     {"secret_key", Ignore},
+    {"secret_key_lost", SetFlag<&Settings::secret_key_lost>},
 }};
 
 template <typename AnySetting, typename Target>

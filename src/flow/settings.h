@@ -33,9 +33,11 @@ struct Settings {
   std::string spool_key;                          // WALLABY_SPOOL_KEY: 32 bytes; empty: the spool is not encrypted
   // WALLABY_OTEL_METRICS_INTERVAL; 0: as OTEL_METRIC_EXPORT_INTERVAL says.
   absl::Duration otel_metrics_interval;
-  DdlPolicy ddl;                       // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
-  AccessSettings access;               // who may reach the server, and how
-  KubernetesSettings kubernetes;       // WALLABY_K8S_*
+  DdlPolicy ddl;                  // WALLABY_DDL_GATE, _AUTO_APPROVE, _AUTO_APPLY; a flow's own wins
+  AccessSettings access;          // who may reach the server, and how
+  KubernetesSettings kubernetes;  // WALLABY_K8S_*
+  // WALLABY_SECRET_KEY_LOST: the server takes the key that is set, or none, in place of the store's.
+  bool secret_key_lost = false;
   bool dbos_enabled = false;           // WALLABY_DBOS_ENABLED
   std::string dbos_app = "wallaby";    // WALLABY_DBOS_APP
   std::string dbos_queue = "wallaby";  // WALLABY_DBOS_QUEUE

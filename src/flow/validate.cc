@@ -9,12 +9,12 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/mask.h"
 #include "base/status.h"
 #include "destination/mapping_options.h"
 #include "destination/options.h"
 #include "flow/destination_config.h"
 #include "flow/flow.h"
-#include "flow/mask.h"
 #include "flow/secret_reference.h"
 #include "postgres/source_options.h"
 
@@ -59,7 +59,9 @@ absl::Status CheckOptionText(std::string_view what, const Endpoint& endpoint) {
     if (value.find('\0') != std::string::npos) return Invalid(absl::StrCat(subject, ": holds a zero byte"));
     if (value.find(kSecretMask) != std::string::npos) {
       return Invalid(
-          absl::StrCat(subject, ": still shows ", kSecretMask, " in place of its secret; give the secret itself"));
+          absl::StrCat(subject, ": still shows ", kSecretMask,
+                       " in place of its secret; give the secret itself. A stored one comes back only where the update "
+                       "names the same server, with the same TLS options"));
     }
   }
   return absl::OkStatus();

@@ -140,7 +140,15 @@ absl::Status Serve(const std::string& config_file) {
   }
   const sigset_t end_signals = BlockEndSignals();
   std::signal(SIGPIPE, SIG_IGN);
-  ASSIGN_OR_RETURN(const Stores stores, OpenStores(settings));
+  ASSIGN_OR_RETURN(const Stores stores,
+                   OpenStores(settings, settings.secret_key_lost ? KeyUse::kReplace : KeyUse::kAdopt));
+  if (settings.secret_key_lost) {
+    Log(LogLevel::kWarn, "WALLABY_SECRET_KEY_LOST is set: take it out before the next start, else any key is taken");
+  }
+  if (stores.sealed > 0) {
+    Log(LogLevel::kWarn, "flows that were stored in clear are sealed with WALLABY_SECRET_KEY now",
+        {{"flows", absl::StrCat(stores.sealed)}});
+  }
   // Schema changes are applied by this process; the other destinations are modules.
   RegisterDestination("null", MakeNullDestination);
   RegisterDestination("postgres", MakePostgresDestination);

@@ -54,7 +54,7 @@ void Worker::PulseOnce() {
     // Destinations and the store check the generation themselves, so going on is safe while the store is away.
     Log(LogLevel::kWarn, "the lease could not be renewed", {{"error", std::string(renewed.message())}});
   }
-  auto now = store_->GetFlow(options_.flow_id);
+  auto now = store_->FindFlow(options_.flow_id);
   const bool gone = absl::IsNotFound(now.status());
   const bool asked = now.ok() && now->state != stored_.state &&
                      (now->state == FlowState::kPaused || now->state == FlowState::kStopping ||

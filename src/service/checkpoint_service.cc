@@ -16,7 +16,7 @@ namespace wallaby {
 
 absl::Status CheckpointServiceImpl::Get(const std::string& flow_id, v1::FlowCheckpoint* response) {
   RETURN_IF_ERROR(RequireFlowId(flow_id));
-  RETURN_IF_ERROR(flows_->GetFlow(flow_id).status());
+  RETURN_IF_ERROR(flows_->FindFlow(flow_id).status());
   ASSIGN_OR_RETURN(const std::optional<Checkpoint> checkpoint, checkpoints_->GetCheckpoint(flow_id));
   if (!checkpoint) {
     return absl::NotFoundError(
@@ -30,7 +30,7 @@ absl::Status CheckpointServiceImpl::Get(const std::string& flow_id, v1::FlowChec
 absl::Status CheckpointServiceImpl::Put(const v1::PutCheckpointRequest& request) {
   const std::string& flow_id = request.flow_id();
   RETURN_IF_ERROR(RequireFlowId(flow_id));
-  ASSIGN_OR_RETURN(const StoredFlow stored, flows_->GetFlow(flow_id));
+  ASSIGN_OR_RETURN(const StoredFlow stored, flows_->FindFlow(flow_id));
   const absl::StatusOr<Lsn> lsn = Lsn::Parse(request.checkpoint().lsn());
   if (!lsn.ok() || !lsn->valid()) {
     return absl::InvalidArgumentError(

@@ -53,14 +53,15 @@ void ToProto(const DdlEvent& event, v1::DDLEvent* proto) {
 }
 
 template <typename Response>
-absl::Status List(ControlStore* store, const std::string& flow_id, const std::vector<DdlStatus>& statuses,
-                  Response* response) {
-  ASSIGN_OR_RETURN(const std::vector<DdlEvent> events, store->ListDdl(flow_id, statuses));
+absl::Status List(ControlStore* store, const std::string& flow_id, const std::vector<DdlStatus>& statuses, int limit,
+                  int64_t before_id, Response* response) {
+  ASSIGN_OR_RETURN(const std::vector<DdlEvent> events, store->ListDdl(flow_id, statuses, limit, before_id));
   for (const DdlEvent& event : events) ToProto(event, response->add_events());
   if (response->ByteSizeLong() <= kMaxList) return absl::OkStatus();
   response->Clear();
   return absl::ResourceExhaustedError(
-      absl::StrCat(events.size(), " DDL events are too many for one answer; ask by status or flow_id"));
+      absl::StrCat(events.size(),
+                   " DDL events are too many for one answer; ask by status or flow_id, or for the newest with limit"));
 }
 
 // Puts the outcome of a request about one event into its answer, and writes down what it did.
@@ -178,7 +179,7 @@ absl::StatusOr<DdlEvent> DdlServiceImpl::Apply(const grpc::ServerContext& contex
 
 grpc::Status DdlServiceImpl::ListPendingDDL(grpc::ServerContext*, const v1::ListPendingDDLRequest* request,
                                             v1::ListPendingDDLResponse* response) {
-  return ToGrpc(List(store_, request->flow_id(), {DdlStatus::kPending}, response));
+  return ToGrpc(List(store_, request->flow_id(), {DdlStatus::kPending}, 0, 0, response));
 }
 
 grpc::Status DdlServiceImpl::ListDDL(grpc::ServerContext*, const v1::ListDDLRequest* request,
@@ -189,7 +190,11 @@ grpc::Status DdlServiceImpl::ListDDL(grpc::ServerContext*, const v1::ListDDLRequ
     if (!status.ok()) return ToGrpc(status.status());
     statuses.push_back(*status);
   }
-  return ToGrpc(List(store_, request->flow_id(), statuses, response));
+  if (request->limit() < 0 || request->before_id() < 0) {
+    return ToGrpc(absl::InvalidArgumentError(absl::StrCat("limit: got ", request->limit(), ", before_id: got ",
+                                                          request->before_id(), "; allowed: 0 and above")));
+  }
+  return ToGrpc(List(store_, request->flow_id(), statuses, request->limit(), request->before_id(), response));
 }
 
 grpc::Status DdlServiceImpl::GetDDL(grpc::ServerContext*, const v1::GetDDLRequest* request,

@@ -164,11 +164,14 @@ class DdlServiceTest : public ServiceTest {
   grpc::Status MarkApplied(int64_t id, v1::DDLEvent* event = nullptr) {
     return Call(&v1::DDLService::Stub::MarkDDLApplied, id, event);
   }
-  grpc::Status List(const std::string& status, const std::string& flow_id, std::vector<int64_t>* ids) {
+  grpc::Status List(const std::string& status, const std::string& flow_id, std::vector<int64_t>* ids, int limit = 0,
+                    int64_t before_id = 0) {
     grpc::ClientContext context;
     v1::ListDDLRequest request;
     request.set_status(status);
     request.set_flow_id(flow_id);
+    request.set_limit(limit);
+    request.set_before_id(before_id);
     v1::ListDDLResponse response;
     const grpc::Status answer = ddl_->ListDDL(&context, request, &response);
     ids->clear();
@@ -226,6 +229,33 @@ TEST_F(DdlServiceTest, ListsByStatusAndFlow) {
   ASSERT_TRUE(ddl_->ListPendingDDL(&context, request, &response).ok());
   ASSERT_EQ(response.events_size(), 1);
   EXPECT_EQ(response.events(0).id(), second);
+}
+
+// Of a flow with more events than an answer holds, the newest, and then those before.
+TEST_F(DdlServiceTest, ListsWithMoreThanAnAnswerHolds) {
+  v1::Flow flow = MakeFlow("Shop");
+  flow.set_id("shop");
+  Create(flow);
+  std::vector<int64_t> all;
+  for (uint64_t i = 1; i <= 17; ++i) {
+    DdlEvent event;
+    event.flow_id = "shop";
+    event.lsn = Lsn{i};
+    event.ddl = std::string(1 << 20, 'x');
+    all.push_back(store_->RecordDdl({event})->front().event.id);
+  }
+  std::vector<int64_t> ids;
+  const grpc::Status refused = List("", "shop", &ids);
+  EXPECT_EQ(refused.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("limit"));
+  std::vector<int64_t> seen;
+  while (true) {
+    ASSERT_TRUE(List("", "shop", &ids, 5, seen.empty() ? 0 : seen.front()).ok());
+    if (ids.empty()) break;
+    seen.insert(seen.begin(), ids.begin(), ids.end());
+  }
+  EXPECT_EQ(seen, all);
+  EXPECT_EQ(List("", "shop", &ids, -1).error_code(), StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(DdlServiceTest, IdsAreChecked) {

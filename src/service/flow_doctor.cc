@@ -80,7 +80,7 @@ absl::Status DiagnoseDefinitionNow(const v1::Flow& proto, FlowDoctorOptions opti
                                    v1::DoctorReport* report) {
   ASSIGN_OR_RETURN(Flow flow, FlowFromProto(proto));
   if (!flow.id.empty()) {
-    const absl::StatusOr<StoredFlow> stored = store->GetFlow(flow.id);
+    const absl::StatusOr<StoredFlow> stored = store->FindFlow(flow.id);
     if (stored.ok()) {
       RestoreSecrets(stored->flow, &flow);
       options.has_worker = HasWorker(stored->state);

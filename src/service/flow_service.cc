@@ -72,7 +72,7 @@ FlowServiceImpl::FlowServiceImpl(ControlStore* store, ControlStore* checkpoints,
       view_(store, checkpoints, dispatcher, slots, stream_lag) {}
 
 absl::Status FlowServiceImpl::Show(const std::string& flow_id, v1::Flow* flow) {
-  ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
+  ASSIGN_OR_RETURN(const StoredFlow stored, store_->FindFlow(flow_id));
   return view_.Fill(stored, FlowDetail::kFull, flow);
 }
 
@@ -129,7 +129,8 @@ absl::Status FlowServiceImpl::Update(const v1::Flow& update, v1::Flow* shown) {
   ASSIGN_OR_RETURN(Flow flow, FlowFromProto(update));
   {
     std::lock_guard lock(changes_);
-    ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow.id));
+    // One whose definition cannot be read is replaced as a whole.
+    ASSIGN_OR_RETURN(const StoredFlow stored, store_->FindFlow(flow.id));
     RETURN_IF_ERROR(NextState(stored.state, FlowRequest::kUpdate).status());
     RestoreSecrets(stored.flow, &flow);
     RETURN_IF_ERROR(ApplyWireFormat(&flow));
@@ -145,7 +146,7 @@ absl::Status FlowServiceImpl::Update(const v1::Flow& update, v1::Flow* shown) {
 
 absl::Status FlowServiceImpl::Delete(const std::string& flow_id, v1::DeleteFlowResponse* response) {
   RETURN_IF_ERROR(RequireFlowId(flow_id));
-  ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
+  ASSIGN_OR_RETURN(const StoredFlow stored, store_->FindFlow(flow_id));
   RETURN_IF_ERROR(NextState(stored.state, FlowRequest::kDelete).status());
   if (dispatcher_->IsActive(flow_id)) {
     return absl::FailedPreconditionError(absl::StrCat("cannot delete the flow: it is ", FlowStateName(stored.state),
@@ -185,7 +186,7 @@ absl::Status FlowServiceImpl::Run(const std::string& flow_id, FlowRequest reques
 
 absl::Status FlowServiceImpl::Halt(const std::string& flow_id, FlowRequest request) {
   RETURN_IF_ERROR(RequireFlowId(flow_id));
-  ASSIGN_OR_RETURN(const StoredFlow stored, store_->GetFlow(flow_id));
+  ASSIGN_OR_RETURN(const StoredFlow stored, store_->FindFlow(flow_id));
   ASSIGN_OR_RETURN(const FlowState next, NextState(stored.state, request));
   if (stored.state != next) {
     const bool pause = request == FlowRequest::kPause;

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "service/service_test_base.h"
+#include "store/sql_database.h"
 
 namespace wallaby {
 namespace {
@@ -165,6 +166,52 @@ TEST_F(FlowServiceTest, WholeLifecycle) {
   ASSERT_TRUE(Delete(id).ok());
   EXPECT_EQ(Get(id, &flow).error_code(), StatusCode::NOT_FOUND);
   EXPECT_EQ(WorkerStarts().size(), 2u);
+}
+
+TEST_F(FlowServiceTest, AFlowThatCannotBeReadIsShownReplacedAndDeleted) {
+  const v1::Flow whole = Create(MakeFlow("Shop"));
+  Create(MakeFlow("Other"));
+  const std::string& id = whole.id();
+  const auto damage = [&] {
+    const auto database = *OpenSqliteDatabase(folder_ + "/wallaby.db");
+    const absl::Status done = database->Transact(SqlAccess::kWrite, [&](SqlSession& session) {
+      return session.Query("UPDATE @flows SET definition = $2 WHERE id = $1", {id, "nothing"}).status();
+    });
+    ASSERT_TRUE(done.ok()) << done;
+  };
+  damage();
+  grpc::ClientContext listing;
+  v1::ListFlowsResponse list;
+  ASSERT_TRUE(flows_->ListFlows(&listing, v1::ListFlowsRequest(), &list).ok());
+  EXPECT_EQ(list.flows_size(), 2);
+  v1::Flow flow;
+  ASSERT_TRUE(Get(id, &flow).ok());
+  EXPECT_EQ(flow.name(), "Shop");
+  EXPECT_EQ(flow.state(), v1::FLOW_STATE_CREATED);
+  EXPECT_TRUE(Contains(flow.error(), "cannot be read")) << flow.error();
+  EXPECT_EQ(flow.source().options_size(), 0);
+  const grpc::Status started = Start(id);
+  EXPECT_TRUE(Contains(started.error_message(), "flow update with its whole file")) << started.error_message();
+  const auto update = [&](const v1::Flow& with) {
+    grpc::ClientContext context;
+    v1::UpdateFlowRequest request;
+    *request.mutable_flow() = with;
+    v1::Flow updated;
+    return flows_->UpdateFlow(&context, request, &updated);
+  };
+  // There is no secret that a mask could stand for.
+  EXPECT_EQ(update(whole).error_code(), StatusCode::INVALID_ARGUMENT);
+  v1::Flow again = MakeFlow("Shop");
+  again.set_id(id);
+  ASSERT_TRUE(update(again).ok());
+  EXPECT_EQ(store_->GetFlow(id)->flow.source.options.at("dsn"), "postgres://u:pw@127.0.0.1:1/none");
+  // One that should run gets no worker, and can be stopped and deleted.
+  damage();
+  ASSERT_TRUE(store_->Transition(id, {}, FlowState::kRunning, "").ok());
+  ASSERT_TRUE(Stop(id).ok());
+  EXPECT_TRUE(Eventually([&] { return State(id) == v1::FLOW_STATE_STOPPED; }));
+  ASSERT_TRUE(Delete(id).ok());
+  EXPECT_EQ(WorkerStarts().size(), 0u);
 }
 
 TEST_F(FlowServiceTest, UpdateOfAShownCopyKeepsTheSecret) {

@@ -211,7 +211,7 @@ absl::Status ValidateFlowRequest(const v1::Flow& proto, ControlStore* store, v1:
   }
   bool has_worker = false;
   if (!flow->id.empty()) {
-    const absl::StatusOr<StoredFlow> stored = store->GetFlow(flow->id);
+    const absl::StatusOr<StoredFlow> stored = store->FindFlow(flow->id);
     if (stored.ok()) {
       has_worker = HasWorker(stored->state);
       RestoreSecrets(stored->flow, &*flow);

@@ -81,10 +81,15 @@ v1::Checkpoint CheckpointToProto(const Checkpoint& checkpoint) {
 
 absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flow* proto) const {
   const std::string& id = stored.flow.id;
-  RETURN_IF_ERROR(FlowToProto(Redacted(stored.flow), proto));
+  if (stored.definition.ok()) {
+    RETURN_IF_ERROR(FlowToProto(Redacted(stored.flow), proto));
+  } else {
+    proto->set_id(id);
+    proto->set_name(stored.flow.name);
+  }
   proto->set_state(FlowStateToProto(stored.state));
   proto->set_reason(stored.reason);
-  proto->set_error(stored.last_error);
+  proto->set_error(stored.definition.ok() ? stored.last_error : std::string(stored.definition.message()));
   RETURN_IF_ERROR(FillCheckpoint(id, proto));
   RETURN_IF_ERROR(FillDdl(id, proto));
   ASSIGN_OR_RETURN(const int64_t dead_letters, store_->CountDeadLetters(id));
@@ -93,6 +98,7 @@ absl::Status FlowView::Fill(const StoredFlow& stored, FlowDetail detail, v1::Flo
   const bool fresh = FillWorker(stored, report, proto);
   RETURN_IF_ERROR(FillDestinations(stored.flow, fresh ? &*report : nullptr, proto));
   if (detail == FlowDetail::kBrief) return absl::OkStatus();
+  if (!stored.definition.ok()) return FillTables(id, proto);
   int64_t behind = -1;
   *proto->mutable_slot() = LookAtSlot(stored.flow, kSourceLimit, &behind);
   if (slots_ != nullptr) slots_->AddGrowth(id, proto->mutable_slot());

@@ -1,5 +1,6 @@
 #include "service/server.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "access/audit.h"
 #include "access/listener.h"
 #include "base/event.h"
 #include "base/status.h"
@@ -17,6 +19,7 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/resource_quota.h"
 #include "service/call_guard.h"
 #include "service/checkpoint_service.h"
 #include "service/ddl_service.h"
@@ -41,6 +44,20 @@ constexpr absl::Duration kFinishLimit = absl::Milliseconds(500);
 constexpr int kStreamsBeside = 16;
 // For a connection to say what it wants to speak.
 constexpr int kHandshakeMilliseconds = 10'000;
+// What requests may take together while they come in, before anybody knows who sends them: beyond, gRPC reads on only
+// as memory is given back, and ends calls that hold it. Of the largest request some always fit.
+constexpr int64_t kReceiveMemory = 128 << 20;
+constexpr int64_t kLargestAtOnce = 4;
+// For a connection without a call, and for one in all: else one that begins a request and waits would stay for ever.
+// The longest call is an ApplyDDL, for which a client waits half an hour.
+constexpr int kIdleMilliseconds = 5 * 60'000;
+constexpr int kAgeMilliseconds = 60 * 60'000;
+constexpr int kAgeGraceMilliseconds = 31 * 60'000;
+// A peer that does not answer is gone, as behind a firewall that forgot the connection.
+constexpr int kKeepaliveMilliseconds = 5 * 60'000;
+constexpr int kKeepaliveTimeoutMilliseconds = 20'000;
+// gRPC's own threads, beside one for each call.
+constexpr int kThreadsBeside = 32;
 
 // gRPC's own messages in our form; its errors are most often about single connections.
 void LogOfGrpc(gpr_log_func_args* args) {
@@ -86,6 +103,7 @@ class GrpcControlServer final : public ControlServer {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                                static_cast<int>(settings.access.max_calls) + kStreamsBeside);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMilliseconds);
+    BoundConnections(settings.access, &builder);
     // Else a second server would share the port in silence, and each would get half of the requests.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddListeningPort(address, credentials, &port_);
@@ -107,7 +125,10 @@ class GrpcControlServer final : public ControlServer {
     }
     TellHealth();
     health_ = std::thread([this] {
-      while (!end_.Wait(kHealthInterval)) TellHealth();
+      while (!end_.Wait(kHealthInterval)) {
+        TellHealth();
+        AuditLeftOut();
+      }
     });
     return absl::OkStatus();
   }
@@ -115,6 +136,18 @@ class GrpcControlServer final : public ControlServer {
   int port() const override { return port_; }
 
  private:
+  static void BoundConnections(const AccessSettings& access, grpc::ServerBuilder* builder) {
+    grpc::ResourceQuota quota("wallaby");
+    quota.Resize(static_cast<size_t>(std::max(kReceiveMemory, kLargestAtOnce * access.max_message)));
+    quota.SetMaxThreads(static_cast<int>(access.max_calls + access.max_pulls) + kThreadsBeside);
+    builder->SetResourceQuota(quota);
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMilliseconds);
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kAgeMilliseconds);
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kAgeGraceMilliseconds);
+    builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
+    builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMilliseconds);
+  }
+
   // Each method of each service, once. The guard looks its role up in access/method_roles.cc.
   void AddMethods() {
     guarded_flows_.Add("CreateFlow", &FlowServiceImpl::CreateFlow);
@@ -159,7 +192,7 @@ class GrpcControlServer final : public ControlServer {
   }
 
   void TellHealth() {
-    const absl::Status status = store_->ListFlows("", 1).status();
+    const absl::Status status = store_->Ping();
     if (status.ok() != healthy_) {
       healthy_ = status.ok();
       Log(healthy_ ? LogLevel::kInfo : LogLevel::kError,

@@ -22,7 +22,7 @@ HttpRoute HealthRoute() {
 
 HttpRoute ReadyRoute(ControlStore* store) {
   return {HttpRoute::Method::kGet, "/readyz", [store](const std::string&) {
-            const absl::Status status = store->ListFlows("", 1).status();
+            const absl::Status status = store->Ping();
             if (status.ok()) return HttpAnswer{200, kPlain, "the control store answers\n"};
             return HttpAnswer{503, kPlain, absl::StrCat("the control store does not answer: ", status.message(), "\n")};
           }};

@@ -12,9 +12,9 @@ namespace {
 constexpr absl::Duration kSourceLimit = absl::Seconds(3);
 constexpr absl::Duration kRemembered = absl::Minutes(5);
 
-// A flow that never ran has no slot yet.
+// A flow that never ran has no slot yet; of one whose definition cannot be read nobody knows.
 bool MayHaveASlot(const StoredFlow& flow) {
-  return flow.state != FlowState::kCreated;
+  return flow.state != FlowState::kCreated && flow.definition.ok();
 }
 
 }  // namespace

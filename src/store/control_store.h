@@ -30,6 +30,8 @@ struct StoredFlow {
   std::string last_error;  // stays after recovery until the next start
   int64_t revision = 0;    // rises with each change of definition or state
   absl::Time updated_at;
+  // Not OK: why the stored definition cannot be read. Of `flow` there are id and name then.
+  absl::Status definition;
 };
 
 struct StateEvent {
@@ -158,12 +160,19 @@ class ControlStore {
  public:
   virtual ~ControlStore() = default;
 
+  // OK when the database answers and holds a store.
+  virtual absl::Status Ping() = 0;
+
   // ---- flows ----
   // ALREADY_EXISTS for an id or a name in use. State created.
   virtual absl::Status CreateFlow(const Flow& flow) = 0;
   virtual absl::Status UpdateFlow(const Flow& flow) = 0;
+  // An error where the definition cannot be read, which says why and what to do.
   virtual absl::StatusOr<StoredFlow> GetFlow(const std::string& id) = 0;
-  // In order of id, those after `after_id`, at most `limit`.
+  // The same, but one whose definition cannot be read comes too (StoredFlow::definition): for what needs only the
+  // state.
+  virtual absl::StatusOr<StoredFlow> FindFlow(const std::string& id) = 0;
+  // In order of id, those after `after_id`, at most `limit`; also those whose definition cannot be read.
   virtual absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) = 0;
   virtual absl::Status DeleteFlow(const std::string& id) = 0;
   // Moves `id` from one of `from` to `to` and writes the event; FAILED_PRECONDITION naming the current state when it is
@@ -209,9 +218,11 @@ class ControlStore {
   };
   virtual absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) = 0;
   virtual absl::StatusOr<DdlEvent> GetDdl(int64_t id) = 0;
-  // In order of id. Empty `flow_id`: of all flows; no `statuses`: of any status.
+  // In order of id. Empty `flow_id`: of all flows; no `statuses`: of any status. `limit` > 0: the newest so many;
+  // `before_id` > 0: only those with a lower id.
   virtual absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                        const std::vector<DdlStatus>& statuses) = 0;
+                                                        const std::vector<DdlStatus>& statuses, int limit = 0,
+                                                        int64_t before_id = 0) = 0;
   // FAILED_PRECONDITION naming the current status when it is in none of `from`. `error` replaces the stored one.
   virtual absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                            const std::string& error) = 0;
@@ -293,10 +304,21 @@ class ControlStore {
   virtual absl::StatusOr<std::vector<DispatchAttempt>> ActiveAttempts() = 0;
 };
 
-// SQLite file at `path` (made with its folder when missing), WAL mode, for processes of one machine.
-absl::StatusOr<std::unique_ptr<ControlStore>> OpenSqliteStore(const std::string& path);
+// What opening a store does about the key that its definitions are sealed with, WALLABY_SECRET_KEY. The store holds a
+// mark by which it knows it (store/store_key.h).
+enum class KeyUse {
+  kCheck,    // another key than the mark's is refused, and none where there is a mark
+  kAdopt,    // likewise; the first key of a store is marked, and the definitions that are there in clear are sealed
+  kReplace,  // the key that is set, or none, takes the place of the mark's: what that sealed cannot be read any more
+};
+
+// SQLite file at `path` (made with its folder when missing), WAL mode, for processes of one machine. `sealed`, where it
+// is not null: how many definitions were sealed.
+absl::StatusOr<std::unique_ptr<ControlStore>> OpenSqliteStore(const std::string& path, KeyUse use = KeyUse::kCheck,
+                                                              int* sealed = nullptr);
 // PostgreSQL; tables in schema `wallaby_control`, made or migrated when needed under an advisory lock.
-absl::StatusOr<std::unique_ptr<ControlStore>> OpenPostgresStore(const std::string& dsn);
+absl::StatusOr<std::unique_ptr<ControlStore>> OpenPostgresStore(const std::string& dsn, KeyUse use = KeyUse::kCheck,
+                                                                int* sealed = nullptr);
 
 }  // namespace wallaby
 

@@ -150,7 +150,8 @@ absl::StatusOr<DdlEvent> SqlStore::GetDdl(int64_t id) {
 }
 
 absl::StatusOr<std::vector<DdlEvent>> SqlStore::ListDdl(const std::string& flow_id,
-                                                        const std::vector<DdlStatus>& statuses) {
+                                                        const std::vector<DdlStatus>& statuses, int limit,
+                                                        int64_t before_id) {
   std::string where = "WHERE TRUE";
   std::vector<SqlValue> params;
   if (!flow_id.empty()) {
@@ -163,18 +164,28 @@ absl::StatusOr<std::vector<DdlEvent>> SqlStore::ListDdl(const std::string& flow_
     wanted.push_back(absl::StrCat("$", params.size()));
   }
   if (!wanted.empty()) absl::StrAppend(&where, " AND status IN (", absl::StrJoin(wanted, ", "), ")");
+  if (before_id > 0) {
+    params.emplace_back(before_id);
+    absl::StrAppend(&where, " AND id < $", params.size());
+  }
+  std::string last;
+  if (limit > 0) {
+    params.emplace_back(int64_t{limit});
+    last = absl::StrCat(" DESC LIMIT $", params.size());
+  }
   std::vector<DdlEvent> events;
   RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
     events.clear();
     if (!flow_id.empty()) RETURN_IF_ERROR(RequireFlow(session, flow_id));
     ASSIGN_OR_RETURN(
         const SqlRows rows,
-        session.Query(absl::StrCat("SELECT ", kColumns, " FROM @ddl_events ", where, " ORDER BY id"), params));
+        session.Query(absl::StrCat("SELECT ", kColumns, " FROM @ddl_events ", where, " ORDER BY id", last), params));
     for (int row = 0; row < rows.size(); ++row) {
       ASSIGN_OR_RETURN(events.emplace_back(), ReadEvent(session, rows, row));
     }
     return absl::OkStatus();
   }));
+  if (limit > 0) std::reverse(events.begin(), events.end());
   return events;
 }
 

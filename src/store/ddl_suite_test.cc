@@ -47,6 +47,18 @@ TEST_P(StoreTest, DdlEventsAreRecordedOnce) {
   EXPECT_EQ(store->ListDdl("", {})->size(), 3u);
   EXPECT_EQ(store->ListDdl("a", {DdlStatus::kPending, DdlStatus::kFailed})->size(), 2u);
   EXPECT_EQ(store->ListDdl("b", {})->size(), 0u);
+  const auto ids = [&](const std::vector<DdlStatus>& statuses, int limit, int64_t before) {
+    const auto events = store->ListDdl("a", statuses, limit, before);
+    std::vector<int64_t> found;
+    for (const DdlEvent& event : *events) found.push_back(event.id);
+    return found;
+  };
+  const std::vector<int64_t> all = ids({}, 0, 0);
+  EXPECT_EQ(ids({}, 2, 0), (std::vector<int64_t>{all[1], all[2]}));
+  EXPECT_EQ(ids({}, 2, all[1]), (std::vector<int64_t>{all[0]}));
+  EXPECT_EQ(ids({}, 0, all[2]), (std::vector<int64_t>{all[0], all[1]}));
+  EXPECT_EQ(ids({}, 9, 0), all);
+  EXPECT_EQ(ids({DdlStatus::kApplied}, 1, 0), (std::vector<int64_t>{}));
   EXPECT_FAILS(store->ListDdl("c", {}).status(), kNotFound, "'c'");
   EXPECT_EQ(*store->GatedDdlCounts(), (std::map<std::string, int64_t>{{"a", 2}, {"b", 0}}));
 

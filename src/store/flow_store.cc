@@ -11,8 +11,9 @@
 namespace wallaby {
 namespace {
 
-constexpr std::string_view kColumns = "id, definition, state, reason, last_error, revision, updated_at";
+constexpr std::string_view kColumns = "id, definition, state, reason, last_error, revision, updated_at, name";
 constexpr int kMaxPage = 1000;
+constexpr std::string_view kAnew = "define it anew: flow update with its whole file, secrets too, or flow delete";
 constexpr int64_t kKeptEvents = 1000;  // per flow
 
 absl::Status NoFlow(const std::string& id) {
@@ -71,7 +72,7 @@ absl::StatusOr<std::string> SqlStore::Definition(const Flow& flow) const {
   if (flow.id.empty()) return absl::InvalidArgumentError("id: is missing; a stored flow needs one");
   std::string json = FlowToJson(flow);
   if (options_.box) return options_.box->Seal(json, flow.id);
-  if (options_.refuse_secrets && Redacted(flow) != flow) {
+  if (options_.refuse_secrets && HoldsSecret(flow)) {
     return absl::FailedPreconditionError(
         absl::StrCat("flow '", flow.id,
                      "' holds a password, and this control store is shared: set WALLABY_SECRET_KEY (for example "
@@ -81,31 +82,50 @@ absl::StatusOr<std::string> SqlStore::Definition(const Flow& flow) const {
   return json;
 }
 
-absl::StatusOr<StoredFlow> SqlStore::ReadFlow(const SqlRows& rows, int row) const {
-  const std::string& id = rows.Text(row, 0);
-  std::string json = rows.Text(row, 1);
-  if (SecretBox::IsSealed(json)) {
+absl::StatusOr<Flow> SqlStore::ReadDefinition(const std::string& id, const std::string& text) const {
+  std::string json = text;
+  if (SecretBox::IsSealed(text)) {
     if (!options_.box) {
       return absl::FailedPreconditionError(
           absl::StrCat("flow '", id, "' is stored encrypted; set WALLABY_SECRET_KEY to the key it was stored with"));
     }
-    const absl::StatusOr<std::string> opened = options_.box->Open(json, id);
+    absl::StatusOr<std::string> opened = options_.box->Open(text, id);
     if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("flow '", id, "'"));
-    json = *opened;
+    json = *std::move(opened);
+  } else if (options_.box) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "flow '", id, "' is not sealed with WALLABY_SECRET_KEY as the store's flows are, so somebody else ",
+        "may have written it; ", kAnew));
   }
-  StoredFlow stored;
   absl::StatusOr<Flow> flow = ParseFlow(json);
-  if (!flow.ok()) {
-    return absl::DataLossError(absl::StrCat("flow '", id, "' in the control store ", database_->description(),
-                                            " cannot be read: ", flow.status().message()));
+  if (flow.ok()) return flow;
+  return absl::DataLossError(absl::StrCat("flow '", id, "' in the control store ", database_->description(),
+                                          " cannot be read: ", flow.status().message(), "; ", kAnew));
+}
+
+StoredFlow SqlStore::ReadFlow(const SqlRows& rows, int row) const {
+  StoredFlow stored;
+  absl::StatusOr<Flow> flow = ReadDefinition(rows.Text(row, 0), rows.Text(row, 1));
+  if (flow.ok()) {
+    stored.flow = *std::move(flow);
+  } else {
+    stored.definition = flow.status();
+    stored.flow.id = rows.Text(row, 0);
+    stored.flow.name = rows.Text(row, 7);
   }
-  stored.flow = *std::move(flow);
-  ASSIGN_OR_RETURN(stored.state, ParseFlowState(rows.Text(row, 2)));
+  const auto state = ParseFlowState(rows.Text(row, 2));
+  if (!state.ok()) stored.definition.Update(state.status());
+  stored.state = state.value_or(FlowState::kUnspecified);
   stored.reason = rows.Text(row, 3);
   stored.last_error = rows.Text(row, 4);
   stored.revision = rows.Int(row, 5);
   stored.updated_at = TimeFromMicros(rows.Int(row, 6));
   return stored;
+}
+
+absl::Status SqlStore::Ping() {
+  return database_->Transact(
+      SqlAccess::kRead, [](SqlSession& session) { return session.Query("SELECT 1 FROM @flows LIMIT 1").status(); });
 }
 
 absl::Status SqlStore::CreateFlow(const Flow& flow) {
@@ -144,6 +164,12 @@ absl::Status SqlStore::UpdateFlow(const Flow& flow) {
 }
 
 absl::StatusOr<StoredFlow> SqlStore::GetFlow(const std::string& id) {
+  ASSIGN_OR_RETURN(StoredFlow stored, FindFlow(id));
+  RETURN_IF_ERROR(stored.definition);
+  return stored;
+}
+
+absl::StatusOr<StoredFlow> SqlStore::FindFlow(const std::string& id) {
   SqlRows rows;
   RETURN_IF_ERROR(database_->Transact(SqlAccess::kRead, [&](SqlSession& session) -> absl::Status {
     ASSIGN_OR_RETURN(rows, session.Query(absl::StrCat("SELECT ", kColumns, " FROM @flows WHERE id = $1"), {id}));
@@ -163,9 +189,7 @@ absl::StatusOr<std::vector<StoredFlow>> SqlStore::ListFlows(const std::string& a
     return absl::OkStatus();
   }));
   std::vector<StoredFlow> flows;
-  for (int row = 0; row < rows.size(); ++row) {
-    ASSIGN_OR_RETURN(flows.emplace_back(), ReadFlow(rows, row));
-  }
+  for (int row = 0; row < rows.size(); ++row) flows.push_back(ReadFlow(rows, row));
   return flows;
 }
 

@@ -210,7 +210,17 @@ CREATE TABLE @shape_numbers (
 );
 )sql";
 
-constexpr std::array<std::string_view, 8> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5, kStep6, kStep7, kStep8};
+// A text that was sealed with the key that seals the definitions, see store_key.h. One row, or none where there is no
+// key.
+constexpr std::string_view kStep9 = R"sql(
+CREATE TABLE @key_mark (
+  id BIGINT NOT NULL PRIMARY KEY,
+  sealed TEXT NOT NULL
+);
+)sql";
+
+constexpr std::array<std::string_view, 9> kSteps = {kStep1, kStep2, kStep3, kStep4, kStep5,
+                                                    kStep6, kStep7, kStep8, kStep9};
 
 // 0 for a database that holds no store. PostgreSQL's catalog is asked as a table: to_regclass() answers from a cache
 // that does not see what another process made while this one waited for its lock.

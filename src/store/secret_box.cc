@@ -36,8 +36,9 @@ absl::Status LibraryError() {
 absl::Status CannotOpen() {
   return absl::FailedPreconditionError(
       "cannot be decrypted: WALLABY_SECRET_KEY is not the key it was stored with, or the stored text was changed; set "
-      "the "
-      "key that was in use when the flow was last saved");
+      "the key that was in use when the flow was last saved. Where that is lost, define the flow anew: flow update "
+      "with "
+      "its whole file, secrets too, or flow delete");
 }
 
 }  // namespace

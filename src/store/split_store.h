@@ -28,9 +28,11 @@ class SplitStore final : public ControlStore {
     return checkpoints_->ListCheckpoints();
   }
 
+  absl::Status Ping() override { return control_->Ping(); }
   absl::Status CreateFlow(const Flow& flow) override;
   absl::Status UpdateFlow(const Flow& flow) override { return control_->UpdateFlow(flow); }
   absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override { return control_->GetFlow(id); }
+  absl::StatusOr<StoredFlow> FindFlow(const std::string& id) override { return control_->FindFlow(id); }
   absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override {
     return control_->ListFlows(after_id, limit);
   }
@@ -71,9 +73,9 @@ class SplitStore final : public ControlStore {
     return control_->RecordDdl(events);
   }
   absl::StatusOr<DdlEvent> GetDdl(int64_t id) override { return control_->GetDdl(id); }
-  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                const std::vector<DdlStatus>& statuses) override {
-    return control_->ListDdl(flow_id, statuses);
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id, const std::vector<DdlStatus>& statuses,
+                                                int limit, int64_t before_id) override {
+    return control_->ListDdl(flow_id, statuses, limit, before_id);
   }
   absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                    const std::string& error) override {

@@ -30,9 +30,11 @@ class SqlStore final : public ControlStore {
   SqlStore(std::shared_ptr<SqlDatabase> database, Options options, std::optional<Lease> fence = std::nullopt)
       : database_(std::move(database)), options_(std::move(options)), fence_(std::move(fence)) {}
 
+  absl::Status Ping() override;
   absl::Status CreateFlow(const Flow& flow) override;
   absl::Status UpdateFlow(const Flow& flow) override;
   absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override;
+  absl::StatusOr<StoredFlow> FindFlow(const std::string& id) override;
   absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override;
   absl::Status DeleteFlow(const std::string& id) override;
   absl::Status Transition(const std::string& id, const std::vector<FlowState>& from, FlowState to,
@@ -61,8 +63,8 @@ class SqlStore final : public ControlStore {
 
   absl::StatusOr<std::vector<RecordedDdl>> RecordDdl(const std::vector<DdlEvent>& events) override;
   absl::StatusOr<DdlEvent> GetDdl(int64_t id) override;
-  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                const std::vector<DdlStatus>& statuses) override;
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id, const std::vector<DdlStatus>& statuses,
+                                                int limit, int64_t before_id) override;
   absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                    const std::string& error) override;
   absl::Status PutDdlReceipt(int64_t id, const std::string& destination) override;
@@ -104,7 +106,8 @@ class SqlStore final : public ControlStore {
   absl::Status Write(SqlDatabase::Body body);
   // The text that is stored for a flow, and back.
   absl::StatusOr<std::string> Definition(const Flow& flow) const;
-  absl::StatusOr<StoredFlow> ReadFlow(const SqlRows& rows, int row) const;
+  absl::StatusOr<Flow> ReadDefinition(const std::string& id, const std::string& text) const;
+  StoredFlow ReadFlow(const SqlRows& rows, int row) const;
 
   const std::shared_ptr<SqlDatabase> database_;
   const Options options_;

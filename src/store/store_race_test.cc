@@ -58,7 +58,7 @@ TEST_P(StoreTest, ProcessesThatOpenANewStoreTogether) {
   std::vector<std::unique_ptr<Child>> children;
   for (int i = 0; i < 6; ++i) {
     children.push_back(std::make_unique<Child>([&, i](int out) {
-      auto store = GetParam().open(place_.where);
+      auto store = TryOpen();
       const bool ok = store.ok() && (*store)->CreateFlow(TestFlow("f" + std::to_string(i))).ok();
       if (!store.ok()) fprintf(stderr, "%s\n", store.status().ToString().c_str());
       Tell(out, ok ? 1 : 0);
@@ -80,7 +80,7 @@ TEST_P(StoreTest, ProcessesThatRaceForALease) {
   std::vector<std::unique_ptr<Child>> children;
   for (int c = 0; c < 3; ++c) {
     children.push_back(std::make_unique<Child>([&, c](int out) {
-      auto store = GetParam().open(place_.where);
+      auto store = TryOpen();
       for (int f = 0; f < kFlows; ++f) {
         const auto lease = (*store)->AcquireLease("f" + std::to_string(f), "p" + std::to_string(c), absl::Minutes(5));
         if (lease.ok()) {
@@ -107,7 +107,7 @@ TEST_P(StoreTest, NoGenerationIsGivenTwice) {
   std::vector<std::unique_ptr<Child>> children;
   for (int c = 0; c < 3; ++c) {
     children.push_back(std::make_unique<Child>([&, c](int out) {
-      auto store = GetParam().open(place_.where);
+      auto store = TryOpen();
       for (int i = 0; i < 30; ++i) {
         const auto lease =
             (*store)->AcquireLease("a", std::to_string(c) + "-" + std::to_string(i), absl::ZeroDuration());
@@ -136,7 +136,7 @@ TEST_P(StoreTest, WhatWasReportedStoredSurvivesAKill) {
   int64_t last = 0;
   for (int round = 0; round < 5; ++round) {
     Child child([&](int out) {
-      auto store = GetParam().open(place_.where);
+      auto store = TryOpen();
       for (int64_t lsn = last + 1;; ++lsn) {
         if ((*store)->PutCheckpoint("a", {Lsn{static_cast<uint64_t>(lsn)}}, generation).ok()) Tell(out, lsn);
       }

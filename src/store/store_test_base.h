@@ -25,7 +25,7 @@ struct StorePlace {
 struct StoreKind {
   std::string name;
   std::function<StorePlace()> make_place;
-  std::function<absl::StatusOr<std::unique_ptr<ControlStore>>(const std::string& where)> open;
+  std::function<absl::StatusOr<std::unique_ptr<ControlStore>>(const std::string& where, KeyUse use, int* sealed)> open;
   std::function<absl::StatusOr<std::unique_ptr<SqlDatabase>>(const std::string& where)> open_database;
 };
 inline std::ostream& operator<<(std::ostream& out, const StoreKind& kind) {
@@ -48,8 +48,11 @@ class StoreTest : public ::testing::TestWithParam<StoreKind> {
     place_ = GetParam().make_place();
   }
   void TearDown() override { unsetenv("WALLABY_SECRET_KEY"); }
+  absl::StatusOr<std::unique_ptr<ControlStore>> TryOpen(KeyUse use = KeyUse::kCheck, int* sealed = nullptr) {
+    return GetParam().open(place_.where, use, sealed);
+  }
   std::unique_ptr<ControlStore> Open() {
-    auto store = GetParam().open(place_.where);
+    auto store = TryOpen();
     EXPECT_TRUE(store.ok()) << store.status();
     return store.ok() ? *std::move(store) : nullptr;
   }

@@ -38,14 +38,14 @@ absl::StatusOr<std::unique_ptr<SqlDatabase>> OpenCheckpointDatabase(const Settin
 
 }  // namespace
 
-absl::StatusOr<Stores> OpenStores(const Settings& settings) {
+absl::StatusOr<Stores> OpenStores(const Settings& settings, KeyUse use) {
   const std::string path = absl::StrCat(settings.data_dir, "/wallaby.db");
   ASSIGN_OR_RETURN(std::unique_ptr<SqlDatabase> checkpoints, OpenCheckpointDatabase(settings, path));
   Stores stores;
   if (settings.postgres_dsn.empty()) {
-    ASSIGN_OR_RETURN(stores.control, OpenSqliteStore(path));
+    ASSIGN_OR_RETURN(stores.control, OpenSqliteStore(path, use, &stores.sealed));
   } else {
-    ASSIGN_OR_RETURN(stores.control, OpenPostgresStore(settings.postgres_dsn));
+    ASSIGN_OR_RETURN(stores.control, OpenPostgresStore(settings.postgres_dsn, use, &stores.sealed));
   }
   if (checkpoints != nullptr) {
     ASSIGN_OR_RETURN(std::unique_ptr<SqlStore> store, OpenOnlyCheckpoints(std::move(checkpoints)));

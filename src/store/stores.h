@@ -13,6 +13,7 @@ namespace wallaby {
 
 struct Stores {
   std::unique_ptr<ControlStore> control;
+  int sealed = 0;  // definitions that this opening sealed, see KeyUse
 
   // Of the same object, wherever it keeps them: leases and checkpoints belong together.
   ControlStore* checkpoints() const { return control.get(); }
@@ -20,7 +21,7 @@ struct Stores {
 
 // WALLABY_POSTGRES_DSN, else SQLite at WALLABY_DATA_DIR/wallaby.db. Checkpoints are kept there too, unless
 // WALLABY_CHECKPOINT_BACKEND names another database.
-absl::StatusOr<Stores> OpenStores(const Settings& settings);
+absl::StatusOr<Stores> OpenStores(const Settings& settings, KeyUse use = KeyUse::kCheck);
 
 // What keeps the checkpoints: "sqlite" or "postgres".
 std::string CheckpointBackend(const Settings& settings);

@@ -11,7 +11,10 @@ import tempfile
 import threading
 import unittest
 
+import grpc
+
 from e2e.certificates import Authority
+from e2e.half_request import HalfRequest
 from e2e.harness import BIN_DIR, SOURCE_DIR, Wallaby, free_port, wait_until
 
 DEPS = os.environ.get("WALLABY_DEPS_DIR") or os.path.join(SOURCE_DIR, ".deps")
@@ -197,6 +200,35 @@ class AccessTest(unittest.TestCase):
         self.begin_with_tls_and_tokens()
         self.wallaby.create(FLOW, start=False)
         self.assertEqual([line["method"] for line in self.audit(status="ok")], ["/wallaby.v1.FlowService/CreateFlow"])
+
+    def test_strangers_cannot_fill_the_log(self):
+        self.begin_with_tls_and_tokens()
+        with open(self.authority.certificate, "rb") as f:
+            channel = grpc.secure_channel(f"localhost:{self.wallaby.port}", grpc.ssl_channel_credentials(f.read()))
+        self.addCleanup(channel.close)
+        delete = channel.unary_unary("/wallaby.v1.FlowService/DeleteFlow")
+
+        def denied(flow_id):
+            size = len(flow_id)
+            with self.assertRaises(grpc.RpcError) as caught:
+                delete(b"\x0a" + bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21]) + flow_id,
+                       timeout=60)
+            self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
+
+        denied(b"A" * 3_000_000)
+        for _ in range(1000):
+            denied(b"shop")
+        told = wait_until(lambda: [line for line in self.wallaby.log().splitlines() if '"left_out"' in line], 60,
+                          "the count of what was left out")
+        self.assertGreater(int(json.loads(told[0])["left_out"]), 0)
+        self.assertLess(max(map(len, self.wallaby.log().splitlines())), 1000)
+        lines = self.audit(who="anonymous", status="unauthenticated")
+        self.assertLess(len(lines), 1001)
+        self.assertEqual([line["flow_id"] for line in lines[:2]], ["A" * 63 + "...", "shop"])
+        # Theirs do not hide those of somebody who is known.
+        self.admin("flow", "delete", "-flow-id", "shop", WALLABY_TOKEN=TOKENS["viewer"], says=("needs the role admin",),
+                   WALLABY_ADMIN_TLS_CA=self.authority.certificate)
+        self.assertTrue(self.audit(who="viewer-of-tests", status="permission_denied"))
 
     def test_grpcurl(self):
         self.begin_with_tls_and_tokens()
@@ -448,6 +480,35 @@ class AccessTest(unittest.TestCase):
             self.assertIn("WALLABY_MAX_CALLS", done.stderr)
             held.close()
         slow.join()
+        self.admin("flow", "list", WALLABY_TOKEN=TOKENS["viewer"], WALLABY_ADMIN_TLS_CA=self.authority.certificate)
+
+    def resident(self):
+        with open(f"/proc/{self.wallaby.process.pid}/status", encoding="utf-8") as f:
+            return next(int(line.split()[1]) << 10 for line in f if line.startswith("VmRSS"))
+
+    def test_memory_of_requests_that_never_end(self):
+        """From strangers: what they send is kept before anybody knows who they are."""
+        self.begin_with_tls_and_tokens()
+        before, most = self.resident(), 0
+        requests = []
+        for _ in range(40):
+            request = HalfRequest(self.wallaby.port, self.authority.certificate)
+            self.addCleanup(request.close)
+            request.begin("/wallaby.v1.FlowService/DeleteFlow", 15_000_000)
+            requests.append(request)
+            request.send(14_500_000)
+            most = max(most, self.resident() - before)
+        sent = sum(request.sent for request in requests)
+        self.assertLess(most, 300 << 20, f"{sent} bytes were sent")
+        # Enough was sent to see that; the server let go of those that held too much.
+        self.assertGreater(sent, 300 << 20)
+        for request in requests:
+            while request.read(0.1):
+                pass
+        self.assertLess(sum(request.sent for request in requests if not request.ended), 300 << 20)
+        for request in requests:
+            request.close()
+        # It serves others all the same.
         self.admin("flow", "list", WALLABY_TOKEN=TOKENS["viewer"], WALLABY_ADMIN_TLS_CA=self.authority.certificate)
 
     def test_limits_of_http(self):

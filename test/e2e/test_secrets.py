@@ -1,16 +1,20 @@
 """Secrets of flows: references, what the store and the log hold, and the least role that a flow can do with at its source."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import unittest
+import urllib.request
 
 import yaml
 
-from e2e.harness import BIN_DIR, SOURCE_DIR, Postgres, PostgresTest, Wallaby, sql, wait_until
+from e2e.harness import BIN_DIR, SOURCE_DIR, Postgres, PostgresTest, Wallaby, free_port, sql, wait_until
+from e2e.receiver_process import Receiver
 
 PASSWORD = "Sup3r'Secret\\ pw"
 KEY = "5" * 64
@@ -107,6 +111,80 @@ class SecretsTest(PostgresTest):
                 self.wallaby.create(self.flow(dsn, self.target), start=False)
             self.assertIn(says, str(caught.exception))
 
+    def put(self, command, flow, says=None):
+        """flow create or update; `says`: it is refused with this text."""
+        path = os.path.join(self.folder, "flow.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(flow, f)
+        done = self.wallaby.admin("flow", command, "-file", path, check=False)
+        if says is None:
+            self.assertEqual(done.returncode, 0, done.stderr)
+        else:
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn(says, done.stderr)
+        return done.stdout + done.stderr
+
+    def test_a_mask_does_not_follow_to_another_server(self):
+        self.begin()
+        kafka = {"security_protocol": "sasl_plaintext", "sasl_mechanism": "PLAIN", "sasl_username": "u", "topic": "x",
+                 "sasl_password": "Sup3rSecret"}
+        for name, kind, options, move in (
+                ("hook", "http", {"url": "https://good.example/in", "headers": "Authorization:Bearer Sup3rSecret"},
+                 {"url": "http://evil.example/in"}),
+                ("queue", "kafka", {"brokers": "good:9092", **kafka}, {"brokers": "evil:9092"})):
+            flow = {**self.flow(self.source, self.target), "id": name, "name": name}
+            flow["destinations"] = [{"name": "d", "type": kind, "options": options}]
+            self.put("create", flow)
+            shown = self.wallaby.get(name)["destinations"][0]["options"]
+            self.assertNotIn("Sup3r", json.dumps(shown))
+            flow["destinations"][0]["options"] = {**shown, **move}
+            self.put("update", flow, says="give the secret itself")
+            self.assertEqual(self.wallaby.get(name)["destinations"][0]["options"], shown)
+            # With its own server it stays.
+            flow["destinations"][0]["options"] = {**shown, "write_mode": "append"}
+            self.put("update", flow)
+
+    def test_urls_of_webhooks(self):
+        secrets = ("SECRETPW", "SECRETTOK", "SECRETSIG", "SECRETPATH")
+        self.begin(WALLABY_POSTGRES_DSN=self.store)
+
+        def hook(url, **options):
+            flow = {**self.flow(self.source, self.target), "id": "hook", "name": "hook"}
+            return {**flow, "destinations": [{"name": "h", "type": "http", "options": {"url": url, **options}}]}
+
+        self.put("create", hook("http://u:SECRETPW@127.0.0.1:1/SECRETPATH?access_token=SECRETTOK"), says="belong into headers")
+        self.put("create", hook("https://127.0.0.1:1/in?sig=SECRETSIG"), says="WALLABY_SECRET_KEY")
+        self.put("create", {**hook(""), "destinations": [{"name": "s", "type": "s3", "options": {
+            "bucket": "b", "endpoint": "https://AK:SECRETPW@s3.example"}}]}, says="AK:******@s3.example")
+        self.put("create", hook("https://127.0.0.1:1/in?version=SECRETSIG"))
+        self.assertEqual(self.wallaby.get("hook")["destinations"][0]["options"]["url"], "https://127.0.0.1:1/in?version=******")
+        self.assertNotIn("SECRETTOK", self.dump())
+        for secret in secrets:
+            self.assertNotIn(secret, self.wallaby.log())
+
+    def test_a_url_by_reference(self):
+        receiver = Receiver(self.folder, "hook")
+        self.addCleanup(receiver.kill)
+        wait_until(receiver.listens, 60, "the receiver")
+        self.begin(WALLABY_POSTGRES_DSN=self.store, HOOK_URL=f"http://127.0.0.1:{receiver.port}/services/SECRETPATH/{{table}}",
+                   BAD_URL="127.0.0.1/services/SECRETPATH")
+        flow = self.flow(self.source, self.target)
+        flow["destinations"] = [{"name": "h", "type": "http", "options": {"url": "env:HOOK_URL", "payload_mode": "record_json"}}]
+        flow_id = self.wallaby.create(flow)
+        wait_until(receiver.taken, 60, "a request\n" + self.wallaby.log()[-2000:])
+        self.assertEqual(self.wallaby.get(flow_id)["destinations"][0]["options"]["url"], "env:HOOK_URL")
+        self.wallaby.stop_flow(flow_id)
+        # One that is wrong is not told.
+        flow["id"] = flow_id
+        flow["destinations"][0]["options"]["url"] = "env:BAD_URL"
+        self.put("update", flow)
+        self.wallaby.admin("flow", "start", "-flow-id", flow_id)
+        failed = wait_until(lambda: (f := self.wallaby.get(flow_id)) and "FAILED" in f["state"] and f, 60,
+                            "state failed\n" + self.wallaby.log()[-2000:])
+        self.assertIn("option url of destination 'h'", failed["reason"])
+        for text in (self.dump(), self.wallaby.log(), json.dumps(failed)):
+            self.assertNotIn("SECRETPATH", text)
+
     def test_a_shared_store_takes_no_secret_in_clear(self):
         self.begin(WALLABY_POSTGRES_DSN=self.store)
         for flow in (self.flow(self.pairs(self.source, "Sup3rSecret"), self.target),
@@ -118,13 +196,15 @@ class SecretsTest(PostgresTest):
         self.assertNotIn("Sup3rSecret", self.dump() + self.wallaby.log())
 
     def test_a_shared_store_with_a_key_holds_no_secret(self):
-        """Nor do its rows from before, once they are updated: they stay readable meanwhile."""
+        """Nor do its rows from before: they are sealed when the server first has a key."""
         self.begin(WALLABY_POSTGRES_DSN=self.store)
         flow_id = self.wallaby.create(self.flow(self.source, self.target), start=False)
-        self.assertIn(self.slot, self.dump())
+        self.assertIn('"publication"', self.dump())
         self.wallaby.close()
         self.begin(WALLABY_POSTGRES_DSN=self.store, WALLABY_SECRET_KEY=KEY)
         self.assertEqual(self.wallaby.get(flow_id)["id"], flow_id)
+        self.assertNotIn('"publication"', self.dump())
+        self.assertIn("are sealed with WALLABY_SECRET_KEY now", self.wallaby.log())
         path = os.path.join(self.folder, "flow.json")
         with open(path, "w", encoding="utf-8") as f:
             json.dump({**self.flow(self.pairs(self.source, "Sup3rSecret"), self.pairs(self.target, "Sup3rSecret")), "id": flow_id}, f)
@@ -136,6 +216,106 @@ class SecretsTest(PostgresTest):
         self.wallaby.stop_flow(flow_id)
         for text in (self.dump(), self.wallaby.log(), shown):
             self.assertNotIn("Sup3rSecret", text)
+
+    # ---- keys that change, and rows that others changed ----
+
+    def store_sql(self, statement, *values):
+        """As somebody who may write to the store."""
+        with contextlib.closing(sqlite3.connect(os.path.join(self.wallaby.folder, "data", "wallaby.db"), timeout=60)) as db, db:
+            return db.execute(statement, values).fetchall()
+
+    def restart(self, **env):
+        self.wallaby.process.terminate()
+        self.wallaby.process.wait()
+        self.wallaby.env.update(env)
+        return self.wallaby.start()
+
+    def fails(self, *args, says):
+        done = self.wallaby.admin(*args, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn(says, done.stderr)
+
+    def listed(self):
+        return {flow["id"]: flow for flow in json.loads(self.wallaby.admin("flow", "list", "-json").stdout)["flows"]}
+
+    def ready(self, port):
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60).status
+
+    def test_one_damaged_flow_leaves_the_others_alone(self):
+        port = free_port()
+        self.begin(WALLABY_SECRET_KEY=KEY, WALLABY_ADMIN_LISTEN=f"127.0.0.1:{port}")
+        damaged = self.wallaby.create({**self.flow(self.source, self.target), "id": "a", "name": "a"}, start=False)
+        self.store_sql("UPDATE flows SET definition = 'wallaby-sealed:1:AAAA' WHERE id = ?", damaged)
+        # The others begin, deliver, and are seen.
+        good = self.wallaby.create({**self.flow(self.source, self.target), "id": "b"})
+        self.delivers(good)
+        self.restart()
+        self.assertEqual(self.ready(port), 200)
+        flows = self.listed()
+        self.assertEqual(sorted(flows), ["a", "b"])
+        self.assertIn("cannot be decrypted", flows["a"]["error"])
+        self.assertIn("CREATED", flows["a"]["state"])
+        self.assertIn("RUNNING", flows["b"]["state"])
+        self.assertIn("a", self.wallaby.admin("flow", "list").stdout)
+        self.assertIn("cannot be decrypted", self.wallaby.get("a")["error"])
+        sql(self.source, "INSERT INTO t VALUES (2, 'two')")
+        self.wallaby.await_delivery(good, self.source, self.slot)
+        self.assertNotIn("the flows cannot be reviewed", self.wallaby.log())
+        self.fails("flow", "start", "-flow-id", "a", says="flow update with its whole file")
+        # One that should run, and cannot be read, can be stopped.
+        self.store_sql("UPDATE flows SET state = 'running' WHERE id = 'a'")
+        self.restart()
+        self.wallaby.stop_flow("a")
+        self.wallaby.admin("flow", "delete", "-flow-id", "a")
+        self.assertEqual(sorted(self.listed()), ["b"])
+
+    def test_a_lost_key(self):
+        self.begin(WALLABY_SECRET_KEY=KEY)
+        flow = {**self.flow(self.source, self.target), "id": "a", "name": "a"}
+        self.wallaby.create(flow)
+        self.delivers("a")
+        self.wallaby.stop_flow("a")
+        self.wallaby.create({**self.flow(self.source, self.target), "id": "b", "name": "b"}, start=False)
+        for key in ("6" * 64, ""):
+            with self.assertRaisesRegex(AssertionError, "WALLABY_SECRET_KEY_LOST=true"):
+                self.restart(WALLABY_SECRET_KEY=key)
+        with self.assertRaisesRegex(AssertionError, "is not the key that its flows are sealed with"):
+            self.restart(WALLABY_SECRET_KEY="6" * 64)
+        # The page's way out.
+        self.restart(WALLABY_SECRET_KEY_LOST="true")
+        self.restart(WALLABY_SECRET_KEY_LOST="")
+        self.assertTrue(all("cannot be decrypted" in f["error"] for f in self.listed().values()), self.listed())
+        flow["destinations"][0]["options"]["dsn"] = "postgres://u:******@127.0.0.1:1/x"
+        self.put("update", flow, says="give the secret itself")
+        flow["destinations"][0]["options"]["dsn"] = self.target
+        self.put("update", flow)
+        sql(self.source, "INSERT INTO t VALUES (2, 'two')")
+        self.wallaby.admin("flow", "start", "-flow-id", "a")
+        self.wallaby.await_delivery("a", self.source, self.slot)
+        # From where it was: nothing was copied again.
+        self.assertEqual(sql(self.target, "SELECT * FROM t ORDER BY id"), [["1", "one"], ["2", "two"]])
+        self.wallaby.admin("flow", "delete", "-flow-id", "b")
+        with self.assertRaisesRegex(AssertionError, "is not the key"):
+            self.restart(WALLABY_SECRET_KEY=KEY)
+        self.restart(WALLABY_SECRET_KEY="6" * 64)
+        self.assertFalse(self.listed()["a"].get("error"))
+
+    def test_a_sealed_definition_is_not_replaced_by_a_clear_one(self):
+        self.begin(WALLABY_SECRET_KEY=KEY)
+        flow = {**self.flow(self.source, self.target), "id": "a", "name": "a"}
+        self.wallaby.create(flow, start=False)
+        flow["destinations"] = [{"name": "h", "type": "http", "options": {"url": "http://evil.example/in"}}]
+        self.store_sql("UPDATE flows SET definition = ? WHERE id = 'a'", json.dumps(flow))
+        for _ in range(2):
+            self.assertIn("somebody else may have written it", self.wallaby.get("a")["error"])
+            self.fails("flow", "start", "-flow-id", "a", says="is not sealed with WALLABY_SECRET_KEY")
+            self.assertNotIn("evil", self.wallaby.admin("flow", "get", "-flow-id", "a", "-json").stdout)
+            self.store_sql("UPDATE flows SET state = 'running' WHERE id = 'a'")
+            worker = self.wallaby.worker("a", check=False)
+            self.assertNotEqual(worker.returncode, 0)
+            self.assertIn("is not sealed with WALLABY_SECRET_KEY", worker.stderr)
+            self.store_sql("UPDATE flows SET state = 'stopped' WHERE id = 'a'")
+            self.restart()
 
 
 class LeastRoleTest(unittest.TestCase):

@@ -6,9 +6,9 @@
 #include <memory>
 #include <string>
 
-#include "flow/dsn.h"
+#include "base/dsn.h"
 #include "flow/flow.h"
-#include "flow/mask.h"
+#include "base/mask.h"
 #include "fuzz.h"
 
 namespace wallaby {

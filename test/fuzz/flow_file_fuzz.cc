@@ -3,7 +3,7 @@
 #include <string>
 
 #include "flow/flow.h"
-#include "flow/mask.h"
+#include "base/mask.h"
 #include "fuzz.h"
 #include "service/flow_convert.h"
 #include "wallaby/v1/types.pb.h"

@@ -22,6 +22,9 @@ class FaultyStore final : public ControlStore {
   // `fenced`: the view of the store that it is; null: the store itself.
   explicit FaultyStore(std::unique_ptr<ControlStore> fenced = nullptr) : fenced_(std::move(fenced)) {}
 
+  absl::Status Ping() override {
+    return Call("ping", [](ControlStore& s) { return s.Ping(); });
+  }
   absl::Status CreateFlow(const Flow& flow) override {
     return Write("create flow", [&](ControlStore& s) { return s.CreateFlow(flow); });
   }
@@ -30,6 +33,9 @@ class FaultyStore final : public ControlStore {
   }
   absl::StatusOr<StoredFlow> GetFlow(const std::string& id) override {
     return Call("get flow", [&](ControlStore& s) { return s.GetFlow(id); });
+  }
+  absl::StatusOr<StoredFlow> FindFlow(const std::string& id) override {
+    return Call("find flow", [&](ControlStore& s) { return s.FindFlow(id); });
   }
   absl::StatusOr<std::vector<StoredFlow>> ListFlows(const std::string& after_id, int limit) override {
     return Call("list flows", [&](ControlStore& s) { return s.ListFlows(after_id, limit); });
@@ -84,9 +90,9 @@ class FaultyStore final : public ControlStore {
   absl::StatusOr<DdlEvent> GetDdl(int64_t id) override {
     return Call("get ddl", [&](ControlStore& s) { return s.GetDdl(id); });
   }
-  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id,
-                                                const std::vector<DdlStatus>& statuses) override {
-    return Call("list ddl", [&](ControlStore& s) { return s.ListDdl(flow_id, statuses); });
+  absl::StatusOr<std::vector<DdlEvent>> ListDdl(const std::string& flow_id, const std::vector<DdlStatus>& statuses,
+                                                int limit, int64_t before_id) override {
+    return Call("list ddl", [&](ControlStore& s) { return s.ListDdl(flow_id, statuses, limit, before_id); });
   }
   absl::StatusOr<DdlEvent> MoveDdl(int64_t id, const std::vector<DdlStatus>& from, DdlStatus to,
                                    const std::string& error) override {

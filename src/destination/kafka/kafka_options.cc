@@ -66,7 +66,7 @@ class Reader : public OptionReader {
       if (equals == part.npos && !out->empty()) {
         absl::StrAppend(&out->back().second, ",", part);
       } else if (equals == part.npos || equals == 0) {
-        return Wrong(name, absl::StrCat(show ? absl::StrCat("got '", part, "'; ") : "",
+        return Wrong(name, absl::StrCat(show ? absl::StrCat("got '", WithoutSecrets(part), "'; ") : "",
                                         "allowed: name=value, separated by commas"));
       } else {
         out->emplace_back(absl::StripAsciiWhitespace(part.substr(0, equals)),

@@ -175,7 +175,7 @@ absl::StatusOr<bool> DbosDispatcher::Review() {
       if (CancelRuns(id, &cancelled)) executor_.AbandonRuns(id);
       stopping |= !SettleStopping(id);
     }
-    if (flow.state != FlowState::kRunning || active.contains(id) || flow_runs_.scheduled()) {
+    if (!WantedWorker(flow, /*spools=*/false) || active.contains(id) || flow_runs_.scheduled()) {
       // The backoff goes on while runs end soon after they began.
       if (flow.state != FlowState::kRunning) missing_.erase(id);
       return absl::OkStatus();

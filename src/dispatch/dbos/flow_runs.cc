@@ -43,7 +43,7 @@ absl::StatusOr<FlowRuns::Ticked> FlowRuns::Tick(absl::Time at, const std::string
   Ticked ticked;
   ASSIGN_OR_RETURN(const auto active, dbos_->ActiveFlows());
   RETURN_IF_ERROR(ForEachFlow(*store_, [&](const StoredFlow& flow) -> absl::Status {
-    if (flow.state != FlowState::kRunning) return absl::OkStatus();
+    if (flow.state != FlowState::kRunning || !flow.definition.ok()) return absl::OkStatus();
     if (active.contains(flow.flow.id)) {
       ++ticked.skipped;
       return absl::OkStatus();

@@ -153,7 +153,7 @@ void KubernetesDispatcher::RecordEnds() {
 bool KubernetesDispatcher::RecordEnd(const End& end) {
   const std::string& flow_id = end.attempt.flow_id;
   const std::string name = absl::StrCat("Job ", end.job ? end.job->view.name : end.attempt.job);
-  const absl::StatusOr<StoredFlow> flow = store_->GetFlow(flow_id);
+  const absl::StatusOr<StoredFlow> flow = store_->FindFlow(flow_id);
   // The state may ask for a worker of another kind by now.
   const auto wanted = flow.ok() ? WantedWorker(*flow, options_.spools) : std::nullopt;
   const bool spool = end.job && end.job->view.spool;
@@ -199,7 +199,7 @@ bool KubernetesDispatcher::RecordEnd(const End& end) {
 // ---- the next step of a flow ----
 
 void KubernetesDispatcher::Settle(const std::string& flow_id) {
-  const absl::StatusOr<StoredFlow> flow = store_->GetFlow(flow_id);
+  const absl::StatusOr<StoredFlow> flow = store_->FindFlow(flow_id);
   std::vector<SeenJob> unfinished;
   {
     std::lock_guard lock(mutex_);

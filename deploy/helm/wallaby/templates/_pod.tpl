@@ -101,6 +101,10 @@ env:
   {{- if .root.Values.access.tlsSecret }}
   - name: WALLABY_ADMIN_TLS_CA
     value: /etc/wallaby/tls/ca.crt
+  {{- else if .root.Values.access.allowInsecureListen }}
+  # A token that a pod has goes in clear then; the network keeps others out, as was said.
+  - name: WALLABY_ADMIN_INSECURE
+    value: "true"
   {{- end }}
   {{- with .root.Values.access.workerSecret }}
   - name: WALLABY_TOKEN

@@ -1,6 +1,6 @@
 // What stands in place of a secret in everything that is shown.
-#ifndef WALLABY_FLOW_MASK_H_
-#define WALLABY_FLOW_MASK_H_
+#ifndef WALLABY_BASE_MASK_H_
+#define WALLABY_BASE_MASK_H_
 
 #include <string_view>
 
@@ -8,4 +8,4 @@ namespace wallaby {
 inline constexpr std::string_view kSecretMask = "******";
 }  // namespace wallaby
 
-#endif  // WALLABY_FLOW_MASK_H_
+#endif  // WALLABY_BASE_MASK_H_

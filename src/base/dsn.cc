@@ -1,14 +1,16 @@
 // Sources: PostgreSQL documentation, "Connection Strings" (libpq-connstring): keyword=value with single quotes and
-// backslashes, and URIs with percent encoding and parameters behind a question mark.
-#include "flow/dsn.h"
+// backslashes, and URIs with percent encoding and parameters behind a question mark. RFC 3986, sections 3.2 to 3.5.
+#include "base/dsn.h"
 
 #include <algorithm>
 #include <array>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/mask.h"
 
 namespace wallaby {
 namespace {
@@ -67,16 +69,28 @@ size_t UserinfoEnd(std::string_view dsn, size_t begin) {
   return last != kNone && last >= begin ? last : kNone;
 }
 
-void ScanUriParameters(std::string_view dsn, size_t begin, DsnScan* scan) {
+// "{table}": stands for something that is no secret.
+bool IsPlace(std::string_view text) {
+  return text == "{schema}" || text == "{table}";
+}
+
+// `of_http`: it is a query whose names nobody knows, so that each value may be a secret.
+void ScanUriParameters(std::string_view dsn, size_t begin, bool of_http, DsnScan* scan) {
   while (begin < dsn.size()) {
     const size_t end = std::min(dsn.find('&', begin), dsn.size());
     const size_t equals = dsn.substr(0, end).find('=', begin);
-    if (equals != kNone) {
+    if (equals == kNone) {
+      if (of_http && end > begin && !IsPlace(dsn.substr(begin, end - begin))) {
+        scan->secrets.push_back({.name = "?", .begin = begin, .end = end, .perhaps = true});
+      }
+    } else {
       const std::string name = absl::AsciiStrToLower(PercentDecoded(dsn.substr(begin, equals - begin)));
-      if (IsSecretName(name) && equals + 1 < end) {
-        scan->secrets.push_back({name, equals + 1, end});
+      const std::string_view value = dsn.substr(equals + 1, end - equals - 1);
+      const bool secret = IsSecretName(name);
+      if (!value.empty() && (secret || of_http) && !IsPlace(value)) {
+        scan->secrets.push_back({.name = name, .begin = equals + 1, .end = end, .perhaps = !secret});
       } else if (DecidesServer(name)) {
-        absl::StrAppend(&scan->server, " ", name, "=", dsn.substr(equals + 1, end - equals - 1));
+        absl::StrAppend(&scan->server, " ", name, "=", value);
       }
     }
     begin = end + 1;
@@ -98,8 +112,19 @@ DsnScan ScanUri(std::string_view dsn, size_t begin) {
   const size_t host_end = std::min(dsn.find_first_of("/?", host), dsn.size());
   scan.server += dsn.substr(host, host_end - host);
   const size_t question = dsn.find('?', host_end);
-  if (question != kNone) ScanUriParameters(dsn, question + 1, &scan);
+  const bool of_http = absl::StartsWithIgnoreCase(dsn, "http://") || absl::StartsWithIgnoreCase(dsn, "https://");
+  if (question != kNone) ScanUriParameters(dsn, question + 1, of_http, &scan);
   return scan;
+}
+
+// Where the host of a URI would begin whose scheme was mistyped ("https:/u:p@h", "//u:p@h"); kNone where it looks like
+// none.
+size_t MistypedAuthority(std::string_view dsn) {
+  const std::string_view before = dsn.substr(0, dsn.find('?'));
+  const size_t slash = before.find('/');
+  if (slash == kNone || before.find('@', slash) == kNone || before.find_first_of("= '\t\n") != kNone) return kNone;
+  const bool likely = (slash > 0 && before[slash - 1] == ':') || before.substr(slash).starts_with("//");
+  return likely ? before.find_first_not_of('/', slash) : kNone;
 }
 
 class KeyValueScanner {
@@ -186,11 +211,10 @@ bool IsBareUserinfo(std::string_view dsn) {
 }  // namespace
 
 bool IsSecretName(std::string_view name) {
-  static constexpr std::array<std::string_view, 12> kEndings = {
-      "password",   "passwd",  "pwd",           "passphrase", "token",  "secret",
-      "secret_key", "api_key", "client_secret", "access_key", "apikey", "credentials"};
-  static constexpr std::array<std::string_view, 6> kNames = {"scram_client_key", "scram_server_key", "pass",
-                                                             "private_key",      "headers",          "authorization"};
+  static constexpr std::array<std::string_view, 11> kEndings = {"password", "passwd",      "pwd",      "passphrase",
+                                                                "token",    "secret",      "_key",     "-key",
+                                                                "apikey",   "credentials", "signature"};
+  static constexpr std::array<std::string_view, 6> kNames = {"pass", "headers", "authorization", "sig", "key", "code"};
   const std::string lower = absl::AsciiStrToLower(name);
   return std::find(kNames.begin(), kNames.end(), lower) != kNames.end() ||
          std::any_of(kEndings.begin(), kEndings.end(),
@@ -204,15 +228,33 @@ DsnScan ScanDsn(std::string_view dsn) {
     return ScanUri(dsn, scheme + 3);
   }
   if (IsBareUserinfo(dsn)) return ScanUri(dsn, 0);
+  if (const size_t begin = MistypedAuthority(dsn); begin != kNone) return ScanUri(dsn, begin);
   // A path with parameters behind it: "md:sales?motherduck_token=x".
   if (const size_t question = dsn.find('?'); question != kNone && dsn.find('=') > question) {
     DsnScan scan;
     scan.is_uri = true;
     scan.server = std::string(dsn.substr(0, question));
-    ScanUriParameters(dsn, question + 1, &scan);
+    ScanUriParameters(dsn, question + 1, /*of_http=*/false, &scan);
     return scan;
   }
   return KeyValueScanner(dsn).Scan();
+}
+
+std::string Masked(std::string_view text, const std::vector<DsnSecret>& secrets) {
+  std::string out;
+  size_t done = 0;
+  for (const DsnSecret& secret : secrets) {
+    out.append(text, done, secret.begin - done);
+    out.append(kSecretMask);
+    done = secret.end;
+    // A closing quote also parts a value from what follows; the mask has none.
+    if (secret.quoted && secret.end < text.size() && !absl::ascii_isspace(text[secret.end])) out += ' ';
+  }
+  return out.append(text, done);
+}
+
+std::string WithoutSecrets(std::string_view text) {
+  return Masked(text, ScanDsn(text).secrets);
 }
 
 }  // namespace wallaby
