@@ -24,16 +24,24 @@ bool Widens(const PgType& from, const PgType& to) {
   return false;
 }
 
-// `column`'s partner in `other`: by attribute number, or by name where a number is not known.
-int Partner(const TableShape& shape, int column, const TableShape& other) {
-  const int attnum = shape.details[column].attnum;
-  if (attnum != 0) {
-    const int found = other.FindAttnum(attnum);
-    if (found >= 0) return found;
+// Index of a column that has that name, or had it later; or -1.
+int FindAnyName(const TableShape& shape, std::string_view name) {
+  const int column = shape.FindName(name);
+  if (column >= 0) return column;
+  const auto& details = shape.details;
+  const auto it = std::find_if(details.begin(), details.end(), [name](const ColumnDetail& d) {
+    return std::find(d.later_names.begin(), d.later_names.end(), name) != d.later_names.end();
+  });
+  return it == details.end() ? -1 : static_cast<int>(it - details.begin());
+}
+
+// The same column of a shape that knows it by a later name, too.
+int FindByNames(const TableShape& shape, int column, const TableShape& other) {
+  int found = FindAnyName(other, shape.relation.columns[column].name);
+  for (const std::string& name : shape.details[column].later_names) {
+    if (found < 0) found = other.FindName(name);
   }
-  const int found = other.FindName(shape.relation.columns[column].name);
-  if (found >= 0 && (attnum == 0 || other.details[found].attnum == 0)) return found;
-  return -1;
+  return found;
 }
 
 SchemaStep ColumnStep(SchemaStepKind kind, const TableShape& after, int column) {
@@ -48,7 +56,7 @@ SchemaStep ColumnStep(SchemaStepKind kind, const TableShape& after, int column) 
 void AddDrops(const TableShape& before, const TableShape& after, SchemaChange* change) {
   for (size_t i = 0; i < before.details.size(); ++i) {
     const int column = static_cast<int>(i);
-    if (before.details[i].hidden || Partner(before, column, after) >= 0) continue;
+    if (before.details[i].hidden || FindPartner(before, column, after) >= 0) continue;
     change->steps.push_back(ColumnStep(SchemaStepKind::kDropColumn, before, column));
   }
 }
@@ -57,7 +65,7 @@ void AddDrops(const TableShape& before, const TableShape& after, SchemaChange* c
 void AddRenames(const TableShape& before, const TableShape& after, SchemaChange* change) {
   std::vector<std::pair<int, int>> todo;  // columns of before and after
   for (size_t i = 0; i < after.details.size(); ++i) {
-    const int partner = Partner(after, static_cast<int>(i), before);
+    const int partner = FindPartner(after, static_cast<int>(i), before);
     if (partner < 0 || before.details[partner].hidden || after.details[i].hidden) continue;
     if (before.relation.columns[partner].name != after.relation.columns[i].name) {
       todo.emplace_back(partner, static_cast<int>(i));
@@ -92,7 +100,7 @@ void AddColumnSteps(const TableShape& before, const TableShape& after, SchemaCha
   for (size_t i = 0; i < after.details.size(); ++i) {
     const int column = static_cast<int>(i);
     if (after.details[i].hidden) continue;
-    const int partner = Partner(after, column, before);
+    const int partner = FindPartner(after, column, before);
     if (partner < 0) {
       SchemaStep step = ColumnStep(SchemaStepKind::kAddColumn, after, column);
       change->copy |= step.detail.filled_by_rewrite;
@@ -126,7 +134,7 @@ std::vector<std::string> KeyNames(const TableShape& shape) {
 bool SameKey(const TableShape& before, const TableShape& after) {
   if (before.relation.key.size() != after.relation.key.size()) return false;
   return std::all_of(after.relation.key.begin(), after.relation.key.end(), [&](int column) {
-    const int partner = Partner(after, column, before);
+    const int partner = FindPartner(after, column, before);
     return partner >= 0 && std::count(before.relation.key.begin(), before.relation.key.end(), partner) > 0;
   });
 }
@@ -162,6 +170,30 @@ Relation TableShape::Visible() const {
     visible.columns.push_back(relation.columns[i]);
   }
   return visible;
+}
+
+int FindPartner(const TableShape& shape, int column, const TableShape& other) {
+  const int attnum = shape.details[column].attnum;
+  if (attnum != 0) {
+    const int found = other.FindAttnum(attnum);
+    if (found >= 0) return found;
+  }
+  const int found = FindByNames(shape, column, other);
+  return found >= 0 && (attnum == 0 || other.details[found].attnum == 0) ? found : -1;
+}
+
+bool KeepHidden(const TableShape& from, TableShape* to) {
+  bool some = false;
+  for (size_t i = 0; i < from.details.size(); ++i) {
+    if (!from.details[i].hidden) continue;
+    const bool same = from.relation.oid == to->relation.oid;
+    const int column = static_cast<int>(i);
+    const int found = same ? FindPartner(from, column, *to) : FindByNames(from, column, *to);
+    if (found < 0 || to->details[found].hidden) continue;
+    to->details[found].hidden = true;
+    some = true;
+  }
+  return some;
 }
 
 std::string SchemaChange::Table() const {

@@ -25,6 +25,8 @@ struct ColumnDetail {
   bool filled_by_rewrite = false;
   // Rejected by an operator: never carried to the destinations.
   bool hidden = false;
+  // Of a hidden column: other names that it has had since, in a shape that is stored and still of the first.
+  std::vector<std::string> later_names = {};
 
   friend bool operator==(const ColumnDetail&, const ColumnDetail&) = default;
 };
@@ -39,6 +41,12 @@ struct TableShape {
   // The relation without hidden columns: what destinations see.
   Relation Visible() const;
 };
+
+// Index of the column of `other` that is this one of `shape`, or -1: by attribute number where both sides know it, else
+// by name.
+int FindPartner(const TableShape& shape, int column, const TableShape& other);
+// What is hidden in `from` is hidden in `to`; of a table that was made anew, by name. True when that hid something.
+bool KeepHidden(const TableShape& from, TableShape* to);
 
 enum class SchemaStepKind {
   kCreateTable,

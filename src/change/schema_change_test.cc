@@ -117,5 +117,30 @@ TEST(SchemaChangeTest, HiddenColumnsTakeNoPart) {
   EXPECT_TRUE(Steps(before, gone).empty());
 }
 
+TEST(SchemaChangeTest, WhatIsHiddenStaysSoUnderItsNumberOrItsNames) {
+  TableShape from = Shape("t");
+  Add(Add(from, "id", kInt4, 1, true), "secret", kText, 2);
+  from.details[1].hidden = true;
+  from.details[1].later_names = {"later"};
+  const auto hides = [&from](const std::string& name, int attnum, uint32_t oid) {
+    TableShape to = Shape("t");
+    to.relation.oid = oid;
+    Add(Add(to, "id", kInt4, 1, true), name, kText, attnum);
+    const bool some = KeepHidden(from, &to);
+    EXPECT_EQ(some, to.details[1].hidden);
+    EXPECT_FALSE(to.details[0].hidden);
+    EXPECT_FALSE(KeepHidden(from, &to)) << "a second time";
+    return some;
+  };
+  const uint32_t oid = from.relation.oid;
+  EXPECT_TRUE(hides("renamed", 2, oid));
+  EXPECT_TRUE(hides("secret", 0, oid));
+  EXPECT_TRUE(hides("later", 0, oid));
+  EXPECT_FALSE(hides("other", 0, oid));
+  EXPECT_FALSE(hides("secret", 3, oid)) << "dropped and added";
+  EXPECT_TRUE(hides("secret", 3, oid + 1)) << "of a table that was made anew";
+  EXPECT_FALSE(hides("other", 2, oid + 1));
+}
+
 }  // namespace
 }  // namespace wallaby

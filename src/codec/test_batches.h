@@ -3,12 +3,12 @@
 #define WALLABY_CODEC_TEST_BATCHES_H_
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "change/change_batch.h"
+#include "change/test_tuple.h"
 #include "codec/codec.h"
 
 namespace wallaby {
@@ -40,9 +40,6 @@ inline RelationPtr TestRelation(const std::vector<TestColumn>& columns, int keys
 inline RelationPtr OrdersRelation(int64_t version = 1) {
   return TestRelation({{"id", 20}, {"total", 1700, (10 << 16 | 2) + 4}, {"note", 25}}, 1, "orders", version);
 }
-
-inline const std::string kAbsent = "<absent>";
-using TestRow = std::vector<std::optional<std::string>>;  // text; kAbsent is an unchanged value
 
 // A batch that is added to step by step: of one transaction, or of those that Begin() begins.
 class TestBatch {
@@ -100,23 +97,9 @@ class TestBatch {
   TestBatch& Add(ChangeKind kind, const TestRow* row, const TestRow* old, bool old_is_key) {
     Change& change = Next(kind);
     change.old_is_key = old_is_key;
-    if (row != nullptr) change.new_row = AddRow(*row);
-    if (old != nullptr) change.old_row = AddRow(*old);
+    if (row != nullptr) change.new_row = batch_.AddRow(TestTuple(*row));
+    if (old != nullptr) change.old_row = batch_.AddRow(TestTuple(*old));
     return *this;
-  }
-  uint64_t AddRow(const TestRow& row) {
-    std::string tuple;
-    TupleBuilder builder(&tuple, static_cast<int>(row.size()));
-    for (const auto& value : row) {
-      if (!value) {
-        builder.Null();
-      } else if (*value == kAbsent) {
-        builder.Unchanged();
-      } else {
-        builder.Text(*value);
-      }
-    }
-    return batch_.AddRow(tuple);
   }
 
   ChangeBatch batch_;

@@ -7,12 +7,13 @@
 #include <random>
 #include <set>
 
+#include "change/test_tuple.h"
+
 namespace wallaby {
 namespace {
 
-using Value = std::optional<std::string>;  // nullopt is null
-using Row = std::vector<Value>;
-constexpr char kAbsent[] = "<absent>";
+using Row = TestRow;
+using Value = Row::value_type;
 
 RelationPtr MakeRelation(std::vector<int> key, int columns = 3, int64_t version = 1,
                          ReplicaIdentity identity = ReplicaIdentity::kDefault) {
@@ -48,28 +49,14 @@ class Builder {
   const ChangeBatch& batch() const { return batch_; }
 
  private:
-  uint64_t AddRow(const Row& row) {
-    std::string tuple;
-    TupleBuilder builder(&tuple, static_cast<int>(row.size()));
-    for (const Value& value : row) {
-      if (!value) {
-        builder.Null();
-      } else if (*value == kAbsent) {
-        builder.Unchanged();
-      } else {
-        builder.Text(*value);
-      }
-    }
-    return batch_.AddRow(tuple);
-  }
   Builder& Add(const RelationPtr& r, ChangeKind kind, const Row* row, const Row* old, bool old_is_key) {
     Change change;
     change.kind = kind;
     change.relation = batch_.AddRelation(r);
     change.seq = seq_++;
     change.old_is_key = old_is_key;
-    if (row) change.new_row = AddRow(*row);
-    if (old) change.old_row = AddRow(*old);
+    if (row) change.new_row = batch_.AddRow(TestTuple(*row));
+    if (old) change.old_row = batch_.AddRow(TestTuple(*old));
     batch_.AddChange(change);
     return *this;
   }

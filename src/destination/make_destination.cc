@@ -15,6 +15,7 @@
 #include "destination/mapping_options.h"
 #include "destination/options.h"
 #include "destination/registry.h"
+#include "destination/stream_only_destination.h"
 
 namespace wallaby {
 namespace {
@@ -85,7 +86,8 @@ absl::StatusOr<std::unique_ptr<Destination>> MakeDestination(const std::string& 
   own.type = type;
   std::unique_ptr<Destination> destination;
   RETURN_IF_ERROR(make(own, &destination));
-  return mapping ? MakeMappedDestination(*std::move(mapping), std::move(destination)) : std::move(destination);
+  if (mapping) destination = MakeMappedDestination(*std::move(mapping), std::move(destination));
+  return LeavesOutCopies(config.options) ? MakeStreamOnlyDestination(std::move(destination)) : std::move(destination);
 }
 
 }  // namespace wallaby

@@ -27,6 +27,7 @@ constexpr OptionSpec kShared[] = {
     {.name = "meta_schema", .allowed = "a schema name"},
     {.name = "meta_table", .allowed = "a table name"},
     {.name = "soft_delete", .allowed = "true or false"},
+    {.name = "snapshot", .allowed = "initial or never"},
     {.name = "mapping", .allowed = "a mapping in YAML or JSON"},
     {.name = "mapping_file", .allowed = "a file with a mapping, which wallaby-admin reads"},
     {.name = "mask_secret", .allowed = "a secret of at least 16 characters", .secret = true},

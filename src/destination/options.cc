@@ -91,6 +91,16 @@ absl::Status CheckShared(const Reader& reader) {
   return absl::OkStatus();
 }
 
+// A table that mirrors the source's needs its rows.
+absl::Status CheckSnapshot(std::string_view type, const Reader& reader) {
+  const std::string* snapshot = reader.Find("snapshot");
+  if (snapshot == nullptr || *snapshot == "initial") return absl::OkStatus();
+  if (*snapshot != "never") return reader.Refusal("snapshot");
+  const bool keeps_tables = type == "duckdb" || type == "postgres";
+  if (!keeps_tables || reader.Text("write_mode") == "append") return absl::OkStatus();
+  return reader.Refusal("snapshot", "in write_mode target changes are made to rows that would not be there");
+}
+
 absl::Status CheckDuckdb(const Reader& reader) {
   const std::string* dsn = reader.Find("dsn");
   if (dsn->starts_with(":memory:")) {
@@ -274,6 +284,7 @@ absl::StatusOr<TableOptions> ParseTableOptions(std::string_view type, const Dest
   RETURN_IF_ERROR(CheckNames(type, config, specs));
   const Reader reader(config, specs);
   RETURN_IF_ERROR(CheckShared(reader));
+  RETURN_IF_ERROR(CheckSnapshot(type, reader));
   RETURN_IF_ERROR(CheckOwn(type, reader, config));
   if (SendsPayloads(type)) {
     DestinationConfig payloads = config;

@@ -57,6 +57,7 @@ Json ColumnToJson(const Column& column, const ColumnDetail& detail) {
   if (detail.fill) json["fill"] = *detail.fill;
   if (detail.filled_by_rewrite) json["filled_by_rewrite"] = true;
   if (detail.hidden) json["hidden"] = true;
+  if (!detail.later_names.empty()) json["later_names"] = detail.later_names;
   return json;
 }
 
@@ -91,6 +92,7 @@ TableShape ReadShape(const Json& json) {
     if (entry.contains("fill")) detail.fill = entry.at("fill").get<std::string>();
     detail.filled_by_rewrite = entry.value("filled_by_rewrite", false);
     detail.hidden = entry.value("hidden", false);
+    detail.later_names = entry.value("later_names", std::vector<std::string>());
     shape.details.push_back(std::move(detail));
   }
   for (const Json& key : json.at("key")) {

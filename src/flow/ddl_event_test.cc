@@ -21,6 +21,7 @@ TEST(DdlEventTest, ShapesComeBackAsTheyWere) {
   TableShape shape = Orders();
   shape.details[1].hidden = true;
   shape.details[1].filled_by_rewrite = true;
+  shape.details[1].later_names = {"remark", "re\"mark"};
   const auto read = ShapeFromJson(ShapeToJson(shape));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(read->relation.SameShape(shape.relation));

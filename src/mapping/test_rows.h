@@ -3,13 +3,13 @@
 #define WALLABY_MAPPING_TEST_ROWS_H_
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "change/change_batch.h"
+#include "change/test_tuple.h"
 #include "change/value.h"
 #include "mapping/batch_mapper.h"
 #include "mapping/table_mapping.h"
@@ -17,8 +17,6 @@
 namespace wallaby {
 
 inline constexpr uint32_t kBoolOid = 16, kInt8Oid = 20, kInt4Oid = 23, kTextOid = 25, kNumericOid = 1700;
-inline const std::string kAbsent = "<absent>";
-using TestRow = std::vector<std::optional<std::string>>;  // text; kAbsent is an unchanged value
 
 struct TestColumn {
   std::string name;
@@ -42,21 +40,6 @@ inline std::shared_ptr<Relation> TestRelation(const std::vector<TestColumn>& col
                                  index < keys || relation->identity == ReplicaIdentity::kFull});
   }
   return relation;
-}
-
-inline std::string TestTuple(const TestRow& row) {
-  std::string tuple;
-  TupleBuilder builder(&tuple, static_cast<int>(row.size()));
-  for (const auto& value : row) {
-    if (!value) {
-      builder.Null();
-    } else if (*value == kAbsent) {
-      builder.Unchanged();
-    } else {
-      builder.Text(*value);
-    }
-  }
-  return tuple;
 }
 
 // One transaction, added to step by step.

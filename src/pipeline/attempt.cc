@@ -83,7 +83,7 @@ AttemptReport Attempt::report() const {
     report.changes = pipeline_->changes_delivered();
     report.acknowledged = pipeline_->acknowledged();
     report.settled = pipeline_->settled();
-    report.last_commit_micros = pipeline_->last_commit_time_micros();
+    report.reached_micros = pipeline_->reached_micros();
     report.loads = pipeline_->loads();
     report.streaming = streaming_;
   }
@@ -140,6 +140,11 @@ absl::Status Attempt::OpenSource() {
     ASSIGN_OR_RETURN(const auto findings, session_->Check());
     RETURN_IF_ERROR(StatusFromFindings(findings));
   }
+  const bool had_begun = checkpoint_.has_value();
+  std::optional<std::vector<PublishedTable>> published;  // as it was before, where it may change
+  if (had_begun && c_.source_options->sync_publication) {
+    ASSIGN_OR_RETURN(published, session_->PublishedTables());
+  }
   if (c_.source_options->ensure_publication) {
     ASSIGN_OR_RETURN(const PublicationChange change, session_->EnsurePublication());
     if (change.created || !change.added.empty() || !change.removed.empty()) {
@@ -155,6 +160,8 @@ absl::Status Attempt::OpenSource() {
   ASSIGN_OR_RETURN(shapes_, c_.store->TableShapes(c_.flow->id));
   RETURN_IF_ERROR(LoadHolds());
   RETURN_IF_ERROR(ListTables(*session_));
+  if (had_begun) RETURN_IF_ERROR(MarkNewlyCarried(published));
+  WarnOfUnpublished();
   if (tables_.empty() && holds_.empty()) {
     Log(LogLevel::kWarn, "the publication has no tables yet; nothing will arrive until it has",
         {{"publication", c_.source_options->publication}});
@@ -249,10 +256,11 @@ absl::Status Attempt::PrepareSlot() {
                                       checkpoint_->lsn.ToString()));
   }
   if (!checkpoint_.has_value() && !c_.lane.empty()) {
-    return NeedsBackfill(absl::StrCat("destination ", c_.lane, " is new and lacks the rows that the others have"));
+    return IsNew(c_.lane);
   }
-  // Before the spool is joined: where there is none yet, the slot is still to be asked.
-  if (checkpoint_.has_value()) RETURN_IF_ERROR(CheckHistory());
+  // Before the spool is joined: where there is none yet, the slot is still to be asked. A flow that begins may find
+  // what another of its name has left at the destinations, from another server perhaps.
+  RETURN_IF_ERROR(checkpoint_.has_value() ? CheckHistory() : CheckReaches(server_.current_lsn));
   RETURN_IF_ERROR(JoinSpool());
   if (!slot_.has_value()) {
     return CreateSlot(/*snapshot_all=*/c_.source_options->snapshot == SnapshotMode::kInitial || CopiesEveryTable());

@@ -95,7 +95,7 @@ struct AttemptReport {
   int64_t changes = 0;
   Lsn acknowledged;
   bool settled = false;
-  int64_t last_commit_micros = 0;
+  int64_t reached_micros = 0;
   std::vector<DestinationLoad> loads;
   bool streaming = false;
 };
@@ -126,11 +126,15 @@ class Attempt {
   static constexpr char kTimelineKey[] = "source.timeline";
   static constexpr char kSlotKey[] = "source.slot";
   static constexpr char kPublicationKey[] = "source.publication";
+  // The options of these names, as the flow had them; absent: all tables.
+  static constexpr char kTablesKey[] = "source.tables";
+  static constexpr char kSchemasKey[] = "source.schemas";
   // Likewise: the spool that has what the slot has no more.
   static constexpr char kSpoolKey[] = "spool";
   // Of a flow that fans out: the destination that the checkpoint is of.
   static constexpr char kPrimaryKey[] = "primary";
-  // Of a lane, with a table's oid behind it: the LSN of the snapshot that the table was copied under last.
+  // Of a lane, with a table's oid behind it: the LSN of the snapshot that the table was copied under last, or the
+  // copy's plan where its parts are of several.
   static constexpr std::string_view kCopiedKey = "copied.";
 
   absl::Status OpenDestinations();
@@ -154,6 +158,8 @@ class Attempt {
   absl::Status PrepareSlot();
   absl::Status JoinSpool();
   absl::Status CheckContinuity();
+  bool BeginsWithChanges(const std::string& destination) const;
+  absl::Status IsNew(const std::string& destination) const;
   absl::Status CheckSlotPosition() const;
   absl::Status CheckHistory();
   absl::Status CheckSystem() const;
@@ -166,6 +172,8 @@ class Attempt {
   absl::Status MarkBackfill();
   absl::Status CreateSlot(bool snapshot_all);
   absl::Status MarkNewTables();
+  absl::Status MarkNewlyCarried(const std::optional<std::vector<PublishedTable>>& published);
+  void WarnOfUnpublished() const;
   absl::Status FollowRenames();
   absl::Status MarkToCopy(const Relation& relation);
   absl::Status PrepareSnapshot();
@@ -204,7 +212,8 @@ class Attempt {
   absl::Status LeaveSecondaries();
   absl::Status BeginLane(const std::string& destination);
   absl::Status BeginLanes();
-  absl::Status NoteCopied(Lsn snapshot);
+  absl::Status NoteCopies(Checkpoint* lane) const;
+  absl::Status NoteCopied();
   // In a lane, of tables whose copy was made or is due, also where the flow's own stream has dropped them since.
   absl::Status SkipInLane(pgoutput::Assembler::Options* options) const;
   bool IsOpenedHere(const Endpoint& endpoint) const;

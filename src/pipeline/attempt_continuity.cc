@@ -3,8 +3,10 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/deliberate_bug.h"
 #include "base/status.h"
+#include "destination/stream_only_destination.h"
 #include "pipeline/attempt.h"
 #include "pipeline/ddl_apply.h"
 #include "telemetry/log.h"
@@ -16,8 +18,10 @@ std::string Attempt::BackfillCommand() const {
 }
 
 absl::Status Attempt::NeedsBackfill(const std::string& what) const {
+  // Of a secondary, the others go on meanwhile.
+  const std::string stop = c_.lane.empty() ? "" : absl::StrCat("wallaby-admin flow stop -flow-id ", c_.flow->id, "; ");
   return absl::FailedPreconditionError(
-      absl::StrCat(what, "; to copy every table again and go on from there, run: ", BackfillCommand()));
+      absl::StrCat(what, "; to copy every table again and go on from there, run: ", stop, BackfillCommand()));
 }
 
 // Before the checks, so that a lost slot gets this flow's remedy. A backfill that copies every table may replace it.
@@ -50,21 +54,34 @@ absl::Status Attempt::CheckContinuity() {
   const bool known = std::any_of(checkpoint_->metadata.begin(), checkpoint_->metadata.end(),
                                  [](const auto& entry) { return entry.first.starts_with("destination."); });
   for (const OpenDestination& open : open_) {
-    if (!open.destination->capabilities().keeps_progress) continue;
     const auto entry = checkpoint_->metadata.find(DestinationKey(open.name));
     if (entry == checkpoint_->metadata.end()) {
-      if (!known || c_.source_options->snapshot == SnapshotMode::kNever) continue;
-      return NeedsBackfill(
-          absl::StrCat("destination ", open.name, " is new and lacks the rows before ", checkpoint_->lsn.ToString()));
+      if (known && !BeginsWithChanges(open.name)) return IsNew(open.name);
+      continue;
     }
+    if (!open.destination->capabilities().keeps_progress) continue;
     ASSIGN_OR_RETURN(const Lsn confirmed, Lsn::Parse(entry->second));
-    if (open.progress.end < confirmed || LacksSnapshot(open)) {
+    if (open.progress.end < confirmed || (LacksSnapshot(open) && !BeginsWithChanges(open.name))) {
       return NeedsBackfill(absl::StrCat("destination ", open.name, " holds changes up to ",
                                         open.progress.end.ToString(), ", but had confirmed ", confirmed.ToString(),
                                         " before; it was replaced, emptied or restored from a backup"));
     }
   }
   return absl::OkStatus();
+}
+
+// Without the rows that were there before.
+bool Attempt::BeginsWithChanges(const std::string& destination) const {
+  if (c_.source_options->snapshot == SnapshotMode::kNever) return true;
+  const auto& all = c_.flow->destinations;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Endpoint& one) { return one.name == destination; });
+  return found != all.end() && LeavesOutCopies(found->options);
+}
+
+absl::Status Attempt::IsNew(const std::string& destination) const {
+  return NeedsBackfill(absl::StrCat("destination ", destination,
+                                    " is new and lacks the rows that were there before; to begin with ",
+                                    "what changes from now on, give it the option snapshot: never"));
 }
 
 // What the slot has no more must be in the spool. Whether it is all there, the spool's reader sees.
@@ -120,6 +137,11 @@ void Attempt::NoteSource(Checkpoint* checkpoint) const {
   metadata[kTimelineKey] = absl::StrCat(server_.timeline);
   metadata[kSlotKey] = c_.source_options->slot;
   metadata[kPublicationKey] = c_.source_options->publication;
+  const auto note = [&metadata](const char* key, const std::vector<std::string>& names) {
+    names.empty() ? void(metadata.erase(key)) : void(metadata[key] = absl::StrJoin(names, ","));
+  };
+  note(kTablesKey, c_.source_options->tables);
+  note(kSchemasKey, c_.source_options->schemas);
 }
 
 absl::Status Attempt::CheckHistory() {
@@ -155,17 +177,22 @@ absl::Status Attempt::CheckTimeline() const {
 }
 
 absl::Status Attempt::CheckReaches(Lsn end) const {
-  Lsn delivered = checkpoint_->lsn;
+  Lsn delivered = checkpoint_.has_value() ? checkpoint_->lsn : Lsn{};
   for (const OpenDestination& open : open_) delivered = std::max(delivered, open.progress.end);
   if (delivered <= end) return absl::OkStatus();
-  const std::string text = absl::StrCat("the source's history goes to ", end.ToString(),
-                                        ", and this flow has delivered ", delivered.ToString());
+  const std::string text = absl::StrCat("the source's history goes to ", end.ToString(), ", and ",
+                                        checkpoint_.has_value() ? "this flow has" : "a flow of this id has",
+                                        " delivered ", delivered.ToString());
   if (server_.in_recovery) return absl::UnavailableError(text + ": the standby has not come so far yet");
+  const std::string drop =
+      slot_.has_value() ? absl::StrCat("wallaby-admin slot drop -flow-id ", c_.flow->id, "; ") : std::string();
+  // Under its own id the destinations would take what comes below for delivered.
   return absl::FailedPreconditionError(absl::StrCat(
-      text, ": it was failed over to a standby that lacked the last transactions, or restored from a backup, and the ",
-      "destinations have rows that it lost; delete the flow and its slot, and create the flow anew, which copies every "
-      "table: wallaby-admin slot drop -flow-id ",
-      c_.flow->id, "; wallaby-admin flow delete -flow-id ", c_.flow->id));
+      text, ": ", checkpoint_.has_value() ? "" : "from another server, or ",
+      "the source was failed over to a standby that lacked the last transactions, or restored from a backup, and the "
+      "destinations have rows that it lost; delete the flow, and create it under another id, which copies every "
+      "table: ",
+      drop, "wallaby-admin flow delete -flow-id ", c_.flow->id, "; then flow create with a new id and name"));
 }
 
 // A slot that stands where this flow does knows what it was told last. One that stands before has forgotten, by a crash

@@ -5,12 +5,51 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "pipeline/attempt.h"
 #include "pipeline/snapshot.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
+
+// A flow that has begun carries more tables than it did: by its options, or because the publication was made to fit
+// them
+// (`published`: as it was before). The stream has what changes in them from now on; their rows are copied.
+absl::Status Attempt::MarkNewlyCarried(const std::optional<std::vector<PublishedTable>>& published) {
+  const SourceOptions& options = *c_.source_options;
+  if (options.snapshot != SnapshotMode::kInitial) return absl::OkStatus();
+  const auto noted = [this](const char* key) -> std::vector<std::string> {
+    const auto found = checkpoint_->metadata.find(key);
+    return found == checkpoint_->metadata.end() ? std::vector<std::string>() : absl::StrSplit(found->second, ',');
+  };
+  SourceOptions before = options;
+  before.tables = noted(kTablesKey);
+  before.schemas = noted(kSchemasKey);
+  const auto has = [](const std::vector<PublishedTable>& tables, uint32_t oid) {
+    return std::any_of(tables.begin(), tables.end(), [oid](const PublishedTable& t) { return t.relation.oid == oid; });
+  };
+  for (const PublishedTable& table : tables_) {
+    const Relation& relation = table.relation;
+    const bool carried = CarriesTable(before, relation.schema, relation.name);
+    if (carried && (!published.has_value() || has(*published, relation.oid))) continue;
+    Log(LogLevel::kInfo, "the flow carries a table more; it is copied", {{"table", relation.QualifiedName()}});
+    RETURN_IF_ERROR(MarkToCopy(relation));
+  }
+  return absl::OkStatus();
+}
+
+void Attempt::WarnOfUnpublished() const {
+  for (const std::string& name : c_.source_options->tables) {
+    const bool published = std::any_of(tables_.begin(), tables_.end(), [&](const PublishedTable& table) {
+      return table.relation.QualifiedName() == name;
+    });
+    if (published || std::any_of(holds_.begin(), holds_.end(), [&](const auto& hold) { return hold.table == name; }))
+      continue;
+    Log(LogLevel::kWarn, "option tables names a table that is not in the publication; nothing of it will arrive",
+        {{"table", name}, {"publication", c_.source_options->publication}});
+  }
+}
 
 // Picks the tables whose copy is due, and clears what earlier tries left of them and is not kept.
 absl::Status Attempt::PrepareSnapshot() {
@@ -108,7 +147,6 @@ absl::Status Attempt::Snapshot() {
   // Before the first row: after a crash, DDL since then is still seen.
   RETURN_IF_ERROR(StoreCopiedShapes(snapshot_->consistent));
   RETURN_IF_ERROR(SettleCopiedDdl(snapshot_->consistent));
-  const Lsn consistent = snapshot_->consistent;
   const absl::Status status = CopyTables(options, to_copy_, *snapshot_, *c_.store, *pipeline_);
   snapshot_.reset();
   if (absl::IsCancelled(status)) return absl::OkStatus();  // told to stop: Stream() ends at once
@@ -119,7 +157,7 @@ absl::Status Attempt::Snapshot() {
     if (fans_out()) RETURN_IF_ERROR(BeginLanes());
   }
   ASSIGN_OR_RETURN(syncs_, c_.store->TableSyncs(c_.flow->id));
-  return NoteCopied(consistent);
+  return NoteCopied();
 }
 
 // An event that was decided and whose apply did not come through: the copy shows the table behind it, and the stream,

@@ -12,9 +12,20 @@
 #include "pipeline/attempt.h"
 #include "pipeline/ddl_apply.h"
 #include "pipeline/lane.h"
+#include "pipeline/snapshot_plan.h"
 #include "telemetry/log.h"
 
 namespace wallaby {
+namespace {
+
+// As a lane's checkpoint has it: the LSN of a copy's snapshot, or the plan of one whose parts are of different ones.
+absl::StatusOr<pgoutput::SkipRule> CopiedRule(const std::string& text) {
+  if (absl::StartsWith(text, "{")) return SkipRuleOf({.plan = text});
+  ASSIGN_OR_RETURN(const Lsn lsn, Lsn::Parse(text));
+  return pgoutput::SkipRule(lsn);
+}
+
+}  // namespace
 
 std::string Attempt::CursorId() const {
   return c_.lane.empty() ? c_.flow->id : LaneCursorId(c_.flow->id, c_.lane);
@@ -144,11 +155,11 @@ absl::Status Attempt::FollowPrimary() {
 // Where the flow is.
 absl::Status Attempt::BeginLane(const std::string& destination) {
   Checkpoint start = *checkpoint_;
+  RETURN_IF_ERROR(NoteCopies(&start));
+  // One that waits for its copy is left out up to there, as if it were always older.
   for (const TableSync& sync : syncs_) {
-    if (sync.oid == 0) continue;
-    // One that waits for its copy is left out up to there, as if it were always older.
-    const Lsn copied = sync.state == TableSyncState::kDone ? sync.snapshot_lsn : Lsn{UINT64_MAX};
-    start.metadata[absl::StrCat(kCopiedKey, sync.oid)] = copied.ToString();
+    if (sync.oid == 0 || sync.state == TableSyncState::kDone) continue;
+    start.metadata[absl::StrCat(kCopiedKey, sync.oid)] = Lsn{UINT64_MAX}.ToString();
   }
   RETURN_IF_ERROR(c_.store->BeginLane(c_.flow->id, destination, start));
   lanes_[destination] = std::move(start);
@@ -219,9 +230,11 @@ absl::Status Attempt::LeaveSecondaries() {
     if (!IsSecondary(*c_.flow, endpoint.name) || lanes_.contains(endpoint.name)) continue;
     // Where the flow has not been acknowledged for it, it lacks what was before; its lane says so.
     const bool known = checkpoint_->metadata.contains(DestinationKey(endpoint.name));
-    if (!known && c_.source_options->snapshot != SnapshotMode::kNever) continue;
+    if (!known && !BeginsWithChanges(endpoint.name)) continue;
     RETURN_IF_ERROR(BeginLane(endpoint.name));
   }
+  // Lanes that run move their checkpoints themselves, and began behind this.
+  if (c_.lanes->reports().empty()) RETURN_IF_ERROR(NoteCopied());
   RETURN_IF_ERROR(KeepForLanes());
   c_.lanes->Start(c_);
   return absl::OkStatus();
@@ -236,12 +249,26 @@ absl::Status Attempt::BeginLanes() {
   return absl::OkStatus();
 }
 
-absl::Status Attempt::NoteCopied(Lsn snapshot) {
+// What the copies show, in a lane's checkpoint.
+absl::Status Attempt::NoteCopies(Checkpoint* lane) const {
+  for (const TableSync& sync : syncs_) {
+    if (sync.oid == 0 || sync.state != TableSyncState::kDone) continue;
+    ASSIGN_OR_RETURN(const pgoutput::SkipRule rule, SkipRuleOf(sync));
+    // Parts of a copy that was interrupted are told apart until the lane is behind all of them.
+    const bool parts = rule.lowest() < rule.highest() && lane->lsn < rule.highest();
+    lane->metadata[absl::StrCat(kCopiedKey, sync.oid)] = parts ? sync.plan : rule.highest().ToString();
+  }
+  return absl::OkStatus();
+}
+
+// Of all that is copied, not of what this attempt has: one before may have failed when it had copied.
+absl::Status Attempt::NoteCopied() {
   for (auto& [lane, at] : lanes_) {
-    for (const TableToCopy& copy : to_copy_) {
-      at.metadata[absl::StrCat(kCopiedKey, copy.table.relation.oid)] = snapshot.ToString();
-    }
-    RETURN_IF_ERROR(c_.store->PutLaneCheckpoint(c_.flow->id, lane, at));
+    Checkpoint noted = at;
+    RETURN_IF_ERROR(NoteCopies(&noted));
+    if (noted.metadata == at.metadata) continue;
+    RETURN_IF_ERROR(c_.store->PutLaneCheckpoint(c_.flow->id, lane, noted));
+    at = std::move(noted);
   }
   return absl::OkStatus();
 }
@@ -258,17 +285,17 @@ absl::Status Attempt::SkipInLane(pgoutput::Assembler::Options* options) const {
       last = std::max(last, event.lsn);
     }
   }
-  std::map<uint32_t, Lsn> copied;
+  std::map<uint32_t, pgoutput::SkipRule> copied;
   for (const auto& [key, value] : checkpoint_->metadata) {
     uint32_t oid = 0;
     if (!absl::StartsWith(key, kCopiedKey) || !absl::SimpleAtoi(key.substr(kCopiedKey.size()), &oid)) continue;
-    ASSIGN_OR_RETURN(copied[oid], Lsn::Parse(value));
+    ASSIGN_OR_RETURN(copied[oid], CopiedRule(value));
   }
   for (const auto& [oid, last] : asked) {
-    Lsn& lsn = copied[oid];
-    if (last > lsn) lsn = Lsn{UINT64_MAX};
+    pgoutput::SkipRule& rule = copied[oid];
+    if (last > rule.highest()) rule = Lsn{UINT64_MAX};
   }
-  for (const auto& [oid, lsn] : copied) options->skip_below_by_oid.try_emplace(oid, lsn);
+  for (auto& [oid, rule] : copied) options->skip_below_by_oid.try_emplace(oid, std::move(rule));
   return absl::OkStatus();
 }
 

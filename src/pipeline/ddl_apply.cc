@@ -83,15 +83,10 @@ absl::StatusOr<SchemaChange> ChangeOf(const std::vector<StoredShape>& shapes, co
     return one.shape.relation.oid == change.before->relation.oid;
   });
   if (stored == shapes.end()) return change;
-  bool some = false;
-  for (TableShape* shape : {&*change.before, &*change.after}) {
-    for (const ColumnDetail& detail : stored->shape.details) {
-      const int column = detail.hidden && detail.attnum != 0 ? shape->FindAttnum(detail.attnum) : -1;
-      if (column < 0 || shape->details[column].hidden) continue;
-      shape->details[column].hidden = true;
-      some = true;
-    }
-  }
+  bool some = KeepHidden(stored->shape, &*change.before);
+  some |= KeepHidden(stored->shape, &*change.after);
+  // Where the column was learnt from rows, its number may not be known; those of a message are.
+  some |= KeepHidden(*change.before, &*change.after);
   if (some) change.steps = CompareShapes(&*change.before, &*change.after).steps;
   return change;
 }

@@ -38,16 +38,6 @@ bool SameNames(const Relation& announced, const TableShape& shape) {
                     shape.relation.columns.end(), [](const Column& a, const Column& b) { return a.name == b.name; });
 }
 
-// What was left out before stays out.
-void KeepHidden(const TableShape& from, TableShape* to) {
-  for (size_t i = 0; i < from.details.size(); ++i) {
-    if (!from.details[i].hidden) continue;
-    int column = from.details[i].attnum != 0 ? to->FindAttnum(from.details[i].attnum) : -1;
-    if (column < 0) column = to->FindName(from.relation.columns[i].name);
-    if (column >= 0) to->details[column].hidden = true;
-  }
-}
-
 void HideColumns(const TableShape& shape, pgoutput::RelationEdit* edit) {
   const bool any =
       std::any_of(shape.details.begin(), shape.details.end(), [](const ColumnDetail& detail) { return detail.hidden; });
@@ -100,7 +90,7 @@ DdlWatch::DdlWatch(ControlStore* store, SourceSession* source, std::vector<Store
     : store_(store), source_(source), options_(std::move(options)) {
   for (StoredShape& stored : shapes) {
     const uint32_t oid = stored.shape.relation.oid;
-    stored_[oid] = stored.lsn;
+    stored_[oid] = stored;
     shapes_[oid] = std::move(stored);
   }
 }
@@ -141,14 +131,41 @@ absl::StatusOr<const std::vector<DdlEvent>*> DdlWatch::EventsHere() {
 absl::Status DdlWatch::Adopt(const TableShape& shape, Lsn lsn) {
   StoredShape stored{shape, lsn};
   RETURN_IF_ERROR(store_->PutTableShape(options_.flow_id, stored, options_.lane));
-  stored_[shape.relation.oid] = lsn;
+  stored_[shape.relation.oid] = stored;
   shapes_[shape.relation.oid] = std::move(stored);
   return absl::OkStatus();
 }
 
-void DdlWatch::Follow(const TableShape& shape, Lsn lsn) {
+absl::Status DdlWatch::Follow(const TableShape& shape, Lsn lsn, const TableShape* before) {
+  RETURN_IF_ERROR(NoteNames(shape, before));
   shapes_[shape.relation.oid] = {shape, lsn};
   if (HasBug(DeliberateBug::kRememberShapeEarly)) Adopt(shape, lsn).IgnoreError();
+  return absl::OkStatus();
+}
+
+absl::Status DdlWatch::NoteNames(const TableShape& shape, const TableShape* before) {
+  const auto stored = stored_.find(shape.relation.oid);
+  if (stored == stored_.end()) return absl::OkStatus();
+  StoredShape noted = stored->second;
+  for (size_t i = 0; i < noted.shape.details.size(); ++i) {
+    ColumnDetail& detail = noted.shape.details[i];
+    if (!detail.hidden) continue;
+    const int column = static_cast<int>(i);
+    // A number that was not known to its rows.
+    const int was = before == nullptr ? -1 : FindPartner(noted.shape, column, *before);
+    if (detail.attnum == 0 && was >= 0) detail.attnum = before->details[was].attnum;
+    const int now = FindPartner(noted.shape, column, shape);
+    if (now < 0) continue;
+    const std::string& name = shape.relation.columns[now].name;
+    const auto& later = detail.later_names;
+    if (name == noted.shape.relation.columns[i].name || std::find(later.begin(), later.end(), name) != later.end())
+      continue;
+    detail.later_names.push_back(name);
+  }
+  if (noted.shape.details == stored->second.shape.details) return absl::OkStatus();
+  RETURN_IF_ERROR(store_->PutTableShape(options_.flow_id, noted, options_.lane));
+  stored->second = std::move(noted);
+  return absl::OkStatus();
 }
 
 // ---- events ----
@@ -157,7 +174,7 @@ bool DdlWatch::HasFollowed(const SchemaChange& change) const {
   if (options_.lane.empty()) return true;
   if (!change.after) return !stored_.contains(change.before->relation.oid);
   const auto stored = stored_.find(change.after->relation.oid);
-  return stored != stored_.end() && stored->second >= commit_;
+  return stored != stored_.end() && stored->second.lsn >= commit_;
 }
 
 absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::Judge(int32_t ordinal, std::string ddl, SchemaChange change,
@@ -199,7 +216,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   // A table that leaves the publication stays as it is where it has been carried to.
   if (!message->after && !message->tag.starts_with("DROP")) return Verdict::kCarry;
   if (!message->before && message->first_seen && !CreatesTables(message->tag)) {
-    Follow(*message->after, t.commit);
+    RETURN_IF_ERROR(Follow(*message->after, t.commit));
     return Verdict::kCarry;
   }
   SchemaChange change =
@@ -207,13 +224,14 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnMessage(const Transac
   // One that comes into it from outside, by a move to a published schema, brings its rows along.
   change.copy |= !message->before && !message->first_seen;
   if (change.steps.empty()) {
-    if (known != nullptr && known->lsn < t.commit) Follow(*message->after, t.commit);
+    if (known == nullptr || known->lsn >= t.commit) return Verdict::kCarry;
+    RETURN_IF_ERROR(Follow(*message->after, t.commit, message->before ? &*message->before : nullptr));
     return Verdict::kCarry;
   }
   if (!options_.holds) {
     Log(LogLevel::kWarn, "DDL was seen and is not applied: the gate is off, and so is auto_apply",
         {{"change", DescribeSteps(change)}, {"lsn", t.commit.ToString()}});
-    if (message->after) Follow(*message->after, t.commit);
+    if (message->after) RETURN_IF_ERROR(Follow(*message->after, t.commit));
     return Verdict::kCarry;
   }
   return Judge(ordinal, message->sql, std::move(change), has_rows);
@@ -278,8 +296,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Tran
   KeepHidden(known.shape, &after);
   // Of what a relation message does not tell, nothing has changed as far as anybody knows.
   for (size_t i = 0; i < after.details.size(); ++i) {
-    int column = after.details[i].attnum != 0 ? known.shape.FindAttnum(after.details[i].attnum) : -1;
-    if (column < 0) column = known.shape.FindName(announced.columns[i].name);
+    const int column = FindPartner(after, static_cast<int>(i), known.shape);
     if (column < 0) continue;
     if (after.details[i].attnum == 0) after.details[i].attnum = known.shape.details[column].attnum;
     after.details[i].not_null = known.shape.details[column].not_null;
@@ -296,7 +313,7 @@ absl::StatusOr<pgoutput::SchemaWatch::Verdict> DdlWatch::OnDifference(const Tran
   }
   if (changes[0].steps.empty() || !options_.holds) {
     HideColumns(after, edit);
-    Follow(after, Lsn{t.commit.value - 1});
+    RETURN_IF_ERROR(Follow(after, Lsn{t.commit.value - 1}));
     return Verdict::kCarry;
   }
   Verdict verdict = Verdict::kCarry;

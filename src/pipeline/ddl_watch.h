@@ -66,8 +66,12 @@ class DdlWatch final : public pgoutput::SchemaWatch {
   // Takes the shape as it is, without an event: of a table that nobody knew.
   absl::Status Adopt(const TableShape& shape, Lsn lsn);
   // The same for a table that is known. Not stored: rows in the shape before may not be durable yet, and after a crash
-  // they would be taken for older than a copy that has this shape. The stream tells of it again.
-  void Follow(const TableShape& shape, Lsn lsn);
+  // they would be taken for older than a copy that has this shape. The stream tells of it again. `before`: the shape
+  // before by the DDL message, if one told.
+  absl::Status Follow(const TableShape& shape, Lsn lsn, const TableShape* before = nullptr);
+  // What it does not tell again once the catalog has gone on is how a rejected column was called in between. That is
+  // stored, beside the shape that it was rejected in.
+  absl::Status NoteNames(const TableShape& shape, const TableShape* before);
   absl::StatusOr<Verdict> OnDifference(const Transaction& t, const StoredShape& known, const Relation& announced,
                                        HasRows has_rows, pgoutput::RelationEdit* edit);
   // The place of a change that no message told of; in a replay the one that it had.
@@ -78,8 +82,8 @@ class DdlWatch final : public pgoutput::SchemaWatch {
   ControlStore* const store_;
   SourceSession* const source_;
   const Options options_;
-  std::map<uint32_t, StoredShape> shapes_;
-  std::map<uint32_t, Lsn> stored_;  // what is stored for the tables, by oid
+  std::map<uint32_t, StoredShape> shapes_;  // as the stream has them, by oid
+  std::map<uint32_t, StoredShape> stored_;  // as the store has them
 
   // Of the open transaction.
   Lsn commit_;

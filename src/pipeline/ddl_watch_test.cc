@@ -1,4 +1,5 @@
-// What the watch makes of relation messages where no event trigger tells of DDL, over a store in memory.
+// What the watch makes of relation messages where no event trigger tells of DDL, and of the trigger's of columns that
+// were rejected, over a store in memory.
 #include "pipeline/ddl_watch.h"
 
 #include <gtest/gtest.h>
@@ -8,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "nlohmann/json.hpp"
+#include "postgres/ddl_capture_sql.h"
 #include "store/migrations.h"
 #include "store/sql_store.h"
 
@@ -28,6 +31,33 @@ TableShape Shape(const Columns& columns, const std::string& table = "t") {
   }
   shape.relation.key = {0};
   return shape;
+}
+
+// A shape as the trigger writes it.
+nlohmann::json Told(const TableShape& shape) {
+  nlohmann::json columns = nlohmann::json::array();
+  nlohmann::json names = nlohmann::json::array();
+  for (size_t i = 0; i < shape.details.size(); ++i) {
+    const std::string& name = shape.relation.columns[i].name;
+    names.push_back(name);
+    columns.push_back({{"num", shape.details[i].attnum},
+                       {"name", name},
+                       {"type", 25},
+                       {"typmod", -1},
+                       {"not_null", false},
+                       {"generated", false},
+                       {"default", nullptr},
+                       {"fill", nullptr},
+                       {"rewritten", false}});
+  }
+  return {{"oid", shape.relation.oid},
+          {"schema", shape.relation.schema},
+          {"name", shape.relation.name},
+          {"identity", "d"},
+          {"pk", {1}},
+          {"ri", nullptr},
+          {"columns", std::move(columns)},
+          {"publications", {{"p", std::move(names)}}}};
 }
 
 // A source that has nothing but the catalog's columns of one table.
@@ -87,10 +117,25 @@ class DdlWatchTest : public testing::Test {
 
   // A watch that knows `known` since LSN 100.
   void Know(TableShape known) {
-    ASSERT_TRUE(store_->PutTableShape("f", {known, Lsn{100}}).ok());
-    watch_.emplace(
-        store_.get(), &catalog_, std::vector<StoredShape>{{std::move(known), Lsn{100}}},
-        DdlWatch::Options{.flow_id = "f", .carries = [](const Relation& r) { return r.name != "source_state"; }});
+    ASSERT_TRUE(store_->PutTableShape("f", {std::move(known), Lsn{100}}).ok());
+    KnowWhatIsStored();
+  }
+  // Another watch, as after a restart.
+  void KnowWhatIsStored() { watch_.emplace(store_.get(), &catalog_, *store_->TableShapes("f"), Options()); }
+  static DdlWatch::Options Options() {
+    return {.flow_id = "f", .publication = "p", .message_prefix = "wallaby_ddl", .carries = [](const Relation& r) {
+              return r.name != "source_state";
+            }};
+  }
+  // The trigger's message.
+  Verdict Tell(uint64_t commit, const TableShape& before, const TableShape& after) {
+    const nlohmann::json message = {{"v", kDdlCaptureVersion}, {"server", 16},
+                                    {"tag", "ALTER TABLE"},    {"sql", ""},
+                                    {"before", Told(before)},  {"after", Told(after)}};
+    const auto verdict =
+        watch_->OnMessage({.commit = Lsn{commit}}, "wallaby_ddl", message.dump(), [](uint32_t) { return false; });
+    EXPECT_TRUE(verdict.ok()) << verdict.status();
+    return verdict.value_or(Verdict::kCarry);
   }
   Verdict Announce(uint64_t commit, const TableShape& shape, bool has_rows = false) {
     edit_ = {};
@@ -146,7 +191,7 @@ TEST_F(DdlWatchTest, AlsoWhenTheOldOneWasRejected) {
   EXPECT_TRUE(watch_->found()[0].change.copy);
 }
 
-TEST_F(DdlWatchTest, ARejectedColumnStaysOutUnderAnotherNameAndTheStoreIsLeftAlone) {
+TEST_F(DdlWatchTest, ARejectedColumnStaysOutUnderAnotherNameAndTheStoredShapeIsOfTheRowsBefore) {
   TableShape known = Shape({{"id", 1}, {"note", 2}});
   known.details[1].hidden = true;
   Know(std::move(known));
@@ -159,6 +204,35 @@ TEST_F(DdlWatchTest, ARejectedColumnStaysOutUnderAnotherNameAndTheStoreIsLeftAlo
   ASSERT_EQ(shapes->size(), 1u);
   EXPECT_EQ(shapes->front().shape.relation.columns[1].name, "note");
   EXPECT_EQ(shapes->front().lsn, Lsn{100});
+  // The catalog goes on, and another watch comes to the rows in between.
+  catalog_.columns = {{"id", 1}, {"last", 2}};
+  KnowWhatIsStored();
+  EXPECT_EQ(Announce(300, Shape({{"id", 1}, {"remark", 2}})), Verdict::kCarry);
+  EXPECT_EQ(edit_.columns, std::vector<int>{0});
+}
+
+TEST_F(DdlWatchTest, SoItDoesWhenAMessageToldOfTheName) {
+  TableShape known = Shape({{"id", 1}, {"note", 0}});  // learnt from rows
+  known.details[1].hidden = true;
+  Know(std::move(known));
+  EXPECT_EQ(Tell(200, Shape({{"id", 1}, {"note", 2}}), Shape({{"id", 1}, {"remark", 2}})), Verdict::kCarry);
+  EXPECT_EQ(Tell(250, Shape({{"id", 1}, {"remark", 2}}), Shape({{"id", 1}, {"third", 2}})), Verdict::kCarry);
+  catalog_.columns = {{"id", 1}, {"last", 2}};
+  for (const char* name : {"note", "remark", "third", "last"}) {
+    KnowWhatIsStored();
+    EXPECT_EQ(Announce(300, Shape({{"id", 1}, {name, 2}})), Verdict::kCarry) << name;
+    EXPECT_EQ(edit_.columns, std::vector<int>{0}) << name;
+  }
+}
+
+TEST_F(DdlWatchTest, ARejectedColumnThatIsDroppedAndAddedIsAskedFor) {
+  TableShape known = Shape({{"id", 1}, {"note", 2}});
+  known.details[1].hidden = true;
+  Know(known);
+  EXPECT_EQ(Tell(200, Shape({{"id", 1}, {"note", 2}}), Shape({{"id", 1}})), Verdict::kCarry);
+  KnowWhatIsStored();
+  EXPECT_EQ(Tell(300, Shape({{"id", 1}}), Shape({{"id", 1}, {"note", 3}})), Verdict::kHold);
+  EXPECT_EQ(Steps(), std::vector<std::string>{"add_column note"});
 }
 
 TEST_F(DdlWatchTest, TheSecondChangeOfATransactionIsHeldToo) {
@@ -185,7 +259,7 @@ TEST_F(DdlWatchTest, AReplayGivesEachChangeThePlaceThatItHad) {
   ASSERT_TRUE(store_->SettleDdl(id, {DdlStatus::kPending}, {.shape = first.change.after}).ok());
 
   // The first is settled, and what the second changes is not taken for it.
-  watch_.emplace(store_.get(), &catalog_, *store_->TableShapes("f"), DdlWatch::Options{.flow_id = "f"});
+  KnowWhatIsStored();
   EXPECT_EQ(Announce(200, Shape({{"id", 1}, {"a", 2}})), Verdict::kCarry);
   EXPECT_EQ(Announce(200, Shape(catalog_.columns)), Verdict::kHold);
   ASSERT_EQ(watch_->found().size(), 1u);

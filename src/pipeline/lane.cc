@@ -79,7 +79,7 @@ LaneReport Lane::report() const {
   const AttemptReport now = attempt_->report();
   report.changes += now.changes;
   if (now.acknowledged.valid()) report.position = std::max(report.position, now.acknowledged);
-  if (now.last_commit_micros > 0) report.last_commit_micros = now.last_commit_micros;
+  if (now.reached_micros > 0) report.reached_micros = now.reached_micros;
   report.settled = now.streaming && now.settled;
   if (!now.loads.empty()) {
     report.load = now.loads.front();
@@ -174,8 +174,8 @@ absl::Status Lane::SettleHeld() {
       return absl::FailedPreconditionError(
           absl::StrCat("destination ", endpoint_.name, " has come to a schema change at ", held.commit.ToString(),
                        " that the primary has passed without one; to copy every table again and go on from there, run: "
-                       "wallaby-worker -flow-id ",
-                       context_.flow->id, " -mode backfill"));
+                       "wallaby-admin flow stop -flow-id ",
+                       context_.flow->id, "; wallaby-worker -flow-id ", context_.flow->id, " -mode backfill"));
     }
     // The flow has recorded all that there is to decide. What else was found here rests on the shapes before it.
     ASSIGN_OR_RETURN(const bool settled, SettleDdlAtLane(*context_.store, *context_.flow, endpoint_, held.commit,

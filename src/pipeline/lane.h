@@ -37,8 +37,8 @@ struct LaneReport {
   std::string error;  // the last one, while it fails
   Lsn position;       // everything before it is durable; 0/0: not known yet
   bool settled = false;
-  int64_t changes = 0;             // delivered since the lane began
-  int64_t last_commit_micros = 0;  // of the newest transaction that is durable; 0: none yet
+  int64_t changes = 0;         // delivered since the lane began
+  int64_t reached_micros = 0;  // Writer::reached_micros()
   std::optional<DestinationLoad> load;
 };
 

@@ -188,9 +188,12 @@ std::vector<DestinationLoad> Pipeline::loads() const {
   return loads;
 }
 
-int64_t Pipeline::last_commit_time_micros() const {
-  int64_t oldest = INT64_MAX;
-  for (const auto& lane : lanes_) oldest = std::min(oldest, lane->writer->stats().last_commit_time_micros.load());
+int64_t Pipeline::reached_micros() const {
+  int64_t oldest = 0;
+  for (const auto& lane : lanes_) {
+    const int64_t reached = lane->writer->reached_micros();
+    if (reached > 0 && (oldest == 0 || reached < oldest)) oldest = reached;
+  }
   return oldest;
 }
 

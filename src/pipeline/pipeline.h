@@ -76,7 +76,7 @@ class Pipeline {
 
   // Figures for reports. Valid while the object lives.
   int64_t changes_delivered() const;
-  int64_t last_commit_time_micros() const;  // the oldest of the destinations'
+  int64_t reached_micros() const;  // the oldest of the destinations'; 0: nothing has come to any
   std::vector<DestinationLoad> loads() const;
   Lsn acknowledged() const { return Lsn{checkpointer_.acknowledged().load()}; }
   Lsn position() const { return ledger_.position(); }

@@ -86,6 +86,7 @@ class MemoryDestination : public Destination {
     return absl::OkStatus();
   }
   absl::Status Commit(const CommitPoint& point) override {
+    if (before_commit) before_commit();
     committed = written;
     progress = point;
     ++commits;
@@ -97,6 +98,7 @@ class MemoryDestination : public Destination {
   absl::Status ApplyDdl(const SchemaChange&) override { return absl::OkStatus(); }
 
   std::function<absl::Status()> tend;
+  std::function<void()> before_commit;
   absl::Duration linger = absl::ZeroDuration();
   std::string fail_at_row;
   std::vector<std::string> written;
@@ -196,6 +198,20 @@ TEST_F(PipelineTest, AProbeDoesNotWaitForWhatLingers) {
   ASSERT_TRUE(Run().ok());
   EXPECT_EQ(destination_.committed, (std::vector<std::string>{"1"}));
   EXPECT_EQ(stream_.flushed, Lsn{1000});
+}
+
+// Also before anything was committed, as when a flow starts while the destination does not answer.
+TEST_F(PipelineTest, ADestinationThatIsStuckLagsByWhatWaitsInIt) {
+  constexpr int64_t kCommitted = 946'684'800'000'000;  // the year 2000, which is 0 on the wire
+  Transaction(100, {Insert(1)}, /*announce=*/true);
+  std::vector<int64_t> reached;
+  destination_.before_commit = [&] {
+    EXPECT_FALSE(running_->loads()[0].settled);
+    reached.push_back(running_->loads()[0].reached_micros);
+    reached.push_back(running_->reached_micros());
+  };
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(reached, (std::vector<int64_t>{kCommitted, kCommitted}));
 }
 
 TEST_F(PipelineTest, WhatIsDueByTimeIsDoneWhileNothingArrives) {

@@ -8,6 +8,7 @@
 #include "pipeline/toast_filler.h"
 #include "postgres/ddl_capture.h"
 #include "postgres/linked_tables.h"
+#include "postgres/session_watch.h"
 
 namespace wallaby {
 namespace {
@@ -63,7 +64,13 @@ class PostgresSession final : public SourceSession {
   absl::Status CopyTablePart(
       const PublishedTable& table, const TablePart& part, const SourceSnapshot& snapshot, size_t batch_bytes,
       const std::function<absl::Status(std::unique_ptr<ChangeBatch>, bool last)>& emit) override {
-    return wallaby::CopyTablePart(*sql_, table, part, snapshot.name, snapshot.consistent, batch_bytes, emit);
+    if (watch_ == nullptr) {
+      ASSIGN_OR_RETURN(watch_, SessionWatch::Start(sql_.get(), options_.dsn));
+    }
+    const absl::Status status =
+        wallaby::CopyTablePart(*sql_, table, part, snapshot.name, snapshot.consistent, batch_bytes, emit);
+    if (!status.ok()) RETURN_IF_ERROR(watch_->status());
+    return status;
   }
 
   absl::StatusOr<std::unique_ptr<ReplicationStream>> StartReplication(StreamOptions options) override {
@@ -79,6 +86,7 @@ class PostgresSession final : public SourceSession {
 
  private:
   const std::unique_ptr<PgConnection> sql_;
+  std::unique_ptr<SessionWatch> watch_;  // while it copies
   TypeCatalog types_;
   const SourceOptions& options_;
 };

@@ -84,7 +84,7 @@ std::vector<DestinationReport> Worker::ReportDestinations(const AttemptReport& c
     report.name = destination.name;
     report.state = "starting";
     bool settled = false;
-    int64_t last_commit_micros = 0;
+    int64_t reached_micros = 0;
     const auto lane =
         std::find_if(lanes.begin(), lanes.end(), [&](const LaneReport& one) { return one.name == destination.name; });
     const auto load = std::find_if(current.loads.begin(), current.loads.end(),
@@ -95,12 +95,12 @@ std::vector<DestinationReport> Worker::ReportDestinations(const AttemptReport& c
       report.error = lane->error;
       if (lane->failing_since) report.since = *lane->failing_since;
       settled = lane->settled;
-      last_commit_micros = lane->last_commit_micros;
+      reached_micros = lane->reached_micros;
     } else if (!IsSecondary(stored_.flow, destination.name)) {
       if (load != current.loads.end()) {
         report.position = load->position;
         settled = active && load->settled;
-        last_commit_micros = load->last_commit_micros;
+        reached_micros = load->reached_micros;
       }
       if (active && current.streaming) report.state = "live";
       // An attempt's error names the destination that it is of.
@@ -117,9 +117,8 @@ std::vector<DestinationReport> Worker::ReportDestinations(const AttemptReport& c
     }
     if (settled) {
       report.lag_seconds = 0;
-    } else if (last_commit_micros > 0) {
-      report.lag_seconds =
-          std::max(0.0, absl::ToDoubleSeconds(clock_->Now() - absl::FromUnixMicros(last_commit_micros)));
+    } else if (reached_micros > 0) {
+      report.lag_seconds = std::max(0.0, absl::ToDoubleSeconds(clock_->Now() - absl::FromUnixMicros(reached_micros)));
     }
     if (report.state == "live" && report.lag_seconds > kLiveSeconds) report.state = "catching up";
   }

@@ -132,13 +132,12 @@ void Worker::WriteReport(ControlStore& store) {
       lag.Set(static_cast<double>(report.lag_bytes));
       retained.Set(static_cast<double>((*slot)->retained_bytes));
       active.Set((*slot)->active ? 1 : 0);
-      // Settled means that nothing that was sent is still on its way; else the age of the newest delivered commit
-      // tells.
+      // Settled means that nothing that was sent is still on its way.
       if (current.settled) {
         report.lag_seconds = 0;
-      } else if (current.last_commit_micros > 0) {
+      } else if (current.reached_micros > 0) {
         report.lag_seconds =
-            std::max(0.0, absl::ToDoubleSeconds(report.at - absl::FromUnixMicros(current.last_commit_micros)));
+            std::max(0.0, absl::ToDoubleSeconds(report.at - absl::FromUnixMicros(current.reached_micros)));
       }
     }
   }

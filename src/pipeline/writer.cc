@@ -79,6 +79,9 @@ absl::Status Writer::Take(const WriteItem& item) {
   const bool snapshot = !item.batch->snapshot_part().empty();
   const BatchPtr batch = DropThrough(item.batch, skip_through_);
   if (!uncommitted()) first_uncommitted_ = clock_->Monotonic();
+  if (!snapshot && stats_.waiting_micros == 0 && !batch->transactions().empty()) {
+    stats_.waiting_micros = batch->transactions().front().commit_time_micros;
+  }
   if (batch->change_count() > 0) {
     RETURN_IF_ERROR(Write(*batch));
     rows_ += static_cast<int64_t>(batch->change_count());
@@ -119,11 +122,16 @@ absl::Status Writer::Write(const ChangeBatch& batch) {
 
 DestinationLoad Writer::load() const {
   DestinationLoad load{name_, static_cast<int64_t>(queue_->bytes()), static_cast<int64_t>(queue_->bound()), {}};
-  load.last_commit_micros = stats_.last_commit_time_micros;
+  load.reached_micros = reached_micros();
   if (const int64_t since = stats_.busy_since_nanos; since > 0) {
     load.busy = std::max(clock_->Monotonic() - absl::Nanoseconds(since), absl::ZeroDuration());
   }
   return load;
+}
+
+int64_t Writer::reached_micros() const {
+  const int64_t waiting = stats_.waiting_micros;
+  return waiting > 0 ? waiting : stats_.durable_micros.load();
 }
 
 bool Writer::CommitIsDue() const {
@@ -160,7 +168,8 @@ absl::Status Writer::CommitNow() {
   stats_.changes += rows_;
   ++stats_.commits;
   if (point_.end.valid()) {
-    stats_.last_commit_time_micros = newest_commit_micros_;
+    stats_.durable_micros = newest_commit_micros_;
+    stats_.waiting_micros = 0;
     ledger_->Durable(index_, point_.end);
   }
   if (!point_.finished_parts.empty()) {

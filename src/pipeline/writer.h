@@ -29,8 +29,11 @@ using WriteQueue = ByteQueue<WriteItem>;
 struct WriterStats {
   std::atomic<int64_t> changes{0};  // made durable
   std::atomic<int64_t> commits{0};
-  std::atomic<int64_t> last_commit_time_micros{0};  // source's commit time of the newest durable transaction
-  std::atomic<int64_t> busy_since_nanos{0};         // of the call to the destination that runs, by Monotonic(); 0: none
+  // Source's commit times: of the newest durable transaction, and of the oldest that was taken and is not durable; 0:
+  // none.
+  std::atomic<int64_t> durable_micros{0};
+  std::atomic<int64_t> waiting_micros{0};
+  std::atomic<int64_t> busy_since_nanos{0};  // of the call to the destination that runs, by Monotonic(); 0: none
 };
 
 // What waits for a destination, for reports.
@@ -38,10 +41,10 @@ struct DestinationLoad {
   std::string name;
   int64_t queued_bytes = 0;
   int64_t queue_bound = 0;
-  absl::Duration busy;             // how long it has been at one write or commit
-  Lsn position;                    // everything before it is durable there
-  bool settled = false;            // nothing that was handed on is on its way there
-  int64_t last_commit_micros = 0;  // source's commit time of the newest transaction that is durable there; 0: none yet
+  absl::Duration busy;         // how long it has been at one write or commit
+  Lsn position;                // everything before it is durable there
+  bool settled = false;        // nothing that was handed on is on its way there
+  int64_t reached_micros = 0;  // Writer::reached_micros()
 };
 
 class Writer {
@@ -57,6 +60,9 @@ class Writer {
   absl::Status Run();
 
   const WriterStats& stats() const { return stats_; }
+  // The source's time that the destination has come to: that of the oldest transaction that waits in it, or else of the
+  // newest that is durable; 0: nothing has come yet.
+  int64_t reached_micros() const;
   DestinationLoad load() const;
 
  private:

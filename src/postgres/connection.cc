@@ -134,6 +134,20 @@ absl::Status PgConnection::Cancel() {
 
 namespace {
 
+class CountedCall {
+ public:
+  explicit CountedCall(std::atomic<uint64_t>* calls) : calls_(calls) { Count(); }
+  ~CountedCall() { Count(); }
+  CountedCall(const CountedCall&) = delete;
+  CountedCall& operator=(const CountedCall&) = delete;
+
+ private:
+  void Count() {
+    if (calls_ != nullptr) calls_->fetch_add(1);
+  }
+  std::atomic<uint64_t>* const calls_;
+};
+
 absl::StatusOr<PgRows> Checked(PGresult* result, const PgConnection& connection, std::string_view sql) {
   PgRows rows(result);
   switch (PQresultStatus(result)) {
@@ -153,12 +167,14 @@ absl::StatusOr<PgRows> Checked(PGresult* result, const PgConnection& connection,
 }  // namespace
 
 absl::StatusOr<PgRows> PgConnection::Query(const std::string& sql) {
+  const CountedCall call(calls_);
   if (answer_limit_ == absl::InfiniteDuration()) return Checked(PQexec(conn_, sql.c_str()), *this, sql);
   if (PQsendQuery(conn_, sql.c_str()) == 0) return LastError(Shorten(sql));
   return Drain(Shorten(sql));
 }
 
 absl::StatusOr<PgRows> PgConnection::Query(const std::string& sql, const std::vector<SqlParam>& params) {
+  const CountedCall call(calls_);
   std::vector<const char*> values;
   values.reserve(params.size());
   for (const SqlParam& param : params) {
@@ -180,6 +196,7 @@ absl::StatusOr<PgRows> PgConnection::Query(const std::string& sql, const std::ve
 }
 
 absl::StatusOr<PgRows> PgConnection::QueryBinary(const std::string& sql) {
+  const CountedCall call(calls_);
   if (PQsendQueryParams(conn_, sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, /*resultFormat=*/1) == 0) {
     return LastError(Shorten(sql));
   }
@@ -239,6 +256,7 @@ absl::StatusOr<PgRows> PgConnection::Drain(std::string_view doing) {
 // ---- COPY ----
 
 absl::Status PgConnection::BeginCopyIn(const std::string& sql) {
+  const CountedCall call(calls_);
   PGresult* result = PQexec(conn_, sql.c_str());
   if (PQresultStatus(result) != PGRES_COPY_IN) return Checked(result, *this, sql).status();
   PQclear(result);
@@ -246,6 +264,7 @@ absl::Status PgConnection::BeginCopyIn(const std::string& sql) {
 }
 
 absl::Status PgConnection::PutCopyData(std::string_view data) {
+  const CountedCall call(calls_);
   while (!data.empty()) {
     const std::string_view piece = data.substr(0, size_t{1} << 20);
     if (PQputCopyData(conn_, piece.data(), static_cast<int>(piece.size())) <= 0) {
@@ -260,6 +279,7 @@ absl::Status PgConnection::PutCopyData(std::string_view data) {
 }
 
 absl::StatusOr<int64_t> PgConnection::EndCopyIn() {
+  const CountedCall call(calls_);
   const bool sent = PQputCopyEnd(conn_, nullptr) > 0;
   const absl::Status own = sent ? absl::OkStatus() : LastError("ending COPY");
   ASSIGN_OR_RETURN(const PgRows rows, Drain("ending COPY"));
@@ -268,11 +288,13 @@ absl::StatusOr<int64_t> PgConnection::EndCopyIn() {
 }
 
 void PgConnection::AbortCopyIn(const std::string& reason) {
+  const CountedCall call(calls_);
   PQputCopyEnd(conn_, reason.empty() ? "aborted" : reason.c_str());
   (void)Drain("aborting COPY");  // The error that the abort itself causes.
 }
 
 absl::Status PgConnection::BeginCopyOut(const std::string& sql) {
+  const CountedCall call(calls_);
   PGresult* result = PQexec(conn_, sql.c_str());
   if (PQresultStatus(result) != PGRES_COPY_OUT) return Checked(result, *this, sql).status();
   PQclear(result);
@@ -280,6 +302,7 @@ absl::Status PgConnection::BeginCopyOut(const std::string& sql) {
 }
 
 absl::StatusOr<bool> PgConnection::GetCopyRow(std::string_view* row) {
+  const CountedCall call(calls_);
   FreeCopyBuffer();
   const int got = PQgetCopyData(conn_, &copy_buffer_, /*async=*/0);
   if (got > 0) {

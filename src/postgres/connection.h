@@ -9,6 +9,8 @@
 #ifndef WALLABY_POSTGRES_CONNECTION_H_
 #define WALLABY_POSTGRES_CONNECTION_H_
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -108,6 +110,9 @@ class PgConnection {
   absl::Status LastError(std::string_view doing) const;
   // From any thread: asks the server to cancel what runs.
   absl::Status Cancel();
+  // From now on `calls` is raised at the begin and at the end of each call that may wait for the server: odd while one
+  // lasts. Null: no more. For SessionWatch.
+  void CountCalls(std::atomic<uint64_t>* calls) { calls_ = calls; }
 
  private:
   PgConnection(pg_conn* conn, absl::Duration silence_limit, absl::Duration answer_limit);
@@ -120,6 +125,7 @@ class PgConnection {
   absl::Duration answer_limit_;
   pg_cancel* cancel_;  // made at the start, so that Cancel() does not touch conn_
   char* copy_buffer_ = nullptr;
+  std::atomic<uint64_t>* calls_ = nullptr;
 };
 
 // A status out of a failed result, by the mapping above.

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "flow/fan_out.h"
+#include "pipeline/checkpointer.h"
 #include "pipeline/ddl_apply.h"
 #include "service/flow_convert.h"
 #include "service/lag_explanation.h"
@@ -170,7 +171,9 @@ absl::Status FlowView::FillDestinations(const Flow& flow, const WorkerReport* to
     status.mutable_lag()->set_bytes(-1);
     status.mutable_lag()->set_seconds(-1);
     Lsn position = Lsn::Parse(proto->checkpoint().lsn()).value_or(Lsn{});
-    if (IsSecondary(flow, destination.name)) position = {};
+    // One that was added since has no place yet.
+    const auto& known = proto->checkpoint().metadata();
+    if (IsSecondary(flow, destination.name) || !known.contains(DestinationKey(destination.name))) position = {};
     if (const auto lane = lanes.find(destination.name); lane != lanes.end()) position = lane->second.lsn;
     for (const DestinationReport& one : told == nullptr ? std::vector<DestinationReport>() : told->destinations) {
       if (one.name != destination.name) continue;

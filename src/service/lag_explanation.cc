@@ -40,7 +40,8 @@ class Explainer {
   v1::LagExplanation Explain() {
     Copy();
     (void)(Slot() || Gate() || NoWorker() || Failing() || SourceAway() || Snapshot() || SlowDestination() ||
-           FailingLane() || Decoding() || Network() || OnTheWay() || LaneBehind() || Held() || Nothing());
+           FailingLane() || HeldTables() || SpoolIsFull() || Decoding() || Network() || OnTheWay() || LaneBehind() ||
+           Held() || Nothing());
     FullSpool();
     SlowReader();
     return std::move(out_);
@@ -64,7 +65,9 @@ class Explainer {
 
   void Copy();
   bool Slot();
+  bool SayGate(std::string_view what, std::string_view cost);
   bool Gate();
+  std::string Remedy(const std::string& reason) const;
   bool NoWorker();
   bool Failing();
   bool SourceAway();
@@ -72,11 +75,14 @@ class Explainer {
   bool SlowDestination();
   bool FailingLane();
   bool LaneBehind();
+  bool HeldTables();
+  bool SpoolIsFull();
   bool Decoding();
   bool Network();
   bool OnTheWay();
   bool Held();
   bool Nothing();
+  std::string FullText() const;
   void FullSpool();
   void SlowReader();
 
@@ -123,27 +129,48 @@ bool Explainer::Slot() {
 }
 
 bool Explainer::Gate() {
-  if (facts_.ddl.empty() || flow_.state() != v1::FLOW_STATE_PAUSED) return false;
+  return !facts_.ddl.empty() && flow_.state() == v1::FLOW_STATE_PAUSED && SayGate("A gate holds the flow", Kept());
+}
+
+bool Explainer::SayGate(std::string_view what, std::string_view cost) {
   const DdlEvent& event = facts_.ddl.front();
   std::string_view next = "approve";
   if (event.status == DdlStatus::kApproved || event.status == DdlStatus::kFailed) next = "apply";
   const std::string error = event.error.empty() ? "" : absl::StrCat(", whose last try ended with: ", event.error);
   return Say("gate", absl::StrCat(event.id),
-             absl::StrCat("A gate holds the flow: schema change ", event.id, " of table ", event.table, " is ",
-                          DdlStatusName(event.status), error, Kept(), "."),
+             absl::StrCat(what, ": schema change ", event.id, " of table ", event.table, " is ",
+                          DdlStatusName(event.status), error, cost, "."),
              absl::StrCat("wallaby-admin ddl ", next, " -id ", event.id));
+}
+
+// With scope table the flow runs.
+bool Explainer::HeldTables() {
+  if (facts_.ddl.empty() || flow_.held_tables().empty()) return false;
+  const int others = flow_.held_tables_size() - 1;
+  const std::string more = others == 0 ? "" : absl::StrCat(" and ", others, others == 1 ? " other" : " others");
+  return SayGate(absl::StrCat("A gate holds table ", flow_.held_tables(0).table(), more, ", while the others go on"),
+                 absl::StrCat("; changes wait since ", flow_.held_tables(0).lsn()));
+}
+
+// A reason that ends with the commands that help; else to start it again.
+std::string Explainer::Remedy(const std::string& reason) const {
+  const size_t at = std::min(reason.find("wallaby-worker "), reason.find("wallaby-admin "));
+  if (at == reason.npos) return Admin("flow start");
+  const std::string commands = reason.substr(at);
+  return absl::StrContains(commands, "-mode backfill") ? absl::StrCat(commands, "; ", Admin("flow start")) : commands;
 }
 
 bool Explainer::NoWorker() {
   const std::string state(FlowStateName(FlowStateFromProto(flow_.state())));
-  const std::string reason = flow_.reason().empty() ? "" : absl::StrCat(" (", flow_.reason(), ")");
+  const std::string& why = flow_.reason().empty() ? flow_.error() : flow_.reason();
+  const std::string reason = why.empty() ? "" : absl::StrCat(" (", why, ")");
   if (flow_.state() == v1::FLOW_STATE_PAUSED) {
     return Say("paused", "", absl::StrCat("Nothing is delivered, because the flow is paused", reason, Kept(), "."),
                Admin("flow resume"));
   }
   if (flow_.state() != v1::FLOW_STATE_RUNNING && !facts_.worker_reports) {
     return Say("no_worker", "", absl::StrCat("No worker runs, because the flow is ", state, reason, Kept(), "."),
-               Admin("flow start"));
+               Remedy(why));
   }
   if (facts_.worker_reports) return false;
   const std::string activity = flow_.activity().empty() ? "" : absl::StrCat(" (", flow_.activity(), ")");
@@ -261,11 +288,27 @@ bool Explainer::Held() {
              holder.sql());
 }
 
+// Empty: there is room, or no spool. The worker's activity says who has filled it.
+std::string Explainer::FullText() const {
+  if (!flow_.has_spool() || flow_.spool().full_in_seconds() != 0) return "";
+  constexpr std::string_view kBefore = "the spool is full: ";
+  const size_t at = flow_.activity().find(kBefore);
+  const std::string who =
+      at == std::string::npos ? "" : absl::StrCat(" (", flow_.activity().substr(at + kBefore.size()), ")");
+  return absl::StrCat("The spool is full", who, ": the slot is read no further until there is room in it");
+}
+
+// The source is not decoding then, whatever it has before it.
+bool Explainer::SpoolIsFull() {
+  const std::string text = FullText();
+  return !text.empty() && slot_.sender().unsent_bytes() + slot_.sender().unreceived_bytes() >= kSmallLag &&
+         Say("spool", "", absl::StrCat(text, Kept(), "."));
+}
+
 // Whatever the lag is about, this is what it costs the source.
 void Explainer::FullSpool() {
-  if (!flow_.has_spool() || flow_.spool().full_in_seconds() != 0) return;
-  absl::StrAppend(out_.mutable_sentence(),
-                  " The spool is full: the slot is read no further until there is room in it.");
+  const std::string text = out_.where() == "spool" ? "" : FullText();
+  if (!text.empty()) absl::StrAppend(out_.mutable_sentence(), " ", text, ".");
 }
 
 // What is delivered into a stream is not read yet.
@@ -280,6 +323,14 @@ void Explainer::SlowReader() {
 }
 
 bool Explainer::Nothing() {
+  if (!flow_.has_checkpoint() || flow_.checkpoint().lsn().empty()) {
+    const std::string activity = flow_.activity().empty() ? "" : absl::StrCat(": ", flow_.activity());
+    return Say("worker", "",
+               absl::StrCat("Nothing is delivered yet: the flow has no place in the source's changes so far, and its "
+                            "worker is at the start",
+                            activity, "."),
+               Admin("flow get"));
+  }
   return Say("nothing", "", "Nothing lags: what is committed at the source is delivered.");
 }
 

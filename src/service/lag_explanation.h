@@ -33,8 +33,8 @@ absl::Status ReadLoads(const std::string& metrics, LagFacts* facts);
 
 // The first of these that holds: the slot is lost or missing; a schema change waits for a decision; the flow is paused;
 // no worker runs; the source, or a destination, cannot be reached; tables are copied; a destination is slower than what
-// arrives; the source is still decoding; the network; the worker; an open transaction holds WAL though nothing lags;
-// nothing lags.
+// arrives; some tables wait for a schema change; the spool is full; the source is still decoding; the network; the
+// worker; an open transaction holds WAL though nothing lags; nothing lags.
 v1::LagExplanation ExplainLag(const LagFacts& facts);
 
 }  // namespace wallaby

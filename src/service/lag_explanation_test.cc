@@ -19,6 +19,7 @@ class LagExplanationTest : public ::testing::Test {
     flow_.set_id("shop");
     flow_.set_state(v1::FLOW_STATE_RUNNING);
     flow_.set_activity("streaming");
+    flow_.mutable_checkpoint()->set_lsn("0/100");
     for (const char* name : {"lake", "copy"}) {
       flow_.add_destinations()->set_name(name);
       facts_.destinations.push_back({.name = name, .queue_limit_bytes = 16 << 20});
@@ -44,6 +45,16 @@ TEST_F(LagExplanationTest, Nothing) {
   EXPECT_EQ(Where(), "nothing");
   flow_.mutable_lag()->set_bytes(5 << 20);  // not confirmed yet, but delivered
   EXPECT_EQ(Where(), "nothing");
+}
+
+TEST_F(LagExplanationTest, AFlowThatHasNotBegun) {
+  flow_.clear_checkpoint();
+  flow_.mutable_slot()->set_exists(false);
+  flow_.set_activity("starting");
+  EXPECT_EQ(Where(), "worker");
+  EXPECT_EQ(Explain().sentence(),
+            "Nothing is delivered yet: the flow has no place in the source's changes so far, and its worker is at the "
+            "start: starting.");
 }
 
 // What is delivered into a stream may lie there unread.
@@ -99,6 +110,7 @@ TEST_F(LagExplanationTest, SlotThatIsLostWeighsMost) {
   EXPECT_EQ(Explain().remedy(), "wallaby-worker -flow-id shop -mode backfill");
   flow_.mutable_slot()->set_exists(false);
   facts_.worker_reports = false;
+  flow_.clear_checkpoint();
   EXPECT_EQ(Where(), "no_worker") << "a flow that never ran has no slot";
   flow_.mutable_checkpoint()->set_lsn("0/10");
   EXPECT_EQ(Where(), "slot_missing");
@@ -120,6 +132,43 @@ TEST_F(LagExplanationTest, GateByTheStepThatIsDue) {
   facts_.ddl.clear();
   EXPECT_EQ(Where(), "paused");
   EXPECT_EQ(Explain().remedy(), "wallaby-admin flow resume -flow-id shop");
+}
+
+TEST_F(LagExplanationTest, AGateThatHoldsTablesOnly) {
+  DdlEvent event;
+  event.id = 3;
+  event.table = "public.orders";
+  facts_.ddl = {event};
+  EXPECT_EQ(Where(), "nothing");  // it is decided at its place in the stream
+  v1::HeldTable* held = flow_.add_held_tables();
+  held->set_table("public.orders");
+  held->set_lsn("0/100");
+  EXPECT_EQ(Where(), "gate");
+  EXPECT_EQ(Explain().sentence(),
+            "A gate holds table public.orders, while the others go on: schema change 3 of table public.orders is "
+            "pending; changes wait since 0/100.");
+  EXPECT_EQ(Explain().remedy(), "wallaby-admin ddl approve -id 3");
+  flow_.add_held_tables()->set_table("public.lines");
+  EXPECT_THAT(Explain().sentence(), HasSubstr("table public.orders and 1 other, while"));
+  facts_.destinations[0].busy = absl::Seconds(72);
+  EXPECT_EQ(Where(), "destination");
+}
+
+TEST_F(LagExplanationTest, AFlowThatFailedHasTheRemedyOfItsReason) {
+  facts_.worker_reports = false;
+  flow_.set_state(v1::FLOW_STATE_FAILED);
+  flow_.set_reason("the disk is full");
+  EXPECT_EQ(Explain().remedy(), "wallaby-admin flow start -flow-id shop");
+  flow_.set_reason(
+      "slot s is gone; to copy every table again and go on from there, run: wallaby-worker -flow-id shop -mode "
+      "backfill");
+  EXPECT_EQ(Explain().remedy(), "wallaby-worker -flow-id shop -mode backfill; wallaby-admin flow start -flow-id shop");
+  // A stopped flow has no reason, and perhaps an error that came later.
+  flow_.set_state(v1::FLOW_STATE_STOPPED);
+  flow_.clear_reason();
+  flow_.set_error("its part of the spool was dropped; run: wallaby-worker -flow-id shop -mode backfill");
+  EXPECT_EQ(Explain().remedy(), "wallaby-worker -flow-id shop -mode backfill; wallaby-admin flow start -flow-id shop");
+  EXPECT_THAT(Explain().sentence(), HasSubstr("is stopped (its part of the spool was dropped"));
 }
 
 TEST_F(LagExplanationTest, WorkerThatDoesNotReport) {
@@ -165,6 +214,18 @@ TEST_F(LagExplanationTest, AFullSpoolIsToldBesides) {
   EXPECT_EQ(Explain().sentence().find("spool"), std::string::npos);
   flow_.mutable_spool()->set_full_in_seconds(0);
   EXPECT_THAT(Explain().sentence(), HasSubstr("wait for it. The spool is full: the slot is read no further"));
+}
+
+TEST_F(LagExplanationTest, AFullSpoolIsNotASourceThatDecodes) {
+  flow_.mutable_spool()->set_full_in_seconds(0);
+  EXPECT_EQ(Where(), "nothing");
+  flow_.mutable_slot()->mutable_sender()->set_unsent_bytes(30 << 20);
+  flow_.mutable_slot()->set_retained_bytes(31 << 20);
+  flow_.set_activity("streaming; the spool is full: flow a holds 64 MiB of it");
+  EXPECT_EQ(Where(), "spool");
+  EXPECT_EQ(Explain().sentence(),
+            "The spool is full (flow a holds 64 MiB of it): the slot is read no further until there is room in it; its "
+            "slot keeps 31 MiB of WAL.");
 }
 
 TEST_F(LagExplanationTest, BetweenSourceAndWorker) {

@@ -33,7 +33,8 @@ absl::Status HeldBySomebodyElse(SqlSession& session, const std::string& flow_id)
   if (rows.empty()) return absl::UnavailableError(absl::StrCat("the lease of flow '", flow_id, "' was just removed"));
   return absl::FailedPreconditionError(absl::StrCat(
       "flow '", flow_id, "' has a worker: ", rows.Text(0, 0), " holds its lease with generation ", rows.Int(0, 1),
-      " for ", rows.Int(0, 2), " ms more; stop that worker, or wait until the lease ends"));
+      " for ", rows.Int(0, 2), " ms more; stop the flow (wallaby-admin flow stop -flow-id ", flow_id,
+      ") or that worker, or wait until the lease ends"));
 }
 
 // A first generation is the clock's seconds rather than 1: when the store is lost and made anew, its generations are

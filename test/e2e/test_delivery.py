@@ -291,6 +291,52 @@ class DeliveryTest(PostgresTest):
         self.assertEqual(expected, sql(self.target, query))
         self.assertEqual(expected, [[str(v) for v in row] for row in duckdb_rows(self.duck, query)])
 
+    def update(self, flow_id, **options):
+        path = os.path.join(self.wallaby.folder, "update.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(self.flow(self.pg(), **options), f)
+        self.wallaby.stop_flow(flow_id)
+        self.wallaby.admin("flow", "update", "-flow-id", flow_id, "-file", path)
+        self.wallaby.admin("flow", "start", "-flow-id", flow_id)
+
+    def compare_table(self, flow_id, table):
+        query = f"SELECT id, v FROM {table} ORDER BY id"
+        wait_until(lambda: sql(self.target, f"SELECT to_regclass('{table}')")[0][0], 60, "the table at the destination")
+        wait_until(lambda: sql(self.target, query) == sql(self.source, query), 60,
+                   lambda: f"{table}: {sql(self.target, query)}\n{self.wallaby.log()[-3000:]}")
+
+    def test_a_flow_that_carries_more_tables_than_before(self):
+        """Their rows are copied, also those of a table that was left out for a time; a table that is carried all along is not."""
+        for table in ("kept", "more"):
+            sql(self.source, f"CREATE TABLE {table} (id int PRIMARY KEY, v text); INSERT INTO {table} VALUES (1, 'a'), (2, 'b')")
+        sql(self.source, f"CREATE PUBLICATION {self.slot} FOR ALL TABLES")
+        flow_id = self.wallaby.create(self.flow(self.pg(), tables="public.kept,public.absent"))
+        self.wallaby.await_delivery(flow_id, self.source, self.slot)
+        self.assertIn("a table that is not in the publication", self.wallaby.log())
+        self.assertEqual(sql(self.target, "SELECT to_regclass('more')"), [[None]])
+        copied = "the flow carries a table more"
+        for change in ("INSERT INTO more VALUES (3, 'c')", "UPDATE more SET v = 'd' WHERE id = 1; DELETE FROM more WHERE id = 2"):
+            sql(self.source, change)
+            since = len(self.wallaby.log())
+            self.update(flow_id, tables="public.kept,public.more")
+            self.compare_table(flow_id, "more")
+            sql(self.source, "INSERT INTO kept SELECT max(id) + 1, 'e' FROM kept; INSERT INTO more SELECT max(id) + 1, 'f' FROM more")
+            self.compare_table(flow_id, "more")
+            self.compare_table(flow_id, "kept")
+            self.assertEqual([line for line in self.wallaby.log()[since:].splitlines() if copied in line and "public.kept" in line], [])
+            self.update(flow_id, tables="public.kept")
+            self.wallaby.await_delivery(flow_id, self.source, self.slot)
+
+    def test_a_publication_that_is_made_to_carry_more_tables(self):
+        for table in ("first", "later"):
+            sql(self.source, f"CREATE TABLE {table} (id int PRIMARY KEY, v text); INSERT INTO {table} VALUES (1, 'a'), (2, 'b')")
+        flow_id = self.wallaby.create(self.flow(self.pg(), publication_tables="public.first"))
+        self.wallaby.await_delivery(flow_id, self.source, self.slot)
+        self.update(flow_id, publication_tables="public.first,public.later", sync_publication="true")
+        self.compare_table(flow_id, "later")
+        sql(self.source, "UPDATE later SET v = 'c'")
+        self.compare_table(flow_id, "later")
+
 
 class MajorsTest(unittest.TestCase):
     """The same life on every other major version."""

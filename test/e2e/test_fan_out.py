@@ -1,6 +1,7 @@
 """Several destinations on one flow with ack_policy primary: the source is acknowledged by what the primary and the spool have, and
 each of the others goes at its own pace."""
 
+import glob
 import json
 import os
 import random
@@ -8,6 +9,8 @@ import signal
 import tempfile
 import time
 import unittest
+
+import duckdb
 
 from e2e.harness import Postgres, Wallaby, duckdb_rows, source_endpoint, sql, wait_until
 from e2e.load import SEED, SETUP, Load, compare, text_rows
@@ -56,6 +59,7 @@ class FanOutTest(unittest.TestCase):
                  "duck": {"name": "duck", "type": "duckdb", "options": {"dsn": self.duck}},
                  "lake": {"name": "lake", "type": "parquet",
                           "options": {"path": self.lake, "write_mode": "append", "roll_interval": "300ms"}}}
+        every["late"] = {**every["lake"], "name": "late", "options": {**every["lake"]["options"], "snapshot": "never"}}
         return [every[name] for name in names]
 
     def flow(self, *names, config=None, **options):
@@ -77,7 +81,8 @@ class FanOutTest(unittest.TestCase):
         path = os.path.join(self.folder, "flow.json")
         with open(path, "w", encoding="utf-8") as f:
             json.dump(self.flow(*names, **more), f)
-        self.wallaby.stop_flow("fan")
+        if "FAILED" not in self.wallaby.get("fan")["state"]:
+            self.wallaby.stop_flow("fan")
         self.wallaby.admin("flow", "update", "-file", path)
         self.wallaby.admin("flow", "start", "-flow-id", "fan")
 
@@ -356,6 +361,43 @@ class FanOutTest(unittest.TestCase):
         self.update("near", "far", "duck")
         self.assertIn("destination duck is new", self.state("duck", "failing")["error"])
         self.same(self.target, self.far)
+
+    def late_rows(self):
+        files = glob.glob(os.path.join(self.lake, "public/orders/**/*.parquet"), recursive=True)
+        return [row[0] for row in duckdb.execute("SELECT id FROM read_parquet($1) ORDER BY id", [files]).fetchall()] if files else []
+
+    def begins_with_changes(self, **config):
+        """One that is added gets what changes from then on, if it says so; also after the next starts, and whatever is copied."""
+        self.begin("near", setup=TABLES, config=config)
+        self.update("near", "lake", config=config)
+        if config:
+            reason = self.flow_state("failed")["reason"]
+        else:
+            reason = self.state("lake", "failing")["error"]
+            self.assertIn("wallaby-admin flow stop -flow-id fan; wallaby-worker", reason)
+        self.assertIn("destination lake is new", reason)
+        self.assertIn("snapshot: never", reason)
+        self.assertFalse(self.status()["lake"].get("lsn"))
+        self.update("near", "late", config=config)
+        wait_until(lambda: self.live(["near", "late"]), 90, self.seen)
+        for number in (201, 202):
+            sql(self.source, f"INSERT INTO orders VALUES ({number}, 'new')")
+            wait_until(lambda: number in self.late_rows(), 60, lambda: f"{self.late_rows()} {self.seen()}")
+            self.wallaby.stop_flow("fan")
+            if number == 202:
+                self.wallaby.worker("fan", "-mode", "backfill")
+            self.wallaby.admin("flow", "start", "-flow-id", "fan")
+        sql(self.source, "INSERT INTO orders VALUES (203, 'new')")
+        wait_until(lambda: 203 in self.late_rows(), 60, lambda: f"{self.late_rows()} {self.seen()}")
+        self.assertEqual(self.late_rows(), [201, 202, 203])
+        query = "SELECT * FROM orders ORDER BY id"
+        wait_until(lambda: sql(self.target, query) == sql(self.source, query), 60, self.seen)
+
+    def test_a_secondary_that_begins_with_changes(self):
+        self.begins_with_changes()
+
+    def test_a_destination_that_begins_with_changes(self):
+        self.begins_with_changes(ack_policy="all", primary_destination="")
 
     def test_run_once(self):
         self.begin("near", "far", "duck")

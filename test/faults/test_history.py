@@ -152,6 +152,26 @@ class HistoryTest(FaultTest):
         self.wallaby.admin("flow", "start", "-flow-id", self.flow_id)
         self.fails("another server than before", "system identifier", "-mode backfill")
 
+    def test_a_flow_of_the_same_id_over_another_server(self):
+        """The flow is gone and made anew over a server that has written less. What it delivered is still there, under positions
+        that the new server has yet to give out: refused, before anything is left out."""
+        self.begin_on()
+        self.wallaby.stop_flow(self.flow_id)
+        self.wallaby.admin("slot", "drop", "-flow-id", self.flow_id)
+        self.wallaby.admin("flow", "delete", "-flow-id", self.flow_id)
+        old, self.source = self.source, self.server().database("source")
+        sql(self.source, SETUP + "INSERT INTO ledger (account, amount) VALUES (1, 1)")
+        self.assertEqual(sql(old, f"SELECT pg_current_wal_lsn() > '{sql(self.source, 'SELECT pg_current_wal_lsn()')[0][0]}'"), [["t"]])
+        self.flow_id = self.wallaby.create({"id": self.flow_id, **self.flow()})
+        reason = self.fails("a flow of this id has delivered", "another server", "flow delete -flow-id " + self.flow_id)["reason"]
+        print(reason, flush=True)
+        self.assertEqual(sql(self.source, "SELECT count(*) FROM pg_replication_slots"), [["0"]])
+        # The remedy, as it is written.
+        self.wallaby.admin("flow", "delete", "-flow-id", self.flow_id)
+        self.flow_id = self.wallaby.create({"id": "another", **self.flow(), "name": "another"})
+        self.rows_go_on("the copy")
+        self.end()
+
     def begin_spooled(self):
         """A paused flow: the spool has what the destination has not."""
         self.wallaby.admin("flow", "pause", "-flow-id", self.flow_id)

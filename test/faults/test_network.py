@@ -129,6 +129,46 @@ class NetworkTest(FaultTest):
         self.assertIn("RUNNING", self.wallaby.get(self.flow_id)["state"])
         self.end(timeout=300)
 
+    def test_destination_is_half_open(self):
+        """What the flow sends the destination vanishes on a way that confirms every byte: the destination's server knows better. Its
+        session is ended, as it has the rows of a transaction that will not go on."""
+        self.begin_through(target=True)
+        self.rows_go_on("the start")
+        self.begin_load(pause=0.3)
+        self.rows_go_on("the load")
+        since = len(self.wallaby.log())
+        self.proxy.half_open()
+        self.proxy.heal()
+        wait_until(lambda: "waits for its client" in self.wallaby.log()[since:] or "does not have the session" in self.wallaby.log()[since:], 90,
+                   lambda: f"the silence is noticed\n{self.wallaby.log()[-3000:]}")
+        self.rows_go_on("the half-open connection", timeout=120)
+        self.assertIn("RUNNING", self.wallaby.get(self.flow_id)["state"])
+        self.end()
+
+    def test_source_is_half_open_while_it_is_copied(self):
+        """The same in the middle of a first copy: the source knows that it sends and that nobody takes it."""
+        self.begin_through(source=True)
+        sql(self.source, "INSERT INTO accounts SELECT n, 0, md5(n::text), (SELECT string_agg(md5(n::text || i), '') FROM "
+                         "generate_series(1, 100) i) FROM generate_series(1000, 9000) n")
+        self.rows_go_on("the rows")
+        target = self.postgres.database("t2_" + self.name)
+        flow = self.flow()
+        flow["name"] = flow["source"]["options"]["slot"] = "second"
+        flow["destinations"] = [{"name": "pg", "type": "postgres", "options": {"dsn": target}}]
+        since, self.proxy.rate = len(self.wallaby.log()), 4_000_000
+        self.wallaby.create(flow)
+        wait_until(lambda: sql(self.source, "SELECT 1 FROM pg_stat_progress_copy WHERE bytes_processed > 4000000"), 90,
+                   lambda: f"the copy's begin\n{self.wallaby.log()[-3000:]}")
+        self.proxy.half_open()
+        self.proxy.heal()
+        wait_until(lambda: "something between has lost what was sent" in self.wallaby.log()[since:], 90,
+                   lambda: f"the silence is noticed\n{self.wallaby.log()[-3000:]}")
+        count = "SELECT count(*) FROM accounts"
+        wait_until(lambda: sql(target, "SELECT to_regclass('accounts')")[0][0] and sql(target, count) == sql(self.source, count), 180,
+                   lambda: f"the copy, begun again\n{self.wallaby.log()[-3000:]}")
+        self.rows_go_on("the copy")
+        self.end()
+
     def test_slow_and_far_source(self):
         """A slow line is no lost line: what the source makes in a burst arrives in one life of the connection."""
         self.begin_through(source=True, catch_up="off")

@@ -11,9 +11,9 @@ from faults.stage import FaultTest, kill
 DAY = 86400
 
 
-def small_disk(test, size):
+def small_disk(test, size, within=None):
     """A folder with so much room and no more."""
-    folder = os.path.join(test.folder(), "disk")
+    folder = os.path.join(within or test.folder(), "disk")
     os.mkdir(folder)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True)
     if mounted.returncode != 0:
@@ -34,6 +34,26 @@ class FullDiskTest(FaultTest):
         sql(self.source, "INSERT INTO accounts SELECT n, 0, md5(n::text), (SELECT string_agg(md5(n::text || i), '') FROM "
                          "generate_series(1, 30) i) FROM generate_series(1000, 20000) n")
         self.says("duck", timeout=120)
+        self.assertIn("RUNNING", self.wallaby.get(self.flow_id)["state"])
+        subprocess.run(["mount", "-o", "remount,size=256m", disk], check=True)
+        sql(self.source, "INSERT INTO ledger (account, amount) VALUES (1, 1)")
+        self.end()
+
+    def test_postgres(self):
+        """The destination's tablespace has no room: the flow says so and tries again; with more room everything arrives."""
+        own = self.server()
+        disk = small_disk(self, "24m", within=own.directory)
+        owner = os.stat(os.path.join(own.directory, "data"))
+        place = os.path.join(disk, "small")
+        os.mkdir(place)
+        os.chown(place, owner.st_uid, owner.st_gid)
+        own.sql(f"CREATE TABLESPACE small LOCATION '{place}'")
+        target = own.database("target")
+        own.sql("ALTER DATABASE target SET TABLESPACE small")
+        self.begin(target=target, duck=False)
+        sql(self.source, "INSERT INTO accounts SELECT n, 0, md5(n::text), (SELECT string_agg(md5(n::text || i), '') FROM "
+                         "generate_series(1, 30) i) FROM generate_series(1000, 20000) n")
+        self.says("53100", timeout=120)
         self.assertIn("RUNNING", self.wallaby.get(self.flow_id)["state"])
         subprocess.run(["mount", "-o", "remount,size=256m", disk], check=True)
         sql(self.source, "INSERT INTO ledger (account, amount) VALUES (1, 1)")

@@ -54,6 +54,9 @@ void Oracle::Settled(const DdlEvent& event) {
     const std::pair column(oid, world_.database.column_numbers.at({oid, step.column}));
     // Seen by its rows when the catalog had it under another name: under that name nobody knows it again.
     if (change->after->details[change->after->FindName(step.column)].attnum == 0) {
+      if (rejected_.contains(column) && WasToldOf(column)) {
+        return world_.Violated(absl::StrCat("table ", oid, ": column ", step.column, " was rejected and is asked for"));
+      }
       unsure_.insert(column);
     } else if (event.status == DdlStatus::kRejected) {
       rejected_.insert(column);
@@ -167,6 +170,14 @@ bool Oracle::WasToldOfDrop(const Table& table) const {
   const auto& ddl = world_.database.ddl;
   return std::any_of(ddl.rbegin(), ddl.rend(), [&](const DdlRecord& record) {
     return record.oid == table.oid && record.captured && record.commit >= first_ && record.commit == table.now().commit;
+  });
+}
+
+// Of all its names, by messages.
+bool Oracle::WasToldOf(const std::pair<uint32_t, int>& column) const {
+  const auto& ddl = world_.database.ddl;
+  return std::all_of(ddl.begin(), ddl.end(), [&](const DdlRecord& record) {
+    return std::pair(record.oid, record.column) != column || (record.captured && record.commit >= first_);
   });
 }
 

@@ -78,6 +78,7 @@ class Oracle {
   Lsn Shown(const DiskState& state, uint32_t oid, int64_t key) const;
   Lsn HighestShown(const DiskState& state, uint32_t oid) const;
   bool WasToldOfDrop(const Table& table) const;
+  bool WasToldOf(const std::pair<uint32_t, int>& column) const;
   std::string CompareTables(const Disk& disk, bool whole);
   std::string CompareTable(const DiskState& state, const Table& table, const DiskTable& there, bool whole) const;
   std::string CompareRow(const Table& table, const DiskTable& there, int64_t key, Lsn at) const;

@@ -59,7 +59,7 @@ TEST_P(BucketTest, ChangesBecomeRowsOfNamedObjects) {
   maker.Begin(10)
       .Insert({"1", "2024-05-01 10:00:00", "first"})
       .Insert({"2", "2024-05-02 10:00:00", "second"})
-      .Update({"1", "2024-05-01 10:00:00", "<unchanged>"});
+      .Update({"1", "2024-05-01 10:00:00", kAbsent});
   ASSERT_TRUE(destination->Write(maker.batch()).ok());
   EXPECT_THAT(place_.NamedRows(), IsEmpty());
   ASSERT_TRUE(destination->Commit(Point(10)).ok());

@@ -60,31 +60,16 @@ BatchMaker& BatchMaker::Use(RelationPtr relation) {
   return *this;
 }
 
-BatchMaker& BatchMaker::Add(ChangeKind kind, const Values* row, const Values* old, bool old_is_key) {
+BatchMaker& BatchMaker::Add(ChangeKind kind, const TestRow* row, const TestRow* old, bool old_is_key) {
   Change change{.kind = kind,
                 .old_is_key = old_is_key,
                 .relation = batch_.AddRelation(relation_),
                 .transaction = static_cast<uint32_t>(batch_.transactions().size() - 1),
                 .seq = seq_++};
-  if (row != nullptr) change.new_row = AddRow(*row);
-  if (old != nullptr) change.old_row = AddRow(*old);
+  if (row != nullptr) change.new_row = batch_.AddRow(TestTuple(*row));
+  if (old != nullptr) change.old_row = batch_.AddRow(TestTuple(*old));
   batch_.AddChange(change);
   return *this;
-}
-
-uint64_t BatchMaker::AddRow(const Values& row) {
-  std::string tuple;
-  TupleBuilder builder(&tuple, static_cast<int>(row.size()));
-  for (const auto& value : row) {
-    if (!value.has_value()) {
-      builder.Null();
-    } else if (*value == "<unchanged>") {
-      builder.Unchanged();
-    } else {
-      builder.Text(*value);
-    }
-  }
-  return batch_.AddRow(tuple);
 }
 
 CommitPoint Point(uint64_t commit, std::vector<std::string> parts) {

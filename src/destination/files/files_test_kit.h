@@ -4,12 +4,12 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "change/change_batch.h"
+#include "change/test_tuple.h"
 #include "destination/destination.h"
 
 namespace wallaby {
@@ -30,28 +30,25 @@ class TemporaryFolder {
 // shop.orders (id bigint key, placed timestamp, note text).
 RelationPtr Orders();
 
-using Values = std::vector<std::optional<std::string>>;  // "<unchanged>" is an absent value
-
 // A batch of whole transactions, built step by step.
 class BatchMaker {
  public:
   explicit BatchMaker(RelationPtr relation = Orders()) : relation_(std::move(relation)) {}
   BatchMaker& Begin(uint64_t commit);
-  BatchMaker& Insert(const Values& row) { return Add(ChangeKind::kInsert, &row, nullptr, false); }
-  BatchMaker& Update(const Values& row) { return Add(ChangeKind::kUpdate, &row, nullptr, false); }
-  BatchMaker& UpdateFrom(const Values& old, const Values& row, bool old_is_key) {
+  BatchMaker& Insert(const TestRow& row) { return Add(ChangeKind::kInsert, &row, nullptr, false); }
+  BatchMaker& Update(const TestRow& row) { return Add(ChangeKind::kUpdate, &row, nullptr, false); }
+  BatchMaker& UpdateFrom(const TestRow& old, const TestRow& row, bool old_is_key) {
     return Add(ChangeKind::kUpdate, &row, &old, old_is_key);
   }
-  BatchMaker& Delete(const Values& old) { return Add(ChangeKind::kDelete, nullptr, &old, true); }
+  BatchMaker& Delete(const TestRow& old) { return Add(ChangeKind::kDelete, nullptr, &old, true); }
   BatchMaker& Truncate() { return Add(ChangeKind::kTruncate, nullptr, nullptr, false); }
-  BatchMaker& Read(const Values& row) { return Add(ChangeKind::kRead, &row, nullptr, false); }
+  BatchMaker& Read(const TestRow& row) { return Add(ChangeKind::kRead, &row, nullptr, false); }
   BatchMaker& Part(const std::string& part);
   BatchMaker& Use(RelationPtr relation);
   const ChangeBatch& batch() const { return batch_; }
 
  private:
-  BatchMaker& Add(ChangeKind kind, const Values* row, const Values* old, bool old_is_key);
-  uint64_t AddRow(const Values& row);
+  BatchMaker& Add(ChangeKind kind, const TestRow* row, const TestRow* old, bool old_is_key);
 
   RelationPtr relation_;
   ChangeBatch batch_;

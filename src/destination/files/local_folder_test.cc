@@ -54,7 +54,7 @@ TEST_F(LocalFolderTest, ChangesBecomeRows) {
   BatchMaker maker;
   maker.Begin(10)
       .Insert({"1", "2024-05-01 10:00:00", "first"})
-      .Update({"1", std::nullopt, "<unchanged>"})
+      .Update({"1", std::nullopt, kAbsent})
       .Delete({"1", std::nullopt, std::nullopt})
       .Truncate();
   ASSERT_TRUE(destination->CheckTable(*Orders()).ok());

@@ -6,7 +6,7 @@
 namespace wallaby {
 namespace {
 
-std::string FolderFor(const std::string& partition_by, const Values& row) {
+std::string FolderFor(const std::string& partition_by, const TestRow& row) {
   auto fields = ParsePartitionBy(partition_by);
   if (!fields.ok()) return fields.status().ToString();
   auto partitioner = Partitioner::Make(*Orders(), *fields);
@@ -19,7 +19,7 @@ std::string FolderFor(const std::string& partition_by, const Values& row) {
 }
 
 TEST(Partition, UnitsOfTime) {
-  const Values row = {"1", "2024-05-01 13:45:00.5", "x"};
+  const TestRow row = {"1", "2024-05-01 13:45:00.5", "x"};
   EXPECT_EQ(FolderFor("placed:day", row), "placed_day=2024-05-01");
   EXPECT_EQ(FolderFor("placed:hour", row), "placed_hour=2024-05-01-13");
   EXPECT_EQ(FolderFor("placed:month", row), "placed_month=2024-05");
@@ -32,7 +32,7 @@ TEST(Partition, ValuesAreSafeAsNamesOfFolders) {
   EXPECT_EQ(FolderFor("note, id", {"1", std::nullopt, "a/b=c d"}), "note=a%2Fb%3Dc%20d/id=1");
   EXPECT_EQ(FolderFor("note", {"1", std::nullopt, "../.."}), "note=..%2F..");
   EXPECT_EQ(FolderFor("note", {"1", std::nullopt, std::nullopt}), "note=__HIVE_DEFAULT_PARTITION__");
-  EXPECT_EQ(FolderFor("note", {"1", std::nullopt, "<unchanged>"}), "note=__HIVE_DEFAULT_PARTITION__");
+  EXPECT_EQ(FolderFor("note", {"1", std::nullopt, kAbsent}), "note=__HIVE_DEFAULT_PARTITION__");
   EXPECT_NE(FolderFor("note", {"1", std::nullopt, std::string(300, 'x')}).find("too long"), std::string::npos);
   EXPECT_EQ(EncodePathComponent(".."), "%2E.");
   EXPECT_EQ(EncodePathComponent("_wallaby"), "%5Fwallaby");

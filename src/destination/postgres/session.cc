@@ -54,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Connect(const std::string& dsn
   // Constraints and triggers have done their work at the source. A role that may not say so goes on without.
   const absl::Status replica = connection->Execute("SET session_replication_role = replica");
   if (!replica.ok() && !absl::IsPermissionDenied(replica)) return replica;
-  return std::unique_ptr<Session>(new Session(std::move(connection)));
+  ASSIGN_OR_RETURN(std::unique_ptr<SessionWatch> watch, SessionWatch::Start(connection.get(), dsn));
+  return std::unique_ptr<Session>(new Session(std::move(connection), std::move(watch)));
 }
 
 void Session::Begin() {
@@ -91,7 +92,9 @@ absl::StatusOr<PgRows> Session::Query(const std::string& sql, std::string_view t
 
 absl::StatusOr<PgRows> Session::Select(const std::string& sql, const std::vector<SqlParam>& params) {
   RETURN_IF_ERROR(Send());
-  return connection_->Query(sql, params);
+  auto rows = connection_->Query(sql, params);
+  if (!rows.ok()) RETURN_IF_ERROR(watch_->status());
+  return rows;
 }
 
 absl::Status Session::Commit(std::string_view last) {
@@ -116,6 +119,7 @@ std::string Session::Check(std::string_view condition, std::string_view mark, st
 
 absl::Status Session::Explain(const absl::Status& status, std::string_view table) const {
   if (status.ok()) return status;
+  RETURN_IF_ERROR(watch_->status());
   const std::string_view message = WithoutStatement(status.message());
   if (std::string_view about = Marked(message, kFenced); !about.empty()) {
     return absl::FailedPreconditionError(absl::StrCat("fenced: a worker of a newer generation has taken over ", about));

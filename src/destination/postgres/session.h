@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "postgres/connection.h"
+#include "postgres/session_watch.h"
 
 namespace wallaby {
 
@@ -52,11 +53,13 @@ class Session {
   static constexpr std::string_view kFenced = "wallaby_fenced";
 
  private:
-  explicit Session(std::unique_ptr<PgConnection> connection) : connection_(std::move(connection)) {}
+  Session(std::unique_ptr<PgConnection> connection, std::unique_ptr<SessionWatch> watch)
+      : connection_(std::move(connection)), watch_(std::move(watch)) {}
   absl::Status Send();
   std::string Prefix();
 
   std::unique_ptr<PgConnection> connection_;
+  std::unique_ptr<SessionWatch> watch_;
   bool in_transaction_ = false;
   bool begun_ = false;  // BEGIN has been sent or stands in pending_
   std::string pending_;
