@@ -250,7 +250,7 @@ TEST_F(DdlServiceTest, ListsWithMoreThanAnAnswerHolds) {
   EXPECT_THAT(refused.error_message(), HasSubstr("limit"));
   std::vector<int64_t> seen;
   while (true) {
-    ASSERT_TRUE(List("", "shop", &ids, 5, seen.empty() ? 0 : seen.front()).ok());
+    ASSERT_TRUE(List("", "shop", &ids, 3, seen.empty() ? 0 : seen.front()).ok());
     if (ids.empty()) break;
     seen.insert(seen.begin(), ids.begin(), ids.end());
   }
