@@ -499,8 +499,14 @@ absl::StatusOr<pgoutput::Assembler::Options> Attempt::AssemblerOptions() const {
   }
   if (!c_.lane.empty()) RETURN_IF_ERROR(SkipInLane(&assembler_options));
   assembler_options.backfill_command = BackfillCommand();
-  assembler_options.version = [this](const Relation& relation, Lsn commit) {
-    return c_.store->ShapeNumber(c_.flow->id, relation, commit);
+  // Asked for once, so that what is known arrives while the store is away. What is new may lie between those.
+  ASSIGN_OR_RETURN(auto numbers, c_.store->ShapeNumbers(c_.flow->id));
+  assembler_options.version = [this, numbers = std::move(numbers)](const Relation& relation,
+                                                                   Lsn commit) mutable -> absl::StatusOr<int64_t> {
+    if (const int64_t known = FindShapeNumber(numbers, relation, commit); known > 0) return known;
+    ASSIGN_OR_RETURN(const int64_t number, c_.store->NumberShape(c_.flow->id, relation, commit));
+    ASSIGN_OR_RETURN(numbers, c_.store->ShapeNumbers(c_.flow->id));
+    return number;
   };
   return assembler_options;
 }

@@ -179,7 +179,7 @@ absl::Status Attempt::SettleCopiedDdl(Lsn snapshot) {
 absl::Status Attempt::StoreCopiedShapes(Lsn snapshot) {
   for (TableToCopy& copy : to_copy_) {
     Relation& relation = copy.table.relation;
-    ASSIGN_OR_RETURN(relation.version, c_.store->ShapeNumber(c_.flow->id, relation, snapshot));
+    ASSIGN_OR_RETURN(relation.version, c_.store->NumberShape(c_.flow->id, relation, snapshot));
     const TableShape& shape = source_shapes_.at(relation.oid);
     RETURN_IF_ERROR(c_.store->PutTableShape(c_.flow->id, {shape, Lsn{snapshot.value - 1}}));
     for (const auto& [lane, at] : lanes_) {

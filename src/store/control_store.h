@@ -20,6 +20,7 @@
 #include "destination/dead_letter.h"
 #include "flow/ddl_event.h"
 #include "flow/flow.h"
+#include "store/shape_number.h"
 
 namespace wallaby {
 
@@ -252,7 +253,9 @@ class ControlStore {
   // name has, and one more for each that follows. `relation`: as the transaction that commits at `lsn` has it, or the
   // copy that was taken there. The same for the same question, whoever asks and however often, so that a replay and a
   // lane find the numbers that were given.
-  virtual absl::StatusOr<int64_t> ShapeNumber(const std::string& flow_id, const Relation& relation, Lsn lsn) = 0;
+  virtual absl::StatusOr<int64_t> NumberShape(const std::string& flow_id, const Relation& relation, Lsn lsn) = 0;
+  // Those that were given, in order of table and number.
+  virtual absl::StatusOr<std::vector<ShapeNumber>> ShapeNumbers(const std::string& flow_id) = 0;
 
   // In order of `from` and oid.
   virtual absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) = 0;

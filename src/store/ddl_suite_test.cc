@@ -143,7 +143,7 @@ TEST_P(StoreTest, ShapesAreNumbered) {
   };
   const Relation one = table({"id"}), two = table({"id", "n"}), three = table({"id", "m"});
   const auto number = [&](const Relation& relation, uint64_t lsn) {
-    const auto found = store->ShapeNumber("a", relation, Lsn{lsn});
+    const auto found = store->NumberShape("a", relation, Lsn{lsn});
     EXPECT_TRUE(found.ok()) << found.status();
     return found.value_or(-1);
   };
@@ -174,8 +174,8 @@ TEST_P(StoreTest, ShapesAreNumbered) {
   EXPECT_EQ(number(again, 700), 5);
   again.columns[0].type = BuiltinType(23, -1);
   EXPECT_EQ(number(again, 800), 6);
-  EXPECT_EQ(*store->ShapeNumber("b", three, Lsn{900}), 1);
-  EXPECT_FAILS(store->ShapeNumber("c", three, Lsn{900}).status(), kNotFound, "c");
+  EXPECT_EQ(*store->NumberShape("b", three, Lsn{900}), 1);
+  EXPECT_FAILS(store->NumberShape("c", three, Lsn{900}).status(), kNotFound, "c");
   // What a lane sees late that nobody saw stands behind what is known, so that no number has two shapes.
   EXPECT_EQ(number(table({"id", "x"}), 250), 7);
   EXPECT_EQ(number(table({"id", "x"}), 250), 7);

@@ -95,8 +95,11 @@ class SplitStore final : public ControlStore {
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) override {
     return control_->PutTableShape(flow_id, shape, lane);
   }
-  absl::StatusOr<int64_t> ShapeNumber(const std::string& flow_id, const Relation& relation, Lsn lsn) override {
-    return control_->ShapeNumber(flow_id, relation, lsn);
+  absl::StatusOr<int64_t> NumberShape(const std::string& flow_id, const Relation& relation, Lsn lsn) override {
+    return control_->NumberShape(flow_id, relation, lsn);
+  }
+  absl::StatusOr<std::vector<ShapeNumber>> ShapeNumbers(const std::string& flow_id) override {
+    return control_->ShapeNumbers(flow_id);
   }
   absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override {
     return control_->TableHolds(flow_id);

@@ -73,7 +73,8 @@ class SqlStore final : public ControlStore {
   absl::StatusOr<std::map<std::string, int64_t>> GatedDdlCounts() override;
   absl::StatusOr<std::vector<StoredShape>> TableShapes(const std::string& flow_id, const std::string& lane) override;
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) override;
-  absl::StatusOr<int64_t> ShapeNumber(const std::string& flow_id, const Relation& relation, Lsn lsn) override;
+  absl::StatusOr<int64_t> NumberShape(const std::string& flow_id, const Relation& relation, Lsn lsn) override;
+  absl::StatusOr<std::vector<ShapeNumber>> ShapeNumbers(const std::string& flow_id) override;
   absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override;
   absl::Status PutTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;
   absl::Status DeleteTableHolds(const std::string& flow_id, const std::vector<TableHold>& holds) override;

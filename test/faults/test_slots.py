@@ -147,12 +147,12 @@ class FailoverTest(FaultTest):
         sql(self.source, "INSERT INTO ledger (account, amount) SELECT n, n FROM generate_series(1, 1000) n")
         self.rows_go_on("the cut")
         self.promote()
-        reason = self.fails("delivered", "anew", timeout=120)["reason"]
+        reason = self.fails("delivered", "under another id", timeout=120)["reason"]
         print(reason, flush=True)
         # Later the new primary has written more than the old one: the history still tells.
         sql(self.source, "INSERT INTO ledger (account, amount) SELECT n, n FROM generate_series(1, 50000) n")
         self.wallaby.admin("flow", "start", "-flow-id", self.flow_id)
-        self.fails("delivered", "anew")
+        self.fails("delivered", "under another id")
         # The remedy, as it is written.
         self.wallaby.admin("slot", "drop", "-flow-id", self.flow_id)
         self.wallaby.admin("flow", "delete", "-flow-id", self.flow_id)

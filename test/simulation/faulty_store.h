@@ -112,8 +112,11 @@ class FaultyStore final : public ControlStore {
   absl::Status PutTableShape(const std::string& flow_id, const StoredShape& shape, const std::string& lane) override {
     return Write("put table shape", [&](ControlStore& s) { return s.PutTableShape(flow_id, shape, lane); });
   }
-  absl::StatusOr<int64_t> ShapeNumber(const std::string& flow_id, const Relation& relation, Lsn lsn) override {
-    return Call("shape number", [&](ControlStore& s) { return s.ShapeNumber(flow_id, relation, lsn); });
+  absl::StatusOr<int64_t> NumberShape(const std::string& flow_id, const Relation& relation, Lsn lsn) override {
+    return Call("shape number", [&](ControlStore& s) { return s.NumberShape(flow_id, relation, lsn); });
+  }
+  absl::StatusOr<std::vector<ShapeNumber>> ShapeNumbers(const std::string& flow_id) override {
+    return Call("shape numbers", [&](ControlStore& s) { return s.ShapeNumbers(flow_id); });
   }
   absl::StatusOr<std::vector<TableHold>> TableHolds(const std::string& flow_id) override {
     return Call("table holds", [&](ControlStore& s) { return s.TableHolds(flow_id); });
