@@ -31,9 +31,9 @@ absl::Status SendLanes::Push(uint64_t hash, QueuedRequest request) {
     std::lock_guard lock(mutex_);
     ++pending_;
   }
-  // The queue is closed by nobody but Fail().
-  if (!lane.queue.Push(std::move(request), bytes)) return status();
-  return absl::OkStatus();
+  // The queue is closed by nobody but Fail(), which has told of the error before.
+  lane.queue.Push(std::move(request), bytes);
+  return status();
 }
 
 absl::Status SendLanes::Drain() {
