@@ -55,8 +55,9 @@ TEST(PushOptions, HeadersOfTheDestinationItself) {
         Map{{"headers", "Key:1"}, {"idempotency_header", "key"}}}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ParseHttp(options))) << options.begin()->first;
   }
-  EXPECT_THAT(std::string(ParseHttp({{"transaction_header", "x-wallaby-lsn"}}).message()),
-              HasSubstr("option transaction_header of destination 'hook': got 'x-wallaby-lsn': x-wallaby-lsn is set by"));
+  EXPECT_THAT(
+      std::string(ParseHttp({{"transaction_header", "x-wallaby-lsn"}}).message()),
+      HasSubstr("option transaction_header of destination 'hook': got 'x-wallaby-lsn': x-wallaby-lsn is set by"));
   EXPECT_TRUE(ParseHttp({{"idempotency_header", "X-Key"}, {"transaction_header", "X-Transaction"}}).ok());
 }
 

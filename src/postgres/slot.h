@@ -36,8 +36,8 @@ struct SlotInfo {
   int64_t catalog_xmin_age = 0;                // in transactions; 0: the slot holds none
   std::optional<absl::Duration> inactive_for;  // 17+: since when nobody reads it
 
-  // Somebody's CREATE_REPLICATION_SLOT waits for transactions that are open at the source: the slot has no position yet,
-  // and goes with the one who makes it.
+  // Somebody's CREATE_REPLICATION_SLOT waits for transactions that are open at the source: the slot has no position
+  // yet, and goes with the one who makes it.
   bool being_made() const { return logical && !confirmed_flush.valid(); }
 };
 

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "base/dsn.h"
-#include "flow/flow.h"
 #include "base/mask.h"
+#include "flow/flow.h"
 #include "fuzz.h"
 
 namespace wallaby {

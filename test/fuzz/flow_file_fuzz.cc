@@ -2,8 +2,8 @@
 // secret, and an update made from it gets them back.
 #include <string>
 
-#include "flow/flow.h"
 #include "base/mask.h"
+#include "flow/flow.h"
 #include "fuzz.h"
 #include "service/flow_convert.h"
 #include "wallaby/v1/types.pb.h"
