@@ -1,5 +1,6 @@
 """wallaby-admin doctor: on a source, a flow and a flow file; what it prints is given to psql as it is, and mends."""
 
+import functools
 import json
 import os
 import subprocess
@@ -172,24 +173,31 @@ class DoctorTest(PostgresTest):
                 primary.stop()
 
 
-if __name__ == "__main__":
-    unittest.main()
+def on_each_major(test):
+    @functools.wraps(test)
+    def run(self):
+        for major in self.servers:
+            with self.subTest(major=major):
+                self.begin(major)
+                test(self)
+    return run
 
 
-class ApplicationTest:
-    """What is printed, run as it stands, never makes the application's statements fail, and in the end none fails. Of one server:"""
-    MAJOR = None
+class ApplicationTest(unittest.TestCase):
+    """What is printed, run as it stands, never makes the application's statements fail, and in the end none fails."""
 
     @classmethod
     def setUpClass(cls):
-        cls.postgres = Postgres(cls.MAJOR)
+        cls.servers = {major: Postgres(major) for major in (17, 18)}
 
     @classmethod
     def tearDownClass(cls):
-        cls.postgres.stop()
+        for server in cls.servers.values():
+            server.stop()
 
-    def setUp(self):
-        self.source = self.postgres.database(f"s{self.MAJOR}{self.id().rsplit('.', 1)[1][4:40]}")
+    def begin(self, major):
+        self.major, self.postgres = major, self.servers[major]
+        self.source = self.postgres.database(self.id().rsplit(".", 1)[1][5:40])
 
     def mends(self, application, *args, fails_before, check="replica_identity", runs=1):
         """Runs all that doctor prints, `runs` times until it finds no problem and offers nothing that matters here."""
@@ -212,31 +220,37 @@ class ApplicationTest:
         self.assertEqual(status, 0, worst)
         self.assertEqual({c: worst[c] for c in (check, "replica_identity", "publication") if worst[c]["status"] != "ok"}, {})
 
+    @on_each_major
     def test_row_filter(self):
         sql(self.source, "CREATE TABLE rf (id int PRIMARY KEY, n int); INSERT INTO rf VALUES (1, 9);"
                          "CREATE PUBLICATION p FOR TABLE rf WHERE (n > 5)")
         self.mends("UPDATE rf SET n = 7; DELETE FROM rf", fails_before=True)
 
+    @on_each_major
     def test_column_list(self):
         sql(self.source, "CREATE TABLE cl (id int PRIMARY KEY, n int, \"odd \"\"x\" int); INSERT INTO cl VALUES (1, 9);"
                          "CREATE PUBLICATION \"p;q\" FOR TABLE cl (n, \"odd \"\"x\") WHERE (id <> 5)")
         self.mends("UPDATE cl SET n = 7; DELETE FROM cl", fails_before=True)
 
+    @on_each_major
     def test_generated_key(self):
         sql(self.source, "CREATE TABLE g (b int, id int GENERATED ALWAYS AS (b) STORED PRIMARY KEY); INSERT INTO g VALUES (1);"
                          "CREATE PUBLICATION p FOR TABLE g")
-        self.mends("UPDATE g SET b = 7; DELETE FROM g", fails_before=self.MAJOR >= 18)
+        self.mends("UPDATE g SET b = 7; DELETE FROM g", fails_before=self.major >= 18)
 
+    @on_each_major
     def test_publication_of_inserts(self):
         sql(self.source, "CREATE TABLE log (a int); INSERT INTO log VALUES (1);"
                          "CREATE PUBLICATION ins FOR TABLE log WITH (publish = 'insert')")
         self.mends("UPDATE log SET a = 2; DELETE FROM log", fails_before=False, check="publication", runs=2)
 
+    @on_each_major
     def test_publication_that_is_missing(self):
         sql(self.source, "CREATE TABLE nopk (a int); INSERT INTO nopk VALUES (1); CREATE TABLE t (id int PRIMARY KEY)")
         self.mends("UPDATE nopk SET a = 2; DELETE FROM nopk; UPDATE t SET id = 2", "-publication", "new", fails_before=False,
                    check="publication", runs=2)
 
+    @on_each_major
     def test_two_publications_tell_of_a_table_once(self):
         sql(self.source, "CREATE TABLE nopk (a int); CREATE TABLE u (id int PRIMARY KEY, n int);"
                          "CREATE PUBLICATION one FOR TABLE nopk, u (id); CREATE PUBLICATION two FOR TABLE nopk, u")
@@ -246,17 +260,15 @@ class ApplicationTest:
         self.assertIn("column list leaves out: n (publication one)", out)
         self.assertIn("-- 1 problem, ", out)
 
+    @on_each_major
     def test_slot_that_cannot_be(self):
         out = doctor("-dsn", self.source, "-slot", "Böse Slot")[1]
         self.assertRegex(out, r"(?m)^problem +slot +slot Böse Slot +no slot can have this name")
         self.assertNotIn("pg_create_logical_replication_slot", out)
 
-
-class ApplicationOn17Test(ApplicationTest, unittest.TestCase):
-    MAJOR = 17
-
     def test_flow_that_failed_for_it_goes_on(self):
         """The flow says what is wrong and what to do; that done, it delivers."""
+        self.begin(17)
         sql(self.source, "CREATE TABLE g (b int, id int GENERATED ALWAYS AS (b) STORED PRIMARY KEY, v text);"
                          "INSERT INTO g (b, v) SELECT i, 'old' FROM generate_series(1, 3) i; CREATE PUBLICATION p FOR TABLE g")
         target = self.postgres.database("t17flow")
@@ -281,5 +293,5 @@ class ApplicationOn17Test(ApplicationTest, unittest.TestCase):
             sql(self.source, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'g'")
 
 
-class ApplicationOn18Test(ApplicationTest, unittest.TestCase):
-    MAJOR = 18
+if __name__ == "__main__":
+    unittest.main()
