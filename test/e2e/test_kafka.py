@@ -145,7 +145,6 @@ class KafkaTest(unittest.TestCase):
                      ("ADD box box", 6), ("restart", 6), ("DROP box", 7), ("again", 7)]
             for number, (step, _) in enumerate(steps):
                 if step == "restart":
-                    wallaby.await_delivery(flow_id, source, name)
                     wallaby.stop_flow(flow_id)
                     wallaby.admin("flow", "start", "-flow-id", flow_id)
                 elif step == "again":
@@ -153,7 +152,8 @@ class KafkaTest(unittest.TestCase):
                 elif step:
                     sql(source, f"ALTER TABLE orders {step}")
                 sql(source, f"INSERT INTO orders (id, v) VALUES ({number}, 'x')")
-            wallaby.await_delivery(flow_id, source, name)
+                # A source that is several changes ahead may have the table copied again, as it is by then.
+                wallaby.await_delivery(flow_id, source, name)
             messages = self.kafka.read(name)
             versions = {record["after"]["id"]: record["schema_version"] for m in messages
                         if (record := value(m)) and record["operation"] in ("insert", "snapshot")}
