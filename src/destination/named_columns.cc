@@ -2,20 +2,16 @@
 
 #include <algorithm>
 #include <memory>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "destination/files/file_format.h"
 #include "destination/mapping_options.h"
+#include "destination/option_reader.h"
 #include "destination/options.h"
 
 namespace wallaby {
 namespace {
-
-std::string Title(const DestinationConfig& config, std::string_view option) {
-  return absl::StrCat("option ", option, " of destination '", config.name, "'");
-}
 
 // A file may be shared by flows, and name what another one has.
 std::map<std::string, std::string> OwnTypeMappings(const std::string& type, DestinationConfig config) {
@@ -32,53 +28,55 @@ bool HasColumn(const Relation& table, std::string_view name) {
   return std::any_of(table.columns.begin(), table.columns.end(), [&](const Column& c) { return c.name == name; });
 }
 
-// As the destination gets it; null: it does not.
-RelationPtr Mapped(const std::string& type, const DestinationConfig& config, const Relation& table) {
-  const auto source = std::make_shared<Relation>(table);
+// As the destination gets them, without those that it does not get.
+std::vector<RelationPtr> Mapped(const std::string& type, const DestinationConfig& config,
+                                const std::vector<Relation>& tables) {
+  std::vector<RelationPtr> mapped;
   const auto options = ParseTableOptions(type, config);
-  if (!options.ok() || !HasMapping(config, *options)) return source;
+  if (!options.ok() || !HasMapping(config, *options)) {
+    for (const Relation& table : tables) mapped.push_back(std::make_shared<Relation>(table));
+    return mapped;
+  }
   const auto setup = MakeMappingSetup(type, config, *options);
-  if (!setup.ok()) return nullptr;
-  const auto mapped = CompileTableMapping(*setup, source);
-  return mapped.ok() ? mapped->target : nullptr;
+  if (!setup.ok()) return mapped;
+  for (const Relation& table : tables) {
+    const auto compiled = CompileTableMapping(*setup, std::make_shared<Relation>(table));
+    if (compiled.ok() && compiled->target != nullptr) mapped.push_back(compiled->target);
+  }
+  return mapped;
 }
 
 }  // namespace
 
 bool NamesColumns(const std::string& type, const DestinationConfig& config) {
-  const auto given = [&](const char* name) {
-    const auto found = config.options.find(name);
-    return found != config.options.end() && !found->second.empty();
-  };
-  return given("type_mappings") || (WritesFiles(type) && given("partition_by"));
+  const OptionReader reader(config);
+  return reader.Find("type_mappings") != nullptr || (WritesFiles(type) && reader.Find("partition_by") != nullptr);
 }
 
 std::vector<absl::Status> CheckNamedColumns(const std::string& type, const DestinationConfig& config,
                                             const std::vector<Relation>& tables) {
   std::vector<absl::Status> problems;
+  const OptionReader reader(config);
   for (const auto& [name, to] : OwnTypeMappings(type, config)) {
     if (!NamesColumn(name)) continue;
     for (const Relation& table : tables) {
       const std::string prefix = table.QualifiedName() + ".";
       if (!name.starts_with(prefix) || HasColumn(table, name.substr(prefix.size()))) continue;
       problems.push_back(absl::FailedPreconditionError(absl::StrCat(
-          Title(config, "type_mappings"), ": table ", table.QualifiedName(), " has no column ",
+          reader.Title("type_mappings"), ": table ", table.QualifiedName(), " has no column ",
           name.substr(prefix.size()), "; columns: ",
           absl::StrJoin(table.columns, ", ", [](std::string* out, const Column& c) { out->append(c.name); }))));
     }
   }
   const auto files = WritesFiles(type) ? ParseFileFormat(type, config) : absl::StatusOr<FileFormat>(FileFormat());
   if (!files.ok() || files->partition_by.empty() || tables.empty()) return problems;
-  std::vector<RelationPtr> mapped;
-  for (const Relation& table : tables) {
-    if (RelationPtr target = Mapped(type, config, table); target != nullptr) mapped.push_back(std::move(target));
-  }
+  const std::vector<RelationPtr> mapped = Mapped(type, config, tables);
   for (const PartitionField& field : files->partition_by) {
     const bool any = std::any_of(mapped.begin(), mapped.end(),
                                  [&](const RelationPtr& table) { return HasColumn(*table, field.column); });
     if (any || mapped.empty()) continue;
     problems.push_back(absl::FailedPreconditionError(
-        absl::StrCat(Title(config, "partition_by"), ": no table of the flow has a column ", field.column)));
+        absl::StrCat(reader.Title("partition_by"), ": no table of the flow has a column ", field.column)));
   }
   return problems;
 }

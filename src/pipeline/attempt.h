@@ -106,9 +106,10 @@ struct AttemptReport {
 // A worker of a newer generation has taken over.
 bool IsFenced(const absl::Status& status);
 
-// What is copied stands in attempt_copy.cc, what is checked before that in attempt_continuity.cc, how it joins a spool
-// in attempt_spool.cc, what becomes of tables that waited for a schema change while the flow went on in
-// attempt_catch_up.cc, and what of destinations that go at their own pace in attempt_lanes.cc.
+// How the slot is found or made stands in attempt_slot.cc, what is copied in attempt_copy.cc, what is checked before
+// that in attempt_continuity.cc, how it joins a spool in attempt_spool.cc, what becomes of tables that waited for a
+// schema change while the flow went on in attempt_catch_up.cc, and what of destinations that go at their own pace in
+// attempt_lanes.cc.
 class Attempt {
  public:
   explicit Attempt(AttemptContext* context) : c_(*context), dead_letters_(context->store, context->flow->id) {}

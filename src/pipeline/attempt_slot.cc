@@ -27,10 +27,7 @@ absl::Status Attempt::PrepareSlot() {
   }
   // With a spool it is read by this worker's own spooler, or that of another flow; if not, the spooler will say so.
   if (slot_->active && !c_.options->spool) {
-    const std::string text =
-        absl::StrCat("slot ", slot_->name, " is in use by the process with pid ", slot_->active_pid,
-                     " on the source; end it there (SELECT pg_terminate_backend(", slot_->active_pid,
-                     ")) or stop the worker it serves");
+    const std::string text = SlotInUse(*slot_);
     // A probe answers at once; a worker waits, because a walsender of its own past life may still hold the slot.
     if (c_.options->max_empty_reads > 0 || backfill) return absl::FailedPreconditionError(text);
     return absl::UnavailableError(text);

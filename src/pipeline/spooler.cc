@@ -111,7 +111,7 @@ absl::Status Spooler::SpoolOnce() {
 absl::Status Spooler::Follow(const SpoolName& name) {
   in_use_since_.reset();
   const std::string full = WhySpoolFull(spool_, name);
-  SetTrouble(full.empty() ? "" : absl::StrCat("the spool is full: ", full));
+  SetTrouble(full.empty() ? "" : absl::StrCat(kSpoolIsFull, full));
   return NotYet("another process has the spool");
 }
 
@@ -119,9 +119,7 @@ absl::Status Spooler::Follow(const SpoolName& name) {
 absl::Status Spooler::AwaitSlot(const SlotInfo& slot) {
   const absl::Duration now = clock_->Monotonic();
   if (!in_use_since_) in_use_since_ = now;
-  std::string text = absl::StrCat("slot ", slot.name, " is in use by the process with pid ", slot.active_pid,
-                                  " on the source; end it there (SELECT pg_terminate_backend(", slot.active_pid,
-                                  ")) or stop the worker it serves");
+  const std::string text = SlotInUse(slot);
   if (now - *in_use_since_ >= kSoonFree) {
     std::string trouble = absl::StrCat("the slot is not read: ", text);
     if (this->trouble() != trouble) Log(LogLevel::kWarn, trouble);
@@ -318,8 +316,9 @@ absl::Status Spooler::LookForRoom(Try& t) {
   } else if (!had && t.room) {
     Log(LogLevel::kInfo, "the spool has room again");
   }
-  SetTrouble(t.room ? "" : absl::StrCat("the spool is full: ", t.budget->why_full()));
-  if (std::string why = t.room ? "" : t.budget->why_full(); t.noted != why) {
+  std::string why = t.room ? "" : t.budget->why_full();
+  SetTrouble(t.room ? "" : absl::StrCat(kSpoolIsFull, why));
+  if (t.noted != why) {
     // On a full disk there may be no room for it either.
     NoteWhySpoolFull(spool_, *name(), why).IgnoreError();
     t.noted = std::move(why);

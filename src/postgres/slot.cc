@@ -108,6 +108,12 @@ absl::Status AdvanceSlot(PgConnection& sql, const std::string& name, Lsn upto) {
       .status();
 }
 
+std::string SlotInUse(const SlotInfo& slot) {
+  return absl::StrCat("slot ", slot.name, " is in use by the process with pid ", slot.active_pid,
+                      " on the source; end it there (SELECT pg_terminate_backend(", slot.active_pid,
+                      ")) or stop the worker it serves");
+}
+
 absl::Status CheckSlotUsable(const SlotInfo& slot, const std::string& database) {
   const auto refuse = [&slot](std::string_view why) {
     return absl::FailedPreconditionError(absl::StrCat("replication slot ", slot.name, " ", why));

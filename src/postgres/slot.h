@@ -51,6 +51,8 @@ absl::Status AdvanceSlot(PgConnection& sql, const std::string& name, Lsn upto);
 // FAILED_PRECONDITION with the remedy when the slot cannot serve this flow: lost, wrong plugin, other database,
 // physical. Says nothing about `active`.
 absl::Status CheckSlotUsable(const SlotInfo& slot, const std::string& database);
+// Of an active slot: who reads it, and how to end that.
+std::string SlotInUse(const SlotInfo& slot);
 
 // A slot made on a replication connection together with a snapshot that shows the database exactly at `consistent`:
 // transactions whose commit LSN is below are in the snapshot, all others are streamed. The snapshot can be used by

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "service/flow_convert.h"
 #include "service/slot_convert.h"
+#include "spool/why_full.h"
 #include "telemetry/metric_table.h"
 #include "telemetry/metrics_snapshot.h"
 
@@ -291,10 +292,9 @@ bool Explainer::Held() {
 // Empty: there is room, or no spool. The worker's activity says who has filled it.
 std::string Explainer::FullText() const {
   if (!flow_.has_spool() || flow_.spool().full_in_seconds() != 0) return "";
-  constexpr std::string_view kBefore = "the spool is full: ";
-  const size_t at = flow_.activity().find(kBefore);
+  const size_t at = flow_.activity().find(kSpoolIsFull);
   const std::string who =
-      at == std::string::npos ? "" : absl::StrCat(" (", flow_.activity().substr(at + kBefore.size()), ")");
+      at == std::string::npos ? "" : absl::StrCat(" (", flow_.activity().substr(at + kSpoolIsFull.size()), ")");
   return absl::StrCat("The spool is full", who, ": the slot is read no further until there is room in it");
 }
 

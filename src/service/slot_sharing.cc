@@ -11,23 +11,17 @@
 #include "postgres/connection.h"
 #include "service/flow_doctor.h"
 #include "service/source_access.h"
+#include "store/for_each_flow.h"
 
 namespace wallaby {
 namespace {
 
-constexpr int kPage = 200;
-
 absl::StatusOr<std::vector<StoredFlow>> OtherFlows(const std::string& flow_id, ControlStore& store) {
   std::vector<StoredFlow> flows;
-  std::string after;
-  while (true) {
-    ASSIGN_OR_RETURN(std::vector<StoredFlow> page, store.ListFlows(after, kPage));
-    const bool last = static_cast<int>(page.size()) < kPage;
-    if (!page.empty()) after = page.back().flow.id;
-    std::move(page.begin(), page.end(), std::back_inserter(flows));
-    if (last) break;
-  }
-  std::erase_if(flows, [&](const StoredFlow& stored) { return stored.flow.id == flow_id; });
+  RETURN_IF_ERROR(ForEachFlow(store, [&](const StoredFlow& stored) {
+    if (stored.flow.id != flow_id) flows.push_back(stored);
+    return absl::OkStatus();
+  }));
   return flows;
 }
 
@@ -76,14 +70,14 @@ absl::StatusOr<std::vector<StoredFlow>> FlowsThatNeedSlot(const Flow& flow, cons
   ASSIGN_OR_RETURN(const std::vector<StoredFlow> flows, OtherFlows(flow.id, store));
   std::vector<StoredFlow> needing;
   for (const StoredFlow& stored : flows) {
+    if (OptionOf(stored.flow, "slot") != slot) continue;
     ASSIGN_OR_RETURN(const std::optional<Checkpoint> checkpoint, checkpoints.GetCheckpoint(stored.flow.id));
     const auto is = [&](const char* key, const std::string& value) {
       const auto found = checkpoint->metadata.find(key);
       return found != checkpoint->metadata.end() && found->second == value;
     };
-    const bool reads = SameSlot(flow, stored.flow) ||
-                       (checkpoint && OptionOf(stored.flow, "slot") == slot && !system_identifier.empty() &&
-                        is(kSystemKey, system_identifier) && is(kSlotKey, slot));
+    const bool reads = SameSlot(flow, stored.flow) || (checkpoint && !system_identifier.empty() &&
+                                                       is(kSystemKey, system_identifier) && is(kSlotKey, slot));
     if (reads && (checkpoint || HasWorker(stored.state))) needing.push_back(stored);
   }
   return needing;

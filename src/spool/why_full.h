@@ -3,11 +3,15 @@
 #define WALLABY_SPOOL_WHY_FULL_H_
 
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "spool/spool.h"
 
 namespace wallaby {
+
+// What a flow's activity says before the reason.
+inline constexpr std::string_view kSpoolIsFull = "the spool is full: ";
 
 // By the writer. "": it has room.
 absl::Status NoteWhySpoolFull(const SpoolOptions& options, const SpoolName& name, const std::string& why);
